@@ -1,0 +1,171 @@
+//! Virtual services and real servers as workers see them: plain, immutable, found by id.
+//!
+//! Control builds these; a worker only reads them, through the snapshot. An id stays meaningful after its owner
+//! was removed: a slot whose owner is gone reads `None`, and the connections that still name it are dropped and
+//! counted until it comes back or they expire.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::num::NonZeroU16;
+
+use super::sched::Scheduler;
+
+/// A transport protocol that can be balanced, by its IANA number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Protocol {
+    /// RFC 9293.
+    Tcp = 6,
+    /// RFC 768.
+    Udp = 17,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        })
+    }
+}
+
+/// Names one (address, port, protocol) that connections are keyed by: a virtual service, or the socket of a real
+/// server that several NAT services share. Never 0, so that no connection key is 0; 65,535 at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointId(pub NonZeroU16);
+
+impl EndpointId {
+    /// The id as an index.
+    pub fn index(self) -> usize {
+        usize::from(self.0.get())
+    }
+}
+
+/// Names one (service, real server address, port). 20 bits; 0 is "none" and never given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RealId(pub u32);
+
+impl RealId {
+    /// The id as an index.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One port of the director, by its place in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortId(pub u8);
+
+impl PortId {
+    /// The id as an index.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// How a packet reaches its real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Forwarding {
+    /// Both directions are rewritten; the director is the servers' gateway. ipvsadm's Masq.
+    Nat,
+    /// The packet travels inside another IP packet (RFC 2003); the server answers the client itself. ipvsadm's Tunnel.
+    Tunnel,
+    /// Only the link-layer address changes; same segment; the server answers the client itself. ipvsadm's Route.
+    Direct,
+}
+
+impl fmt::Display for Forwarding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nat => "nat",
+            Self::Tunnel => "tunnel",
+            Self::Direct => "direct",
+        })
+    }
+}
+
+/// A virtual service: what clients talk to.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// The endpoint its connections are keyed by.
+    pub id: EndpointId,
+    /// VIP and port.
+    pub address: SocketAddrV4,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Chooses the real server of a new connection.
+    pub scheduler: Scheduler,
+    /// The service's real servers, in canonical order (address, port), weight 0 included.
+    pub reals: Box<[RealId]>,
+}
+
+/// A real server of one service.
+#[derive(Clone, Debug)]
+pub struct RealServer {
+    /// Its id.
+    pub id: RealId,
+    /// The service it belongs to.
+    pub service: EndpointId,
+    /// RIP and port. By tunnel and direct routing the port is the service's and is not used.
+    pub address: SocketAddrV4,
+    /// How packets reach it.
+    pub forwarding: Forwarding,
+    /// Its share of new connections; 0 takes none and keeps what it has (quiesced).
+    pub weight: u16,
+    /// For NAT: the endpoint of its socket, where several services share it; `None` where the socket is this service's alone.
+    pub shared: Option<EndpointId>,
+}
+
+/// What an (address, port, protocol) of a packet is to the director.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A virtual service: packets *to* it are a client's.
+    Service(EndpointId),
+    /// A NAT real server of one service alone: packets *from* it are replies of that service.
+    Private {
+        /// The service.
+        service: EndpointId,
+        /// The real server.
+        real: RealId,
+    },
+    /// A NAT real server's socket that several services share: packets *from* it are replies that a link leads
+    /// to their service.
+    Shared {
+        /// The socket's own endpoint, which links are keyed by.
+        socket: EndpointId,
+        /// The service that named it first; connections made while it was private are found by it.
+        first: EndpointId,
+    },
+}
+
+/// An address the director answers for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Local {
+    /// One of its own, on this port.
+    Own(PortId),
+    /// A service's VIP.
+    Virtual,
+}
+
+/// A port's settings that packets need.
+#[derive(Clone, Debug)]
+pub struct PortSettings {
+    /// The name in the configuration.
+    pub name: String,
+    /// The port's Ethernet address.
+    pub mac: [u8; 6],
+    /// The largest IP packet sent from it, in octets.
+    pub mtu: u16,
+    /// Its own addresses with their prefix lengths.
+    pub addresses: Vec<(IpAddr, u8)>,
+}
+
+impl PortSettings {
+    /// Returns the first IPv4 address, which the director's own ICMP and ARP messages carry.
+    pub fn ipv4(&self) -> Option<Ipv4Addr> {
+        self.addresses.iter().find_map(|(address, _)| match address {
+            IpAddr::V4(v4) => Some(*v4),
+            IpAddr::V6(_) => None,
+        })
+    }
+}

@@ -1,0 +1,175 @@
+//! What the workers count.
+//!
+//! Every received frame ends in exactly one [`Outcome`], so that on each worker, at rest,
+//! `received = sum of outcomes + frames waiting for a neighbour`. Counters have one writer, the worker, and are
+//! stored plainly (relaxed); readers add the workers up.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A counter with one writer.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`. Only the owning worker may call this: it is a load and a store, not one atomic step.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Reads the count.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! outcomes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $text:literal;)*) => {
+        /// How a received frame ended.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Outcome { $($(#[$doc])* $variant,)* }
+
+        impl Outcome {
+            /// Every outcome, in the order of its number.
+            pub const ALL: &'static [Outcome] = &[$(Outcome::$variant,)*];
+
+            /// The name in listings, metrics and JSON.
+            pub const fn name(self) -> &'static str {
+                match self { $(Outcome::$variant => $name,)* }
+            }
+
+            /// One line for people.
+            pub const fn text(self) -> &'static str {
+                match self { $(Outcome::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+outcomes! {
+    /// Client to NAT real server.
+    ForwardedNatIn = "forwarded_nat_in", "sent on to a real server by NAT";
+    /// NAT real server to client.
+    ForwardedNatOut = "forwarded_nat_out", "a NAT real server's answer, sent on to the client";
+    /// Client to tunnel real server.
+    ForwardedTunnel = "forwarded_tunnel", "sent on to a real server in an IP-in-IP tunnel";
+    /// Client to direct-routing real server.
+    ForwardedDirect = "forwarded_direct", "sent on to a real server by direct routing";
+    /// ARP request answered in place.
+    AnsweredArp = "answered_arp", "ARP request for an own address or VIP, answered";
+    /// ICMP echo answered in place.
+    AnsweredEcho = "answered_echo", "ICMP echo request to an own address or VIP, answered";
+    /// ICMP fragmentation needed sent back (RFC 792, RFC 1191).
+    AnsweredTooBig = "answered_too_big", "too big for the next link with DF set: ICMP fragmentation needed sent back";
+    /// ICMP time exceeded sent back (RFC 792).
+    AnsweredTimeExceeded = "answered_time_exceeded", "TTL ran out here: ICMP time exceeded sent back";
+    /// ARP message read for what it says.
+    LearnedArp = "learned_arp", "ARP message that told or confirmed a neighbour's address";
+    /// Frame shorter than its headers say.
+    DropTruncated = "drop_truncated", "frame ends before its headers do";
+    /// Frame in several mbufs.
+    DropSegmented = "drop_segmented", "frame in several segments";
+    /// Ethernet source address that no station may have.
+    DropBadSource = "drop_bad_source", "Ethernet source is a group address";
+    /// Destination address of another station.
+    DropOtherStation = "drop_other_station", "Ethernet destination is another station";
+    /// EtherType that is neither IPv4, IPv6 nor ARP.
+    DropEtherType = "drop_ethertype", "EtherType other than IPv4, IPv6 or ARP";
+    /// IPv6, which is not forwarded yet.
+    DropIpv6 = "drop_ipv6", "IPv6 packet: not forwarded by this version";
+    /// ARP that breaks RFC 826's shape for IPv4 over Ethernet.
+    DropArpMalformed = "drop_arp_malformed", "ARP message with wrong types, lengths or addresses";
+    /// ARP about somebody else.
+    DropArpNotOurs = "drop_arp_not_ours", "ARP message about addresses that concern no one here";
+    /// ARP from somebody who claims an address of ours.
+    DropArpConflict = "drop_arp_conflict", "ARP message in which another station claims an address of ours";
+    /// IP version field that does not match the EtherType.
+    DropIpVersion = "drop_ip_version", "IP version is not 4";
+    /// IHL below five words or beyond the packet.
+    DropIpHeaderLength = "drop_ip_header_length", "IPv4 header length below 20 or beyond the packet";
+    /// Total length below the header or beyond the frame.
+    DropIpTotalLength = "drop_ip_total_length", "IPv4 total length below the header's or beyond the frame";
+    /// Wrong header checksum.
+    DropIpChecksum = "drop_ip_checksum", "IPv4 header checksum is wrong";
+    /// Source address that no host may have.
+    DropIpSource = "drop_ip_source", "IPv4 source address is a group, loopback, zero or one of ours";
+    /// Broadcast or multicast destination.
+    DropIpGroup = "drop_ip_group", "IPv4 destination is multicast, broadcast or loopback";
+    /// A fragment, which has no ports or not the whole datagram.
+    DropFragment = "drop_fragment", "IPv4 fragment: not forwarded by this version";
+    /// Protocol that is not balanced.
+    DropProtocol = "drop_protocol", "IP protocol other than TCP, UDP or ICMP";
+    /// TCP header truncated or data offset wrong.
+    DropTcpHeader = "drop_tcp_header", "TCP header beyond the packet or its data offset below 20";
+    /// UDP length wrong.
+    DropUdpLength = "drop_udp_length", "UDP length below 8 or beyond the packet";
+    /// Port 0.
+    DropPortZero = "drop_port_zero", "TCP or UDP port 0";
+    /// ICMP too short or with a wrong checksum.
+    DropIcmpMalformed = "drop_icmp_malformed", "ICMP message too short or with a wrong checksum";
+    /// ICMP of a kind that is not handled.
+    DropIcmpType = "drop_icmp_type", "ICMP message of a type that is not answered or forwarded by this version";
+    /// Packet to an address that is not the director's.
+    DropNotForUs = "drop_not_for_us", "packet to an address that is neither ours nor a real server's answer";
+    /// Packet to a VIP on a port without a service.
+    DropNoService = "drop_no_service", "packet to a VIP or own address on a port without a service";
+    /// Mid-stream packet of no connection.
+    DropNoConnection = "drop_no_connection", "TCP packet of no known connection that does not open one";
+    /// NAT real server's packet of no connection.
+    DropNoConnectionReply = "drop_no_connection_reply", "packet from a NAT real server of no known connection";
+    /// No real server to choose.
+    DropNoRealServer = "drop_no_real_server", "new connection, but the service has no real server with weight";
+    /// Connection's real server was removed.
+    DropRealServerRemoved = "drop_real_server_removed", "packet of a connection whose real server was removed";
+    /// Reply tuple that two services would share.
+    DropAmbiguous = "drop_ambiguous", "new connection whose replies no free real server could be told apart by";
+    /// Connection table full.
+    DropTableFull = "drop_table_full", "new connection, but the connection table is full";
+    /// TTL ran out and no ICMP error may be sent.
+    DropTtl = "drop_ttl", "TTL ran out here; no ICMP error sent (rate limit)";
+    /// Too big, and no ICMP error may be sent.
+    DropTooBig = "drop_too_big", "too big for the next link; no ICMP error sent (no DF or rate limit)";
+    /// No route.
+    DropNoRoute = "drop_no_route", "no route to the next hop";
+    /// Neighbour did not answer.
+    DropNeighborUnresolved = "drop_neighbor_unresolved", "next hop did not answer ARP";
+    /// Too many packets already wait.
+    DropNeighborQueueFull = "drop_neighbor_queue_full", "next hop not resolved yet and its wait queue is full";
+    /// No room for an outer header.
+    DropNoHeadroom = "drop_no_headroom", "no room in front of the frame for an outer header";
+    /// Out of frames for an answer of our own.
+    DropNoBuffer = "drop_no_buffer", "no free buffer for an answer";
+    /// Transmit queue full or its port down.
+    DropTxFull = "drop_tx_full", "transmit queue full";
+    /// Port without carrier.
+    DropLinkDown = "drop_link_down", "the port to send from has no carrier";
+}
+
+/// What one worker counts about one port's queue.
+#[derive(Debug, Default)]
+pub struct PortStats {
+    /// Frames received.
+    pub rx_frames: Counter,
+    /// Octets received.
+    pub rx_octets: Counter,
+    /// Frames handed to the transmit queue and taken by it.
+    pub tx_frames: Counter,
+    /// Octets taken by the transmit queue.
+    pub tx_octets: Counter,
+}
+
+/// Packets and octets of one direction pair, as ipvsadm's `--stats` shows them. Octets are IP octets.
+#[derive(Debug, Default)]
+pub struct FlowStats {
+    /// Connections scheduled.
+    pub connections: Counter,
+    /// Packets from clients.
+    pub in_packets: Counter,
+    /// Octets from clients.
+    pub in_octets: Counter,
+    /// Packets to clients (NAT only: by the other methods the director does not see them).
+    pub out_packets: Counter,
+    /// Octets to clients.
+    pub out_octets: Counter,
+}

@@ -1,0 +1,9 @@
+//! millrace: a layer-4 load balancer that runs as a DPDK poll-mode appliance.
+//!
+//! # The rooms
+//! - [`dataplane`] runs on the worker cores: it receives bursts, finds each packet's connection and forwards it.
+
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod dataplane;
