@@ -2,8 +2,10 @@
 //!
 //! # The rooms
 //! - [`dataplane`] runs on the worker cores: it receives bursts, finds each packet's connection and forwards it.
+//! - [`ctrl`] runs on the control thread: configuration, API, signals.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod ctrl;
 pub mod dataplane;

@@ -1,0 +1,150 @@
+//! The checked configuration: plain values, no positions, nothing left to doubt.
+//!
+//! Whoever holds a [`Config`] may rely on this, since reading the file refuses everything else:
+//! - names, devices and own addresses of ports are unique, and there is at least one port and one worker;
+//! - services are unique by address, port and protocol; real servers are unique in their service and share its
+//!   address family; no VIP is a real server's address;
+//! - every gateway, static neighbour and direct-routing real server is on-link of a port, and every other real
+//!   server is on-link or has a route;
+//! - every default is filled in: a real server's port, forwarding method and weight are what applies.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+pub use crate::dataplane::sched::Scheduler;
+pub use crate::dataplane::service::{Forwarding, Protocol};
+
+/// A whole configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The program itself.
+    pub director: Director,
+    /// Where the program is asked and told.
+    pub api: Api,
+    /// Ports in the order of the file, which is the order of their ids.
+    pub ports: Vec<Port>,
+    /// Static routes.
+    pub routes: Vec<Route>,
+    /// Static neighbours.
+    pub neighbors: Vec<Neighbor>,
+    /// Virtual services in the order of the file.
+    pub services: Vec<Service>,
+}
+
+/// `[director]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Director {
+    /// CPU cores that poll, one worker each; at least one, no core twice. Default `[1]`.
+    pub workers: Vec<usize>,
+    /// Connections the table is sized for. Default 1,000,000.
+    pub max_connections: usize,
+    /// What a worker does when there is nothing to do. Default busy.
+    pub poll: Poll,
+    /// Arguments passed to the EAL as they are. Default none.
+    pub dpdk_args: Vec<String>,
+    /// What becomes of a packet that a NAT real server sends on its own. Default drop.
+    pub transit: Transit,
+}
+
+/// What a worker does when there is nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Poll {
+    /// Asks again at once: least delay, a whole core.
+    Busy,
+    /// Sleeps for a short time that grows while nothing arrives: for labs and small machines.
+    Adaptive,
+}
+
+/// What becomes of a packet that a NAT real server sends on its own, in no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transit {
+    /// It is dropped and counted.
+    Drop,
+}
+
+/// `[api]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// The Unix socket that answers HTTP. Default `/run/millrace/api.sock`.
+    pub socket: PathBuf,
+}
+
+/// `[[port]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// The name in listings and on the command line.
+    pub name: String,
+    /// A PCI address or a DPDK vdev with its arguments.
+    pub device: String,
+    /// Own addresses, each with the prefix that is on-link here (host bits kept: `addr()` is the address).
+    pub addresses: Vec<IpNet>,
+    /// The Ethernet address to use instead of the device's own.
+    pub mac: Option<[u8; 6]>,
+    /// The largest IP packet sent from the port, in octets. Default 1500.
+    pub mtu: u16,
+    /// How many queue pairs are set up. Default one per worker.
+    pub queues: Queues,
+}
+
+/// How many queue pairs a port has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queues {
+    /// One for each worker.
+    PerWorker,
+}
+
+/// `[[route]]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Route {
+    /// Destinations, host bits zero.
+    pub to: IpNet,
+    /// The gateway: on-link of a port, of the same family.
+    pub via: IpAddr,
+}
+
+/// `[[neighbor]]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Neighbor {
+    /// On-link of a port.
+    pub address: IpAddr,
+    /// A unicast Ethernet address.
+    pub mac: [u8; 6],
+}
+
+/// `[[service]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// VIP and port; the port is not 0.
+    pub address: SocketAddr,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Chooses the real server of a new connection. Default wrr.
+    pub scheduler: Scheduler,
+    /// The forwarding method of its real servers that name none. Default nat.
+    pub forwarding: Forwarding,
+    /// Real servers in the order of the file; may be none.
+    pub reals: Vec<Real>,
+}
+
+/// What tells services apart.
+pub type ServiceKey = (SocketAddr, Protocol);
+
+impl Service {
+    /// Returns what tells this service from every other.
+    pub fn key(&self) -> ServiceKey {
+        (self.address, self.protocol)
+    }
+}
+
+/// `[[service.real]]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Real {
+    /// RIP and port. By tunnel and direct routing the port is always the service's.
+    pub address: SocketAddr,
+    /// Share of new connections, 0 to 65,535; 0 takes none and keeps what it has. Default 1.
+    pub weight: u16,
+    /// How packets reach it. Default the service's.
+    pub forwarding: Forwarding,
+}
