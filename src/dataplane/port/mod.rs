@@ -8,6 +8,8 @@
 
 use arrayvec::ArrayVec;
 
+pub mod memory;
+
 /// The most frames a worker handles in one go.
 pub const BURST: usize = 64;
 
