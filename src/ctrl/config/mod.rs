@@ -1,5 +1,63 @@
 //! The configuration file: TOML in, a checked [`Config`] out. A wrong file is refused here and nowhere later.
+//!
+//! [`load`] reads and checks a file without looking at the machine, so that any machine can check it;
+//! [`Machine::check`] then compares it with the machine it is to run on. Every refusal is one line that names
+//! file, line and key. Inside, `section` knows types, `read` knows each table, `check` knows what must hold between them.
 
+mod check;
+mod device;
+mod keys;
+mod machine;
 mod model;
+mod reach;
+mod read;
+mod section;
+mod source;
+#[cfg(test)]
+mod tests;
+mod value;
 
-pub use model::{Api, Config, Director, Neighbor, Poll, Port, Queues, Real, Route, Service, ServiceKey, Transit};
+use std::fs;
+use std::path::Path;
+
+use toml::de::DeTable;
+
+pub use device::Device;
+pub use machine::Machine;
+pub use model::{
+    Api, Config, Director, Forwarding, Neighbor, Poll, Port, Protocol, Queues, Real, Route, Scheduler, Service,
+    ServiceKey, Transit,
+};
+pub use reach::Reach;
+pub use read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET};
+pub use source::{ConfigError, Source};
+
+/// A configuration and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// What the file says, checked.
+    pub config: Config,
+    /// Where it says so, for errors that are found out later.
+    pub source: Source,
+}
+
+/// Reads and checks the file at `path`.
+///
+/// # Errors
+/// The first mistake in it.
+pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|cause| ConfigError::unreadable(path, &cause))?;
+    parse(path, &text)
+}
+
+/// Checks `text`, which messages will say was read from `file`.
+///
+/// # Errors
+/// The first mistake in it.
+pub fn parse(file: &Path, text: &str) -> Result<Loaded, ConfigError> {
+    let root = DeTable::parse(text).map_err(|cause| ConfigError::syntax(file, text, &cause))?;
+    let source = Source::new(file, text, root.get_ref());
+    let config = read::file(&source, root.get_ref())?;
+    check::whole(&config, &source)?;
+    Ok(Loaded { config, source })
+}

@@ -1,0 +1,245 @@
+//! What must hold between the tables of a configuration: nothing twice, everything reachable.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::net::IpAddr;
+
+use super::device::Device;
+use super::model::*;
+use super::reach::Reach;
+use super::source::{ConfigError, Source};
+
+/// Ports that DPDK is built for (RTE_MAX_ETHPORTS).
+const MAX_PORTS: usize = 32;
+/// Endpoint ids are 16 bits and 0 is none.
+const MAX_ENDPOINTS: usize = 65_535;
+/// Real-server ids are 20 bits and 0 is none.
+const MAX_REALS: usize = (1 << 20) - 1;
+
+type Checked = Result<(), ConfigError>;
+
+/// Checks all that a single value does not show.
+pub(super) fn whole(config: &Config, source: &Source) -> Checked {
+    workers(config, source)?;
+    ports(config, source)?;
+    networks(config, source)?;
+    let known = Known::new(config);
+    routes(&known, source)?;
+    neighbors(&known, source)?;
+    services(&known, source)?;
+    sizes(config, source)
+}
+
+/// A configuration with its addresses indexed: there may be ten thousand services.
+struct Known<'a> {
+    config: &'a Config,
+    own: HashMap<IpAddr, &'a Port>,
+    vips: HashSet<IpAddr>,
+}
+
+impl<'a> Known<'a> {
+    fn new(config: &'a Config) -> Self {
+        let own = config.ports.iter().flat_map(|port| port.addresses.iter().map(move |own| (own.addr(), port)));
+        let vips = config.services.iter().map(|service| service.address.ip());
+        Self { config, own: own.collect(), vips: vips.collect() }
+    }
+
+    /// Says why `address` cannot belong to another host.
+    fn not_ours(&self, address: IpAddr, what: &str) -> Result<(), String> {
+        if let Some(port) = self.own.get(&address) {
+            return Err(format!("the {what} {address} is the director's own address on port \"{}\"", port.name));
+        }
+        if self.vips.contains(&address) {
+            return Err(format!("the {what} {address} is a service's VIP"));
+        }
+        if self.config.names_network(address) {
+            return Err(format!("the {what} {address} is the address of a port's network or its broadcast address"));
+        }
+        Ok(())
+    }
+
+    /// Says why `address` cannot be a station on one of the ports' networks.
+    fn on_link(&self, address: IpAddr, what: &str) -> Result<(), String> {
+        self.not_ours(address, what)?;
+        match self.config.on_link(address) {
+            Some(_) => Ok(()),
+            None => Err(format!("the {what} {address} is on no port's network")),
+        }
+    }
+
+    /// Says why packets cannot get to `real` by its forwarding method.
+    fn reachable(&self, real: &Real) -> Result<(), String> {
+        let address = real.address.ip();
+        self.not_ours(address, "real server")?;
+        match (self.config.reach(address), real.forwarding) {
+            (None, _) => Err(format!("the real server {address} is on no port's network and no route leads to it")),
+            (Some(Reach::Gateway(route)), Forwarding::Direct) => Err(format!(
+                "the real server {address} is behind the gateway {}: direct routing reaches only a port's own network",
+                route.via
+            )),
+            (Some(_), _) => Ok(()),
+        }
+    }
+}
+
+/// What was seen so far, and where: refuses the second of a kind.
+struct Unique<'a, T> {
+    source: &'a Source,
+    seen: HashMap<T, String>,
+}
+
+impl<'a, T: Hash + Eq> Unique<'a, T> {
+    fn new(source: &'a Source) -> Self {
+        Self { source, seen: HashMap::new() }
+    }
+
+    /// Takes note of `value`, written at `path`; `what` names it in the message.
+    fn add(&mut self, path: String, value: T, what: impl FnOnce() -> String) -> Checked {
+        match self.seen.get(&value) {
+            Some(first) => {
+                let line = self.source.line(first);
+                Err(self.source.error(path, format!("{} is already in line {line} ({first})", what())))
+            }
+            None => {
+                self.seen.insert(value, path);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn workers(config: &Config, source: &Source) -> Checked {
+    if config.director.workers.is_empty() {
+        return Err(source.error("director.workers", "at least one core must poll"));
+    }
+    let mut cores = Unique::new(source);
+    for (place, core) in config.director.workers.iter().enumerate() {
+        cores.add(format!("director.workers[{place}]"), *core, || format!("core {core}"))?;
+    }
+    Ok(())
+}
+
+fn ports(config: &Config, source: &Source) -> Checked {
+    if config.ports.is_empty() {
+        return Err(source.error("", "there is no [[port]]: at least one is needed"));
+    }
+    if config.ports.len() > MAX_PORTS {
+        return Err(source.error(format!("port[{MAX_PORTS}]"), format!("more than {MAX_PORTS} ports")));
+    }
+    let (mut names, mut devices, mut interfaces) = (Unique::new(source), Unique::new(source), Unique::new(source));
+    let (mut addresses, mut macs) = (Unique::new(source), Unique::new(source));
+    for (place, port) in config.ports.iter().enumerate() {
+        let at = |key: &str| format!("port[{place}].{key}");
+        names.add(at("name"), &port.name, || format!("the port name \"{}\"", port.name))?;
+        let device = Device::parse(&port.device).map_err(|message| source.error(at("device"), message))?;
+        // AF_XDP takes one queue of an interface: two ports on it are possible, if seldom meant.
+        if device.driver() != "net_af_xdp" {
+            for interface in device.interfaces() {
+                // A pcap port names its interface once for each direction.
+                let own = interfaces.seen.get(interface).is_some_and(|first| *first == at("device"));
+                if !own {
+                    interfaces.add(at("device"), interface, || format!("the interface {interface}"))?;
+                }
+            }
+        }
+        devices.add(at("device"), device.name.clone(), || format!("the device {}", device.name))?;
+        for (number, own) in port.addresses.iter().enumerate() {
+            let what = || format!("the address {}", own.addr());
+            addresses.add(format!("port[{place}].addresses[{number}]"), own.addr(), what)?;
+        }
+        if let Some(mac) = port.mac {
+            macs.add(at("mac"), mac, || "the Ethernet address".to_owned())?;
+        }
+    }
+    Ok(())
+}
+
+/// Two ports on one network could not be told apart by the destination; a port may have several addresses on it.
+fn networks(config: &Config, source: &Source) -> Checked {
+    let mut owners: HashMap<_, (usize, String)> = HashMap::new();
+    for (place, port) in config.ports.iter().enumerate() {
+        for (number, own) in port.addresses.iter().enumerate() {
+            let path = format!("port[{place}].addresses[{number}]");
+            let (first, line) = match owners.get(&own.trunc()) {
+                Some((first, path)) => (*first, source.line(path)),
+                None => {
+                    owners.insert(own.trunc(), (place, path));
+                    continue;
+                }
+            };
+            if first != place {
+                let name = &config.ports[first].name;
+                let message = format!("port \"{name}\" is already on the network {} (line {line})", own.trunc());
+                return Err(source.error(path, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn routes(known: &Known<'_>, source: &Source) -> Checked {
+    let mut destinations = Unique::new(source);
+    for (place, route) in known.config.routes.iter().enumerate() {
+        destinations.add(format!("route[{place}].to"), route.to, || format!("a route to {}", route.to))?;
+        known.on_link(route.via, "gateway").map_err(|message| source.error(format!("route[{place}].via"), message))?;
+    }
+    Ok(())
+}
+
+fn neighbors(known: &Known<'_>, source: &Source) -> Checked {
+    let mut addresses = Unique::new(source);
+    for (place, neighbor) in known.config.neighbors.iter().enumerate() {
+        let path = format!("neighbor[{place}].address");
+        known.on_link(neighbor.address, "neighbour").map_err(|message| source.error(&*path, message))?;
+        addresses.add(path, neighbor.address, || format!("the neighbour {}", neighbor.address))?;
+    }
+    Ok(())
+}
+
+fn services(known: &Known<'_>, source: &Source) -> Checked {
+    let mut keys = Unique::new(source);
+    for (place, service) in known.config.services.iter().enumerate() {
+        let path = format!("service[{place}].address");
+        if known.config.names_network(service.address.ip()) {
+            let message =
+                format!("the VIP {} is the address of a port's network or its broadcast address", service.address.ip());
+            return Err(source.error(path, message));
+        }
+        keys.add(path, service.key(), || format!("the {} service {}", service.protocol, service.address))?;
+        reals(known, source, place, service)?;
+    }
+    Ok(())
+}
+
+fn reals(known: &Known<'_>, source: &Source, place: usize, service: &Service) -> Checked {
+    let mut addresses = Unique::new(source);
+    for (number, real) in service.reals.iter().enumerate() {
+        let path = format!("service[{place}].real[{number}].address");
+        known.reachable(real).map_err(|message| source.error(&*path, message))?;
+        addresses.add(path, real.address, || format!("the real server {}", real.address))?;
+    }
+    Ok(())
+}
+
+fn sizes(config: &Config, source: &Source) -> Checked {
+    let mut total = 0;
+    let mut sockets: HashMap<_, usize> = HashMap::new();
+    for (place, service) in config.services.iter().enumerate() {
+        total += service.reals.len();
+        for real in service.reals.iter().filter(|real| real.forwarding == Forwarding::Nat) {
+            *sockets.entry((real.address, service.protocol)).or_default() += 1;
+        }
+        if total > MAX_REALS {
+            return Err(source.error(format!("service[{place}]"), format!("more than {MAX_REALS} real servers in all")));
+        }
+    }
+    let shared = sockets.values().filter(|services| **services > 1).count();
+    if config.services.len() + shared > MAX_ENDPOINTS {
+        let message = format!(
+            "{} services and {shared} NAT real servers that several of them share: {MAX_ENDPOINTS} are possible together",
+            config.services.len()
+        );
+        return Err(source.error("service", message));
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! The keys of each table of the file, and what to say about the others.
+
+/// The keys of one table.
+#[derive(Debug)]
+pub(super) struct Keys {
+    /// The table's header, as one writes it.
+    pub header: &'static str,
+    /// Keys that are read.
+    pub known: &'static [&'static str],
+    /// Keys of the documented format that this version does not implement.
+    pub later: &'static [&'static str],
+}
+
+/// What is said about a key or value of the documented format that this version does not implement.
+pub(super) const LATER: &str = "not supported yet by this version";
+
+pub(super) const ROOT: Keys = Keys {
+    header: "the file",
+    known: &["director", "api", "port", "route", "neighbor", "service"],
+    later: &["mark", "local_pool", "vrrp", "sync"],
+};
+pub(super) const DIRECTOR: Keys =
+    Keys { header: "[director]", known: &["workers", "max_connections", "poll", "dpdk_args", "transit"], later: &[] };
+pub(super) const API: Keys = Keys { header: "[api]", known: &["socket"], later: &["listen"] };
+pub(super) const PORT: Keys =
+    Keys { header: "[[port]]", known: &["name", "device", "addresses", "mac", "queues", "mtu"], later: &["twin"] };
+pub(super) const ROUTE: Keys = Keys { header: "[[route]]", known: &["to", "via"], later: &[] };
+pub(super) const NEIGHBOR: Keys = Keys { header: "[[neighbor]]", known: &["address", "mac"], later: &[] };
+pub(super) const SERVICE: Keys = Keys {
+    header: "[[service]]",
+    known: &["address", "protocol", "scheduler", "forwarding", "real"],
+    later: &["persistence", "check", "mark", "vips"],
+};
+pub(super) const REAL: Keys = Keys {
+    header: "[[service.real]]",
+    known: &["address", "weight", "forwarding"],
+    later: &["tunnel", "upper", "lower"],
+};
+
+const TABLES: &[&Keys] = &[&ROOT, &DIRECTOR, &API, &PORT, &ROUTE, &NEIGHBOR, &SERVICE, &REAL];
+
+impl Keys {
+    /// Says what is wrong with `key` in this table; `None` if it may stand there.
+    pub fn complaint(&self, key: &str) -> Option<String> {
+        if self.known.contains(&key) {
+            return None;
+        }
+        if self.later.contains(&key) {
+            return Some(LATER.to_owned());
+        }
+        if let Some(table) = TABLES.iter().find(|table| table.has(key)) {
+            return Some(format!("unknown key in {}; it belongs in {}", self.header, table.header));
+        }
+        let here = self.known.iter().chain(self.later).copied();
+        Some(match nearest(key, here) {
+            Some(near) => format!("unknown key; did you mean \"{near}\"?"),
+            None => format!("unknown key in {}; known are {}", self.header, self.known.join(", ")),
+        })
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.known.contains(&key) || self.later.contains(&key)
+    }
+}
+
+/// Returns the word that `written` was most likely meant to be.
+pub(super) fn nearest<'a>(written: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let written = written.to_ascii_lowercase().replace('-', "_");
+    words
+        .map(|word| (word, strsim::jaro_winkler(&written, word)))
+        .filter(|(_, likeness)| *likeness >= 0.8)
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .map(|(word, _)| word)
+}

@@ -1,0 +1,175 @@
+//! From the parsed file to the model, one table at a time. What concerns several tables is `check`'s.
+
+use std::net::{IpAddr, SocketAddr};
+
+use toml::de::DeTable;
+
+use super::device::Device;
+use super::keys::{API, DIRECTOR, NEIGHBOR, PORT, REAL, ROOT, ROUTE, SERVICE};
+use super::model::*;
+use super::section::Section;
+use super::source::{ConfigError, Source};
+use super::value;
+
+/// Default of `director.max_connections`.
+pub const DEFAULT_MAX_CONNECTIONS: usize = 1_000_000;
+/// Default of `api.socket`, and of the command line's `--socket`.
+pub const DEFAULT_SOCKET: &str = "/run/millrace/api.sock";
+/// Default of a port's `mtu`, in octets: Ethernet's.
+pub const DEFAULT_MTU: u16 = 1500;
+
+/// The table addresses its lines by 32 bits and has two connections to a line; 32 octets each make 128 GB here.
+const MAX_CONNECTIONS: u64 = 4_000_000_000;
+/// DPDK's largest CPU number, RTE_MAX_LCORE, is below this everywhere.
+const MAX_CORE: u64 = 1023;
+/// RFC 791: every link carries 68 octets.
+const MIN_MTU: u64 = 68;
+/// What jumbo-frame switches carry, without the Ethernet header.
+const MAX_MTU: u64 = 9216;
+
+const POLLS: &[(&str, Poll)] = &[("busy", Poll::Busy), ("adaptive", Poll::Adaptive)];
+const TRANSITS: &[(&str, Transit)] = &[("drop", Transit::Drop)];
+const QUEUES: &[(&str, Queues)] = &[("per-worker", Queues::PerWorker)];
+const PROTOCOLS: &[(&str, Protocol)] = &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];
+const SCHEDULERS: &[(&str, Scheduler)] = &[("rr", Scheduler::Rr), ("wrr", Scheduler::Wrr)];
+const LATER_SCHEDULERS: &[&str] =
+    &["lc", "wlc", "sed", "nq", "fo", "ovf", "sh", "dh", "mh", "twos", "lblc", "lblcr", "maglev"];
+const FORWARDINGS: &[(&str, Forwarding)] =
+    &[("nat", Forwarding::Nat), ("tunnel", Forwarding::Tunnel), ("direct", Forwarding::Direct)];
+
+/// Reads the whole file.
+pub(super) fn file(source: &Source, root: &DeTable<'_>) -> Result<Config, ConfigError> {
+    let root = Section::open(source, String::new(), root, &ROOT)?;
+    let director = director(root.table("director", &DIRECTOR)?)?;
+    let api = api(root.table("api", &API)?)?;
+    Ok(Config {
+        director,
+        api,
+        ports: each(root.tables("port", &PORT)?, port)?,
+        routes: each(root.tables("route", &ROUTE)?, route)?,
+        neighbors: each(root.tables("neighbor", &NEIGHBOR)?, neighbor)?,
+        services: each(root.tables("service", &SERVICE)?, service)?,
+    })
+}
+
+fn each<'a, T>(
+    sections: Vec<Section<'a>>,
+    read: impl Fn(&Section<'a>) -> Result<T, ConfigError>,
+) -> Result<Vec<T>, ConfigError> {
+    sections.iter().map(read).collect()
+}
+
+fn director(section: Option<Section<'_>>) -> Result<Director, ConfigError> {
+    let mut director = Director {
+        workers: vec![1],
+        max_connections: DEFAULT_MAX_CONNECTIONS,
+        poll: Poll::Busy,
+        dpdk_args: Vec::new(),
+        transit: Transit::Drop,
+    };
+    let Some(section) = section else { return Ok(director) };
+    if let Some(item) = section.get("workers") {
+        let cores: Result<_, _> = item.list()?.iter().map(|core| Ok(core.integer(0..=MAX_CORE)? as usize)).collect();
+        director.workers = cores?;
+    }
+    if let Some(item) = section.get("max_connections") {
+        director.max_connections = item.integer(64..=MAX_CONNECTIONS)? as usize;
+    }
+    if let Some(item) = section.get("poll") {
+        director.poll = item.word(POLLS, &[])?;
+    }
+    if let Some(item) = section.get("dpdk_args") {
+        let arguments: Result<_, _> = item.list()?.iter().map(|argument| argument.parse(value::eal_argument)).collect();
+        director.dpdk_args = arguments?;
+    }
+    if let Some(item) = section.get("transit") {
+        director.transit = item.word(TRANSITS, &["kernel", "route"])?;
+    }
+    Ok(director)
+}
+
+fn api(section: Option<Section<'_>>) -> Result<Api, ConfigError> {
+    let socket = section.and_then(|section| section.get("socket"));
+    let socket = socket.map(|item| item.parse(value::socket_path)).transpose()?;
+    Ok(Api { socket: socket.unwrap_or_else(|| DEFAULT_SOCKET.into()) })
+}
+
+fn port(section: &Section<'_>) -> Result<Port, ConfigError> {
+    let name = section.required("name")?.parse(value::name)?;
+    let device = section.required("device")?.parse(|text| Device::parse(text).map(|_| text.to_owned()))?;
+    let addresses = match section.get("addresses") {
+        Some(item) => item.list()?.iter().map(|address| address.parse(value::interface)).collect::<Result<_, _>>()?,
+        None => Vec::new(),
+    };
+    let mac = section.get("mac").map(|item| item.parse(value::mac)).transpose()?;
+    let mtu = section.get("mtu").map(|item| item.integer(MIN_MTU..=MAX_MTU)).transpose()?;
+    let queues = section.get("queues").map(|item| item.word(QUEUES, &[])).transpose()?;
+    Ok(Port {
+        name,
+        device,
+        addresses,
+        mac,
+        mtu: mtu.map_or(DEFAULT_MTU, |mtu| mtu as u16),
+        queues: queues.unwrap_or(Queues::PerWorker),
+    })
+}
+
+fn route(section: &Section<'_>) -> Result<Route, ConfigError> {
+    let to = section.required("to")?.parse(value::prefix)?;
+    let via = section.required("via")?.parse(value::host)?;
+    Ok(Route { to, via })
+}
+
+fn neighbor(section: &Section<'_>) -> Result<Neighbor, ConfigError> {
+    let address = section.required("address")?.parse(value::host)?;
+    let mac = section.required("mac")?.parse(value::mac)?;
+    Ok(Neighbor { address, mac })
+}
+
+fn service(section: &Section<'_>) -> Result<Service, ConfigError> {
+    let address = section.required("address")?;
+    let address = address.parse(|text| {
+        let socket = value::socket(text)?;
+        value::ipv4_only(socket.ip())?;
+        Ok(socket)
+    })?;
+    let protocol = section.get("protocol").map(|item| item.word(PROTOCOLS, &["sctp"])).transpose()?;
+    let scheduler = section.get("scheduler").map(|item| item.word(SCHEDULERS, LATER_SCHEDULERS)).transpose()?;
+    let forwarding = forwarding(section)?.unwrap_or(Forwarding::Nat);
+    let reals = each(section.tables("real", &REAL)?, |section| real(section, address, forwarding))?;
+    Ok(Service {
+        address,
+        protocol: protocol.unwrap_or(Protocol::Tcp),
+        scheduler: scheduler.unwrap_or(Scheduler::Wrr),
+        forwarding,
+        reals,
+    })
+}
+
+fn real(section: &Section<'_>, service: SocketAddr, default: Forwarding) -> Result<Real, ConfigError> {
+    let (address, port) = section.required("address")?.parse(|text| {
+        let (address, port) = value::address_and_port(text)?;
+        same_family(address, service)?;
+        Ok((address, port))
+    })?;
+    let weight = section.get("weight").map(|item| item.integer(0..=u64::from(u16::MAX))).transpose()?;
+    let forwarding = forwarding(section)?.unwrap_or(default);
+    let port = match forwarding {
+        Forwarding::Nat => port.unwrap_or(service.port()),
+        // The packet arrives with the port the client chose, whatever is written: ipvsadm does the same.
+        Forwarding::Tunnel | Forwarding::Direct => service.port(),
+    };
+    Ok(Real { address: SocketAddr::new(address, port), weight: weight.map_or(1, |weight| weight as u16), forwarding })
+}
+
+fn forwarding(section: &Section<'_>) -> Result<Option<Forwarding>, ConfigError> {
+    section.get("forwarding").map(|item| item.word(FORWARDINGS, &["fullnat"])).transpose()
+}
+
+fn same_family(real: IpAddr, service: SocketAddr) -> Result<(), String> {
+    if real.is_ipv4() == service.is_ipv4() {
+        return Ok(());
+    }
+    let family = |v4| if v4 { "IPv4" } else { "IPv6" };
+    Err(format!("{real} is {}, its service {service} is {}", family(real.is_ipv4()), family(service.is_ipv4())))
+}

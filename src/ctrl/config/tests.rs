@@ -1,0 +1,471 @@
+//! Files that must be refused, each with its exact message, and files that must not.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use super::*;
+
+/// Lines 1 to 8 of most cases.
+const PORTS: &str = "\
+[[port]]
+name = 'wan'
+device = 'net_ring0'
+addresses = ['192.0.2.2/24']
+[[port]]
+name = 'lan'
+device = 'net_ring1'
+addresses = ['10.0.0.1/24']
+";
+
+fn refusal(text: &str) -> String {
+    match parse(Path::new("x.toml"), text) {
+        Ok(loaded) => panic!("accepted:\n{text}\n{:?}", loaded.config),
+        Err(error) => {
+            let line = error.to_string();
+            assert!(!line.contains('\n'), "more than one line: {line:?}");
+            line.strip_prefix("x.toml:").expect("the file comes first").to_owned()
+        }
+    }
+}
+
+fn accept(text: &str) -> Config {
+    parse(Path::new("x.toml"), text).unwrap_or_else(|error| panic!("{error}\n{text}")).config
+}
+
+#[test]
+fn mistakes_in_the_text() {
+    for (text, expected) in [
+        ("", "1: there is no [[port]]: at least one is needed"),
+        ("[director\n", "1: unclosed table, expected `]`"),
+        ("[director]\npoll = 'busy'\npoll = 'busy'\n", "3: duplicate key"),
+        ("[director]\npoll = busy\n", "2: string values must be quoted, expected literal string"),
+    ] {
+        assert_eq!(refusal(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn keys_that_do_not_belong() {
+    for (text, expected) in [
+        ("[directer]\n", "1: directer: unknown key; did you mean \"director\"?"),
+        ("[director]\nworker = [1]\n", "2: director.worker: unknown key; did you mean \"workers\"?"),
+        (
+            "[director]\nmax-connections = 1\n",
+            "2: director.max-connections: unknown key; did you mean \"max_connections\"?",
+        ),
+        (
+            "[director]\nzzz = 1\naaa = 1\n",
+            "2: director.zzz: unknown key in [director]; known are workers, max_connections, poll, dpdk_args, transit",
+        ),
+        (
+            "[[service]]\naddress = '1.1.1.1:1'\nweight = 1\n",
+            "3: service[0].weight: unknown key in [[service]]; it belongs in [[service.real]]",
+        ),
+        (
+            "[[service]]\naddress = '1.1.1.1:1'\n[[service.real]]\nscheduler = 'rr'\n",
+            "4: service[0].real[0].scheduler: unknown key in [[service.real]]; it belongs in [[service]]",
+        ),
+        ("[[service]]\n\n\nschedular = 'rr'\n", "4: service[0].schedular: unknown key; did you mean \"scheduler\"?"),
+        ("[port]\nname = 'a'\n", "1: port: write [[port]], with two brackets: there can be several"),
+        ("[[director]]\n", "1: director: write [director], with one bracket: there is only one"),
+        ("director = 1\n", "1: director: write it as a table, [director]"),
+        ("port = ['a']\n", "1: port[0]: write it as a table, [[port]]"),
+    ] {
+        assert_eq!(refusal(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_this_version_does_not_do() {
+    let service = "[[service]]\naddress = '203.0.113.1:80'\n";
+    for (head, text, expected) in [
+        ("", "[[vrrp]]\nname = 'a'\n", "1: vrrp: "),
+        ("", "[sync]\n", "1: sync: "),
+        ("", "[[mark]]\n", "1: mark: "),
+        ("", "[[local_pool]]\n", "1: local_pool: "),
+        ("", "[api]\nlisten = '127.0.0.1:9180'\n", "2: api.listen: "),
+        ("", "[director]\ntransit = 'kernel'\n", "2: director.transit: \"kernel\" is "),
+        ("", "[director]\ntransit = 'route'\n", "2: director.transit: \"route\" is "),
+        ("", "[[port]]\ntwin = 'a'\n", "2: port[0].twin: "),
+        (
+            "",
+            "[[port]]\nname = 'a'\ndevice = 'net_ring0'\naddresses = [\n'192.0.2.2/24',\n'2001:db8::2/64']\n",
+            "6: port[0].addresses[1]: 2001:db8::2: IPv6 is ",
+        ),
+        ("", "[[route]]\nto = '::/0'\nvia = 'fe80::1'\n", "2: route[0].to: ::: IPv6 is "),
+        ("", "[[service]]\naddress = '[2001:db8::1]:80'\n", "2: service[0].address: 2001:db8::1: IPv6 is "),
+        ("", "[[service]]\naddress = '192.0.2.1:0'\n", "2: service[0].address: port 0 is "),
+        (service, "persistence = { timeout = 300 }\n", "3: service[0].persistence: "),
+        (service, "check = { type = 'http' }\n", "3: service[0].check: "),
+        (service, "mark = 7\n", "3: service[0].mark: "),
+        (service, "vips = []\n", "3: service[0].vips: "),
+        (service, "protocol = 'sctp'\n", "3: service[0].protocol: \"sctp\" is "),
+        (service, "scheduler = 'wlc'\n", "3: service[0].scheduler: \"wlc\" is "),
+        (service, "forwarding = 'fullnat'\n", "3: service[0].forwarding: \"fullnat\" is "),
+        (service, "[[service.real]]\nupper = 1\n", "4: service[0].real[0].upper: "),
+        (service, "[[service.real]]\ntunnel = { type = 'gue' }\n", "4: service[0].real[0].tunnel: "),
+    ] {
+        let text = format!("{head}{text}");
+        assert_eq!(refusal(&text), format!("{expected}not supported yet by this version"), "{text}");
+    }
+}
+
+#[test]
+fn values_of_the_director_and_the_api() {
+    for (text, expected) in [
+        ("workers = []", "director.workers: at least one core must poll"),
+        ("workers = 1", "director.workers: expected a list, in brackets, found an integer"),
+        ("workers = [1, 2, 1]", "director.workers[2]: core 1 is already in line 2 (director.workers[0])"),
+        ("workers = ['1']", "director.workers[0]: expected an integer, found a string"),
+        ("workers = [-1]", "director.workers[0]: -1 is not in the range 0 to 1023"),
+        ("max_connections = 0", "director.max_connections: 0 is not in the range 64 to 4000000000"),
+        ("max_connections = 1e6", "director.max_connections: expected an integer, found a number with a fraction"),
+        (
+            "max_connections = 99999999999999999999999999999999999999999",
+            "director.max_connections: 99999999999999999999999999999999999999999 is not in the range 64 to 4000000000",
+        ),
+        ("poll = 'adaptiv'", "director.poll: \"adaptiv\" is unknown; did you mean \"adaptive\"?"),
+        ("poll = 'interrupt'", "director.poll: \"interrupt\" is unknown; known are busy, adaptive"),
+        ("poll = true", "director.poll: expected a string in quotes, found true or false"),
+        ("dpdk_args = ['-l', '1']", "director.dpdk_args[0]: \"-l\" chooses cores; that is what \"workers\" does"),
+        (
+            "dpdk_args = ['--lcores=1']",
+            "director.dpdk_args[0]: \"--lcores\" chooses cores; that is what \"workers\" does",
+        ),
+        ("dpdk_args = ['']", "director.dpdk_args[0]: an argument is empty"),
+    ] {
+        assert_eq!(refusal(&format!("[director]\n{text}\n{PORTS}")), format!("2: {expected}"), "{text}");
+    }
+    assert_eq!(refusal("[api]\nsocket = ''"), "2: api.socket: the path is empty");
+    let long = refusal(&format!("[api]\nsocket = '/{}'", "x".repeat(107)));
+    assert_eq!(long, "2: api.socket: a Unix socket's path has at most 107 octets; this one has 108");
+}
+
+#[test]
+fn values_of_ports() {
+    let head = "[[port]]\nname = 'a'\ndevice = 'net_ring0'\n";
+    for (text, expected) in [
+        ("addresses = '192.0.2.2/24'", "port[0].addresses: expected a list, in brackets, found a string"),
+        (
+            "addresses = ['192.0.2.2']",
+            "port[0].addresses[0]: \"192.0.2.2\" has no prefix length; write \"192.0.2.2/24\"",
+        ),
+        (
+            "addresses = ['192.0.2.2/33']",
+            "port[0].addresses[0]: \"192.0.2.2/33\" is not an IP address and prefix length",
+        ),
+        (
+            "addresses = ['192.0.2.0/24']",
+            "port[0].addresses[0]: 192.0.2.0 is the address of the network 192.0.2.0/24 or its broadcast address",
+        ),
+        (
+            "addresses = ['192.0.2.255/24']",
+            "port[0].addresses[0]: 192.0.2.255 is the address of the network 192.0.2.0/24 or its broadcast address",
+        ),
+        ("addresses = ['127.0.0.1/8']", "port[0].addresses[0]: 127.0.0.1 is a loopback address, not a host's"),
+        (
+            "addresses = ['192.0.2.2/24', '192.0.2.2/32']",
+            "port[0].addresses[1]: the address 192.0.2.2 is already in line 4 (port[0].addresses[0])",
+        ),
+        (
+            "mac = '02:00:00:00:00'",
+            "port[0].mac: \"02:00:00:00:00\" is not an Ethernet address; write \"02:00:00:00:00:01\"",
+        ),
+        (
+            "mac = '02:00:00:00:00:+1'",
+            "port[0].mac: \"02:00:00:00:00:+1\" is not an Ethernet address; write \"02:00:00:00:00:01\"",
+        ),
+        (
+            "mac = '03:00:00:00:00:01'",
+            "port[0].mac: \"03:00:00:00:00:01\" is a group address: a station's has an even first octet",
+        ),
+        ("mac = '00:00:00:00:00:00'", "port[0].mac: the Ethernet address is zero"),
+        ("mtu = 67", "port[0].mtu: 67 is not in the range 68 to 9216"),
+        ("mtu = 9217", "port[0].mtu: 9217 is not in the range 68 to 9216"),
+        ("queues = 2", "port[0].queues: expected a string in quotes, found an integer"),
+        ("queues = 'one'", "port[0].queues: \"one\" is unknown; known are per-worker"),
+    ] {
+        assert_eq!(refusal(&format!("{head}{text}\n")), format!("4: {expected}"), "{text}");
+    }
+    for (text, expected) in [
+        ("[[port]]\ndevice = 'net_ring0'\n", "1: port[0]: the key \"name\" is missing"),
+        ("\n[[port]]\nname = 'a'\n", "2: port[0]: the key \"device\" is missing"),
+        (
+            "[[port]]\nname = 'a=b'\n",
+            "2: port[0].name: \"a=b\" is not a name: 1 to 32 letters, digits, '-', '_' or '.'",
+        ),
+        (
+            "[[port]]\nname = 'a'\ndevice = 'eth0'\n",
+            "3: port[0].device: \"eth0\" is neither a PCI address (\"0000:03:00.0\") nor a DPDK vdev (\"net_af_packet0,iface=eth1\")",
+        ),
+    ] {
+        assert_eq!(refusal(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn ports_that_get_in_each_others_way() {
+    for (text, expected) in [
+        (
+            "name = 'lan'\ndevice = 'net_ring2'",
+            "10: port[2].name: the port name \"lan\" is already in line 6 (port[1].name)",
+        ),
+        (
+            "name = 'b'\ndevice = 'net_ring1'",
+            "11: port[2].device: the device net_ring1 is already in line 7 (port[1].device)",
+        ),
+        (
+            "name = 'b'\ndevice = 'net_ring2'\naddresses = ['10.0.0.1/30']",
+            "12: port[2].addresses[0]: the address 10.0.0.1 is already in line 8 (port[1].addresses[0])",
+        ),
+        (
+            "name = 'b'\ndevice = 'net_ring2'\naddresses = ['10.0.0.9/24']",
+            "12: port[2].addresses[0]: port \"lan\" is already on the network 10.0.0.0/24 (line 8)",
+        ),
+        (
+            "name = 'b'\ndevice = 'net_af_packet0,iface=v'\n[[port]]\nname = 'c'\ndevice = 'net_af_packet1,iface=v'",
+            "14: port[3].device: the interface v is already in line 11 (port[2].device)",
+        ),
+        (
+            "name = 'b'\ndevice = '3:00.0'",
+            "11: port[2].device: \"3:00.0\" is neither a PCI address (\"0000:03:00.0\") nor a DPDK vdev (\"net_af_packet0,iface=eth1\")",
+        ),
+        (
+            "name = 'b'\ndevice = '03:00.0'\n[[port]]\nname = 'c'\ndevice = '0000:03:00.0'",
+            "14: port[3].device: the device 0000:03:00.0 is already in line 11 (port[2].device)",
+        ),
+        (
+            "name = 'b'\ndevice = 'net_ring2'\nmac = '02:00:00:00:00:01'\n[[port]]\nname = 'c'\ndevice = 'net_ring3'\nmac = '02-00-00-00-00-01'",
+            "16: port[3].mac: the Ethernet address is already in line 12 (port[2].mac)",
+        ),
+    ] {
+        assert_eq!(refusal(&format!("{PORTS}[[port]]\n{text}\n")), expected, "{text}");
+    }
+    accept("[[port]]\nname = 'a'\ndevice = 'net_pcap0,rx_iface=v,tx_iface=v'\n");
+}
+
+#[test]
+fn routes_and_neighbors() {
+    for (text, expected) in [
+        (
+            "[[route]]\nto = '10.1.0.1/16'\nvia = '10.0.0.2'",
+            "10: route[0].to: \"10.1.0.1/16\" has host bits set; the network is 10.1.0.0/16",
+        ),
+        (
+            "[[route]]\nto = 'default'\nvia = '10.0.0.2'",
+            "10: route[0].to: \"default\" is not an IP prefix; write \"0.0.0.0/0\"",
+        ),
+        ("[[route]]\nto = '0.0.0.0/0'", "9: route[0]: the key \"via\" is missing"),
+        ("[[route]]\nto = '0.0.0.0/0'\nvia = 'lan'", "11: route[0].via: \"lan\" is not an IP address"),
+        (
+            "[[route]]\nto = '0.0.0.0/0'\nvia = '172.16.0.1'",
+            "11: route[0].via: the gateway 172.16.0.1 is on no port's network",
+        ),
+        (
+            "[[route]]\nto = '0.0.0.0/0'\nvia = '10.0.0.1'",
+            "11: route[0].via: the gateway 10.0.0.1 is the director's own address on port \"lan\"",
+        ),
+        (
+            "[[route]]\nto = '0.0.0.0/0'\nvia = '10.0.0.255'",
+            "11: route[0].via: the gateway 10.0.0.255 is the address of a port's network or its broadcast address",
+        ),
+        (
+            "[[route]]\nto = '0.0.0.0/0'\nvia = '10.0.0.2'\n[[route]]\nto = '0.0.0.0/0'\nvia = '10.0.0.3'",
+            "13: route[1].to: a route to 0.0.0.0/0 is already in line 10 (route[0].to)",
+        ),
+        (
+            "[[route]]\nto = '0.0.0.0/0'\nvia = '10.0.0.2'\n[[service]]\naddress = '10.0.0.2:80'",
+            "11: route[0].via: the gateway 10.0.0.2 is a service's VIP",
+        ),
+        (
+            "[[neighbor]]\naddress = '10.0.0.2'\nmac = 'ff:ff:ff:ff:ff:ff'",
+            "11: neighbor[0].mac: \"ff:ff:ff:ff:ff:ff\" is a group address: a station's has an even first octet",
+        ),
+        (
+            "[[neighbor]]\naddress = '10.0.1.2'\nmac = '02:00:00:00:00:02'",
+            "10: neighbor[0].address: the neighbour 10.0.1.2 is on no port's network",
+        ),
+        (
+            "[[neighbor]]\naddress = '10.0.0.2'\nmac = '02:00:00:00:00:02'\n[[neighbor]]\naddress = '10.0.0.2'\nmac = '02:00:00:00:00:03'",
+            "13: neighbor[1].address: the neighbour 10.0.0.2 is already in line 10 (neighbor[0].address)",
+        ),
+    ] {
+        assert_eq!(refusal(&format!("{PORTS}{text}\n")), expected, "{text}");
+    }
+}
+
+#[test]
+fn values_of_services() {
+    for (text, expected) in [
+        ("protocol = 'tcp'", "9: service[0]: the key \"address\" is missing"),
+        ("address = '203.0.113.1'", "10: service[0].address: \"203.0.113.1\" has no port; write \"203.0.113.1:80\""),
+        (
+            "address = 'www:80'",
+            "10: service[0].address: \"www:80\" is not an IP address and port (names are not resolved)",
+        ),
+        (
+            "address = '203.0.113.1:65536'",
+            "10: service[0].address: \"203.0.113.1:65536\" is not an IP address and port (names are not resolved)",
+        ),
+        ("address = '224.0.0.1:80'", "10: service[0].address: 224.0.0.1 is a multicast address, not a host's"),
+        (
+            "address = '10.0.0.255:80'",
+            "10: service[0].address: the VIP 10.0.0.255 is the address of a port's network or its broadcast address",
+        ),
+        (
+            "address = '203.0.113.1:80'\nscheduler = 'roundrobin'",
+            "11: service[0].scheduler: \"roundrobin\" is unknown; known are rr, wrr",
+        ),
+        (
+            "address = '203.0.113.1:80'\nforwarding = 'directt'",
+            "11: service[0].forwarding: \"directt\" is unknown; did you mean \"direct\"?",
+        ),
+        (
+            "address = '203.0.113.1:80'\n[[service]]\naddress = '203.0.113.1:80'",
+            "12: service[1].address: the TCP service 203.0.113.1:80 is already in line 10 (service[0].address)",
+        ),
+    ] {
+        assert_eq!(refusal(&format!("{PORTS}[[service]]\n{text}\n")), expected, "{text}");
+    }
+    accept(&format!(
+        "{PORTS}[[service]]\naddress = '203.0.113.1:53'\n[[service]]\naddress = '203.0.113.1:53'\nprotocol = 'udp'\n"
+    ));
+}
+
+#[test]
+fn real_servers() {
+    let head = format!("{PORTS}[[service]]\naddress = '203.0.113.1:80'\n[[service.real]]\n");
+    let default = "\n[[route]]\nto = '0.0.0.0/0'\nvia = '192.0.2.1'";
+    for (text, expected) in [
+        ("weight = 1", "11: service[0].real[0]: the key \"address\" is missing"),
+        ("address = '10.0.0.2'\nweight = 65536", "13: service[0].real[0].weight: 65536 is not in the range 0 to 65535"),
+        ("address = '10.0.0.2'\nweight = -1", "13: service[0].real[0].weight: -1 is not in the range 0 to 65535"),
+        ("address = '10.0.0.2:0'", "12: service[0].real[0].address: port 0 is not supported yet by this version"),
+        (
+            "address = '[2001:db8::1]:80'",
+            "12: service[0].real[0].address: 2001:db8::1 is IPv6, its service 203.0.113.1:80 is IPv4",
+        ),
+        (
+            "address = '2001:db8::1'",
+            "12: service[0].real[0].address: 2001:db8::1 is IPv6, its service 203.0.113.1:80 is IPv4",
+        ),
+        (
+            "address = '10.9.0.2:80'",
+            "12: service[0].real[0].address: the real server 10.9.0.2 is on no port's network and no route leads to it",
+        ),
+        (
+            "address = '10.0.0.1'",
+            "12: service[0].real[0].address: the real server 10.0.0.1 is the director's own address on port \"lan\"",
+        ),
+        ("address = '203.0.113.1'", "12: service[0].real[0].address: the real server 203.0.113.1 is a service's VIP"),
+        (
+            "address = '10.0.0.0'",
+            "12: service[0].real[0].address: the real server 10.0.0.0 is the address of a port's network or its broadcast address",
+        ),
+        (
+            "address = '10.0.0.2'\n[[service.real]]\naddress = '10.0.0.2:80'",
+            "14: service[0].real[1].address: the real server 10.0.0.2:80 is already in line 12 (service[0].real[0].address)",
+        ),
+    ] {
+        assert_eq!(refusal(&format!("{head}{text}\n")), expected, "{text}");
+    }
+    let far = format!("{head}address = '10.9.0.2'\nforwarding = 'direct'{default}\n");
+    assert_eq!(
+        refusal(&far),
+        "12: service[0].real[0].address: the real server 10.9.0.2 is behind the gateway 192.0.2.1: \
+         direct routing reaches only a port's own network"
+    );
+    accept(&far.replace("direct", "tunnel"));
+    // By direct routing and tunnels the port is the service's, so these two are one real server.
+    let twice = "address = '10.0.0.2:1'\nforwarding = 'direct'\n[[service.real]]\naddress = '10.0.0.2:2'\nforwarding = 'direct'";
+    assert!(
+        refusal(&format!("{head}{twice}\n"))
+            .starts_with("15: service[0].real[1].address: the real server 10.0.0.2:80 is already")
+    );
+}
+
+#[test]
+fn defaults_are_filled_in() {
+    let config = accept(&format!(
+        "{PORTS}[[service]]\naddress = '203.0.113.1:80'\n[[service.real]]\naddress = '10.0.0.2'\n[[service.real]]\n\
+         address = '10.0.0.3:8080'\nweight = 0\n[[service.real]]\naddress = '10.0.0.4:8080'\nforwarding = 'tunnel'\n"
+    ));
+    assert_eq!(config.director.workers, [1]);
+    assert_eq!(config.director.max_connections, DEFAULT_MAX_CONNECTIONS);
+    assert_eq!(config.director.poll, Poll::Busy);
+    assert_eq!(config.api.socket, Path::new(DEFAULT_SOCKET));
+    assert_eq!((config.ports[0].mtu, config.ports[0].mac), (1500, None));
+    let service = &config.services[0];
+    assert_eq!(
+        (service.protocol, service.scheduler, service.forwarding),
+        (Protocol::Tcp, Scheduler::Wrr, Forwarding::Nat)
+    );
+    let socket = |text: &str| text.parse::<SocketAddr>().unwrap();
+    let expected = [
+        Real { address: socket("10.0.0.2:80"), weight: 1, forwarding: Forwarding::Nat },
+        Real { address: socket("10.0.0.3:8080"), weight: 0, forwarding: Forwarding::Nat },
+        Real { address: socket("10.0.0.4:80"), weight: 1, forwarding: Forwarding::Tunnel },
+    ];
+    assert_eq!(service.reals, expected);
+}
+
+#[test]
+fn the_vip_may_be_a_ports_own_address() {
+    accept(&format!("{PORTS}[[service]]\naddress = '192.0.2.2:80'\n[[service.real]]\naddress = '10.0.0.2'\n"));
+}
+
+#[test]
+fn the_longest_prefix_leads_the_way() {
+    let config = accept(&format!("{PORTS}[[route]]\nto = '10.0.0.128/25'\nvia = '192.0.2.1'\n"));
+    let reach = |text: &str| config.reach(text.parse::<IpAddr>().unwrap());
+    assert_eq!(reach("10.0.0.2"), Some(Reach::OnLink(1)));
+    assert_eq!(reach("10.0.0.129"), Some(Reach::Gateway(&config.routes[0])));
+    assert_eq!(reach("10.1.0.2"), None);
+}
+
+#[test]
+fn the_examples_are_good() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("etc");
+    let mut count = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            load(&path).unwrap_or_else(|error| panic!("{error}"));
+            count += 1;
+        }
+    }
+    assert!(count >= 4);
+}
+
+#[test]
+fn the_machine_is_compared_with_the_file() {
+    let pci = std::env::temp_dir().join(format!("millrace-pci-{}", std::process::id()));
+    fs::create_dir_all(pci.join("0000:03:00.0/net")).unwrap();
+    fs::create_dir_all(pci.join("0000:04:00.0")).unwrap();
+    std::os::unix::fs::symlink("../../drivers/e1000e", pci.join("0000:03:00.0/driver")).unwrap();
+    let machine = Machine { cores: vec![0, 1], interfaces: vec!["veth0".into()], pci: pci.clone() };
+    let check = |workers: &str, device: &str| {
+        let text = format!("[director]\nworkers = [{workers}]\n[[port]]\nname = 'a'\ndevice = '{device}'\n");
+        machine.check(&parse(Path::new("x.toml"), &text).unwrap()).map_err(|error| error.to_string())
+    };
+    for (workers, device) in
+        [("0, 1", "net_ring0"), ("1", "net_af_packet0,iface=veth0"), ("1", "04:00.0"), ("1", "net_tap0,iface=new")]
+    {
+        assert_eq!(check(workers, device), Ok(()), "{device}");
+    }
+    for (workers, device, expected) in [
+        ("1, 2", "net_ring0", "x.toml:2: director.workers[1]: core 2 is not one this process may use: [0, 1]"),
+        ("1", "net_af_packet0,iface=veth1", "x.toml:5: port[0].device: there is no interface \"veth1\" here"),
+        ("1", "net_pcap0,rx_pcap=/nowhere.pcap", "x.toml:5: port[0].device: there is no file \"/nowhere.pcap\""),
+        ("1", "0000:05:00.0", "x.toml:5: port[0].device: there is no PCI device 0000:05:00.0"),
+        (
+            "1",
+            "0000:03:00.0",
+            "x.toml:5: port[0].device: 0000:03:00.0 is the kernel's (driver e1000e): give it to DPDK with scripts/bind-nic",
+        ),
+    ] {
+        assert_eq!(check(workers, device), Err(expected.to_owned()), "{device}");
+    }
+    fs::remove_dir_all(pci).unwrap();
+    assert!(Machine::here().interfaces.contains(&"lo".to_owned()));
+}

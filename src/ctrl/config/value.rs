@@ -1,0 +1,149 @@
+//! The meaning of single values: addresses, prefixes, names. Each reader's error says what is wrong with the text.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+use super::keys::LATER;
+
+/// The longest path that the address of a Unix socket holds, in octets.
+const SOCKET_PATH: usize = 107;
+
+/// A VIP or RIP with its port: `192.0.2.1:80`.
+pub(super) fn socket(text: &str) -> Result<SocketAddr, String> {
+    match address_and_port(text)? {
+        (address, Some(port)) => Ok(SocketAddr::new(address, port)),
+        (IpAddr::V4(v4), None) => Err(format!("\"{text}\" has no port; write \"{v4}:80\"")),
+        (IpAddr::V6(v6), None) => Err(format!("\"{text}\" has no port; write \"[{v6}]:80\"")),
+    }
+}
+
+/// An address with or without a port: `10.0.0.11:8080`, `10.0.0.11`, `[2001:db8::1]:80`, `2001:db8::1`.
+pub(super) fn address_and_port(text: &str) -> Result<(IpAddr, Option<u16>), String> {
+    let (address, port) = match text.parse::<SocketAddr>() {
+        Ok(socket) => (socket.ip(), Some(socket.port())),
+        Err(_) => match text.parse::<IpAddr>() {
+            Ok(address) => (address, None),
+            Err(_) => {
+                return Err(format!("\"{text}\" is not an IP address and port (names are not resolved)"));
+            }
+        },
+    };
+    station(address)?;
+    if port == Some(0) {
+        return Err(format!("port 0 is {LATER}"));
+    }
+    Ok((address, port))
+}
+
+/// An address of one host.
+pub(super) fn host(text: &str) -> Result<IpAddr, String> {
+    let address = text.parse().map_err(|_| format!("\"{text}\" is not an IP address"))?;
+    ipv4_only(address)?;
+    station(address)?;
+    Ok(address)
+}
+
+/// A host's address with the prefix length of its network: `192.0.2.2/24`.
+pub(super) fn interface(text: &str) -> Result<IpNet, String> {
+    let network: IpNet = text.parse().map_err(|_| match text.parse::<IpAddr>() {
+        Ok(address) => format!("\"{text}\" has no prefix length; write \"{address}/24\""),
+        Err(_) => format!("\"{text}\" is not an IP address and prefix length"),
+    })?;
+    ipv4_only(network.addr())?;
+    station(network.addr())?;
+    if names_all(&network, network.addr()) {
+        return Err(format!(
+            "{} is the address of the network {} or its broadcast address",
+            network.addr(),
+            network.trunc()
+        ));
+    }
+    Ok(network)
+}
+
+/// The destinations of a route: `0.0.0.0/0`.
+pub(super) fn prefix(text: &str) -> Result<IpNet, String> {
+    let network: IpNet = text.parse().map_err(|_| format!("\"{text}\" is not an IP prefix; write \"0.0.0.0/0\""))?;
+    ipv4_only(network.addr())?;
+    if network != network.trunc() {
+        return Err(format!("\"{text}\" has host bits set; the network is {}", network.trunc()));
+    }
+    Ok(network)
+}
+
+/// The Ethernet address of one station: `02:00:00:00:00:01`.
+pub(super) fn mac(text: &str) -> Result<[u8; 6], String> {
+    let malformed = || format!("\"{text}\" is not an Ethernet address; write \"02:00:00:00:00:01\"");
+    let mut octets = [0; 6];
+    let mut fields = text.split([':', '-']);
+    for octet in &mut octets {
+        let field = fields.next().filter(|field| field.len() == 2 && !field.starts_with('+')).ok_or_else(malformed)?;
+        *octet = u8::from_str_radix(field, 16).map_err(|_| malformed())?;
+    }
+    if fields.next().is_some() {
+        return Err(malformed());
+    }
+    if octets[0] & 1 != 0 {
+        return Err(format!("\"{text}\" is a group address: a station's has an even first octet"));
+    }
+    if octets == [0; 6] {
+        return Err("the Ethernet address is zero".to_owned());
+    }
+    Ok(octets)
+}
+
+/// A port's name, which is also written as `NAME=FILE` on the command line.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let fits = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+    if text.is_empty() || text.len() > 32 || !text.bytes().all(fits) {
+        return Err(format!("\"{text}\" is not a name: 1 to 32 letters, digits, '-', '_' or '.'"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The path of a Unix socket.
+pub(super) fn socket_path(text: &str) -> Result<std::path::PathBuf, String> {
+    match text.len() {
+        0 => Err("the path is empty".to_owned()),
+        1..=SOCKET_PATH => Ok(text.into()),
+        length => Err(format!("a Unix socket's path has at most {SOCKET_PATH} octets; this one has {length}")),
+    }
+}
+
+/// One argument for the EAL.
+pub(super) fn eal_argument(text: &str) -> Result<String, String> {
+    let option = text.split('=').next().unwrap_or_default();
+    let long = ["--lcores", "--main-lcore", "--master-lcore"].contains(&option);
+    let short = ["-l", "-c", "-s", "-S"].iter().any(|short| text.starts_with(short)) && !text.starts_with("--");
+    if long || short {
+        return Err(format!("\"{option}\" chooses cores; that is what \"workers\" does"));
+    }
+    if text.is_empty() { Err("an argument is empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+/// Refuses IPv6, which the data plane does not forward.
+pub(super) fn ipv4_only(address: IpAddr) -> Result<(), String> {
+    if address.is_ipv6() { Err(format!("{address}: IPv6 is {LATER}")) } else { Ok(()) }
+}
+
+/// Tells whether `address` is the network's own name or its broadcast address (RFC 919); /31 has neither (RFC 3021).
+pub(super) fn names_all(network: &IpNet, address: IpAddr) -> bool {
+    network.addr().is_ipv4()
+        && network.prefix_len() < 31
+        && (address == network.network() || address == network.broadcast())
+}
+
+/// Refuses what cannot be one host's address on a network.
+fn station(address: IpAddr) -> Result<(), String> {
+    let kind = match address {
+        address if address.is_unspecified() => "the unspecified address",
+        address if address.is_loopback() => "a loopback address",
+        address if address.is_multicast() => "a multicast address",
+        IpAddr::V4(v4) if v4.is_broadcast() => "the broadcast address",
+        IpAddr::V4(v4) if v4.octets()[0] >= 240 => "a reserved address",
+        IpAddr::V4(v4) if v4.octets()[0] == 0 => "a reserved address",
+        _ => return Ok(()),
+    };
+    Err(format!("{address} is {kind}, not a host's"))
+}
