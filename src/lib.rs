@@ -9,3 +9,9 @@
 
 pub mod ctrl;
 pub mod dataplane;
+
+/// The program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit the program was built from.
+pub const COMMIT: &str = env!("MILLRACE_COMMIT");

@@ -1,0 +1,200 @@
+//! What a director says about itself: the JSON of `GET /v1/stats`.
+//!
+//! All counts are since the start. Octets of ports are Ethernet's without the frame check sequence; octets of
+//! services and real servers are IP's, as ipvsadm counts them.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// The state of a director at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The program's version.
+    pub version: String,
+    /// The commit it was built from.
+    pub commit: String,
+    /// Seconds since the start.
+    pub uptime_seconds: f64,
+    /// Counts the configurations applied: 1 at the start.
+    pub generation: u64,
+    /// The connection table.
+    pub connections: ConnectionsReport,
+    /// Ports, in the order of the configuration.
+    pub ports: Vec<PortReport>,
+    /// Workers.
+    pub workers: Vec<WorkerReport>,
+    /// Virtual services.
+    pub services: Vec<ServiceReport>,
+    /// How received frames ended, over all workers: every outcome by name, those that never happened included.
+    pub outcomes: BTreeMap<String, OutcomeReport>,
+    /// Neighbours.
+    pub neighbors: Vec<NeighborReport>,
+}
+
+/// The connection table's fill.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionsReport {
+    /// What it is sized for.
+    pub max: u64,
+    /// Connections in an established state.
+    pub active: u64,
+    /// All others.
+    pub inactive: u64,
+    /// Connections that found no place in their own lines.
+    pub stashed: u64,
+}
+
+/// One port.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortReport {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its device in the configuration.
+    pub device: String,
+    /// Its Ethernet address.
+    pub mac: String,
+    /// Whether there is carrier.
+    pub link_up: bool,
+    /// The largest IP packet sent from it, in octets.
+    pub mtu: u16,
+    /// Frames that workers received.
+    pub rx_frames: u64,
+    /// Octets that workers received.
+    pub rx_octets: u64,
+    /// Frames that its transmit queues took.
+    pub tx_frames: u64,
+    /// Octets that its transmit queues took.
+    pub tx_octets: u64,
+    /// What the device itself counts.
+    pub device_counters: DeviceReport,
+}
+
+/// What a port's device counts of frames that no worker saw.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceReport {
+    /// Frames dropped because the receive queue was full.
+    pub rx_missed: u64,
+    /// Frames received with an error.
+    pub rx_errors: u64,
+    /// Frames that could not be sent.
+    pub tx_errors: u64,
+    /// Frames dropped because no buffer was free.
+    pub no_mbuf: u64,
+}
+
+/// One worker. At rest, `received` is the sum of `outcomes` and `waiting`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerReport {
+    /// Its number, from 0.
+    pub id: usize,
+    /// The CPU core it polls on.
+    pub core: usize,
+    /// Frames received.
+    pub received: u64,
+    /// Polls that brought at least one frame.
+    pub bursts: u64,
+    /// Polls that brought none.
+    pub empty_polls: u64,
+    /// Frames that wait for a neighbour's address now.
+    pub waiting: u64,
+    /// How its frames ended, by outcome.
+    pub outcomes: BTreeMap<String, u64>,
+}
+
+/// Connections, packets and octets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrafficReport {
+    /// Connections scheduled.
+    pub connections: u64,
+    /// Packets from clients.
+    pub in_packets: u64,
+    /// Octets from clients.
+    pub in_octets: u64,
+    /// Packets to clients; 0 by tunnel and direct routing, where they do not pass the director.
+    pub out_packets: u64,
+    /// Octets to clients.
+    pub out_octets: u64,
+}
+
+/// One virtual service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceReport {
+    /// VIP and port.
+    pub address: SocketAddr,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// The scheduler's name.
+    pub scheduler: String,
+    /// Its traffic.
+    #[serde(flatten)]
+    pub traffic: TrafficReport,
+    /// Its real servers.
+    pub reals: Vec<RealReport>,
+}
+
+/// One real server of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RealReport {
+    /// RIP and port.
+    pub address: SocketAddr,
+    /// `nat`, `tunnel` or `direct`.
+    pub forwarding: String,
+    /// Its weight.
+    pub weight: u16,
+    /// Its connections in an established state.
+    pub active: u64,
+    /// Its other connections.
+    pub inactive: u64,
+    /// Its traffic.
+    #[serde(flatten)]
+    pub traffic: TrafficReport,
+}
+
+/// How often an outcome happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeReport {
+    /// Frames.
+    pub count: u64,
+    /// What it means, in one line.
+    pub text: String,
+}
+
+/// One neighbour.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeighborReport {
+    /// Its IP address.
+    pub address: IpAddr,
+    /// Its Ethernet address, if it is known.
+    pub mac: Option<String>,
+    /// The port it is on.
+    pub port: String,
+    /// `static`, `reachable`, `stale`, `resolving` or `failed`.
+    pub state: String,
+    /// Whole seconds since it was last confirmed; none for a static or unknown one.
+    pub age_seconds: Option<u64>,
+}
+
+/// What `POST /v1/reload` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What changed, one line each; empty if the file says what is running already.
+    pub changed: Vec<String>,
+}
+
+/// What `GET /v1/version` answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// The program's version.
+    pub version: String,
+    /// The commit it was built from.
+    pub commit: String,
+}
+
+/// What every refused request answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Why, in one line.
+    pub error: String,
+}

@@ -1,0 +1,181 @@
+//! Answers the API on a Unix socket.
+
+use std::future::{Future, IntoFuture};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{error, fmt, fs};
+
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::report::{Refusal, Reloaded, Report, Version};
+
+/// How long a stop waits for a client that began a request and does not finish it.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The director as the API sees it.
+pub trait Director: Send + Sync + 'static {
+    /// Adds up the counters. Called on the control runtime: must not block.
+    fn report(&self) -> Report;
+
+    /// Applies the configuration file again and returns what changed, one line each. May block.
+    ///
+    /// # Errors
+    /// Why nothing was changed, in one line.
+    fn reload(&self) -> Result<Vec<String>, String>;
+}
+
+/// A Unix socket that listens, its file removed when it is dropped.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+    inode: (u64, u64),
+}
+
+/// Why a socket cannot be listened on; displays as one line.
+#[derive(Debug)]
+pub enum BindError {
+    /// Another director answers there.
+    InUse(PathBuf),
+    /// There is a file that is no socket.
+    NotASocket(PathBuf),
+    /// The operating system refused.
+    Io(PathBuf, io::Error),
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse(path) => write!(f, "{}: another director answers there", path.display()),
+            Self::NotASocket(path) => write!(f, "{}: there is a file that is not a socket", path.display()),
+            Self::Io(path, cause) => write!(f, "{}: cannot listen: {cause}", path.display()),
+        }
+    }
+}
+
+impl error::Error for BindError {}
+
+impl Socket {
+    /// Listens at `path`, for the owner and the group only. Creates the directory, and replaces the socket that a
+    /// dead process left.
+    ///
+    /// # Errors
+    /// If another director answers there, or the system says no.
+    pub fn bind(path: &Path) -> Result<Self, BindError> {
+        let io = |cause| BindError::Io(path.to_owned(), cause);
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::create_dir_all(folder).map_err(io)?;
+        }
+        let listener = match UnixListener::bind(path) {
+            Err(cause) if cause.kind() == ErrorKind::AddrInUse => {
+                remove_stale(path)?;
+                UnixListener::bind(path)
+            }
+            first => first,
+        }
+        .map_err(io)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(io)?;
+        listener.set_nonblocking(true).map_err(io)?;
+        let inode = inode(path).map_err(io)?;
+        Ok(Self { listener, path: path.to_owned(), inode })
+    }
+
+    /// Returns where it listens.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Another director may have taken the path since; its socket stays.
+        if inode(&self.path).is_ok_and(|inode| inode == self.inode) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+fn remove_stale(path: &Path) -> Result<(), BindError> {
+    let io = |cause| BindError::Io(path.to_owned(), cause);
+    if !fs::symlink_metadata(path).map_err(io)?.file_type().is_socket() {
+        return Err(BindError::NotASocket(path.to_owned()));
+    }
+    match UnixStream::connect(path) {
+        Err(cause) if cause.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path).map_err(io),
+        Err(cause) => Err(io(cause)),
+        Ok(_) => Err(BindError::InUse(path.to_owned())),
+    }
+}
+
+/// Answers requests on `socket` until `stop` is ready; those that were begun have one second more.
+///
+/// # Errors
+/// If the socket cannot be handed to the runtime.
+pub async fn serve<D: Director>(
+    socket: Socket,
+    director: Arc<D>,
+    stop: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let listener = tokio::net::UnixListener::from_std(socket.listener.try_clone()?)?;
+    let (tell, told) = oneshot::channel::<()>();
+    let told = async { drop(told.await) };
+    let mut server = tokio::spawn(axum::serve(listener, router(director)).with_graceful_shutdown(told).into_future());
+    stop.await;
+    drop(tell);
+    if timeout(GRACE, &mut server).await.is_err() {
+        server.abort();
+    }
+    Ok(())
+}
+
+fn router<D: Director>(director: Arc<D>) -> Router {
+    Router::new()
+        .route("/v1/stats", get(stats::<D>))
+        .route("/v1/reload", post(reload::<D>))
+        .route("/v1/version", get(version))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(director)
+}
+
+async fn stats<D: Director>(State(director): State<Arc<D>>) -> Json<Report> {
+    Json(director.report())
+}
+
+async fn reload<D: Director>(State(director): State<Arc<D>>) -> Response {
+    match tokio::task::spawn_blocking(move || director.reload()).await {
+        Ok(Ok(changed)) => Json(Reloaded { changed }).into_response(),
+        Ok(Err(error)) => refuse(StatusCode::UNPROCESSABLE_ENTITY, error),
+        Err(failed) => refuse(StatusCode::INTERNAL_SERVER_ERROR, format!("reload did not finish: {failed}")),
+    }
+}
+
+async fn version() -> Json<Version> {
+    Json(Version { version: crate::VERSION.to_owned(), commit: crate::COMMIT.to_owned() })
+}
+
+async fn unknown(uri: Uri) -> Response {
+    refuse(StatusCode::NOT_FOUND, format!("there is no {}", uri.path()))
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    refuse(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}", uri.path()))
+}
+
+fn refuse(status: StatusCode, error: String) -> Response {
+    (status, Json(Refusal { error })).into_response()
+}

@@ -1,0 +1,168 @@
+//! The client against the server, over a real socket.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::*;
+
+/// A director that counts reloads and refuses every second one.
+#[derive(Default)]
+struct Counting(AtomicU64);
+
+impl Director for Counting {
+    fn report(&self) -> Report {
+        Report { generation: self.0.load(Ordering::Relaxed), ..Report::default() }
+    }
+
+    fn reload(&self) -> Result<Vec<String>, String> {
+        match self.0.fetch_add(1, Ordering::Relaxed) % 2 {
+            0 => Ok(vec!["route to 0.0.0.0/0 via 10.0.0.9: added".to_owned()]),
+            _ => Err("x.toml:1: no".to_owned()),
+        }
+    }
+}
+
+/// A folder of one test's own.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("millrace-api-{name}-{}", std::process::id())))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs `test` while a director answers at the path it is given.
+fn with_director(name: &str, test: impl FnOnce(&Path)) {
+    let folder = Folder::new(name);
+    let path = folder.0.join("run/api.sock");
+    let socket = Socket::bind(&path).unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(serve(socket, Arc::new(Counting::default()), async { drop(stopped.await) })).unwrap();
+    });
+    test(&path);
+    stop.send(()).unwrap();
+    server.join().unwrap();
+    assert!(!path.exists(), "the socket stays behind");
+}
+
+#[test]
+fn questions_are_answered() {
+    with_director("answers", |path| {
+        let client = Client::new(path);
+        assert_eq!(client.stats().unwrap(), Report::default());
+        assert_eq!(client.reload().unwrap().changed, ["route to 0.0.0.0/0 via 10.0.0.9: added"]);
+        assert_eq!(client.reload().unwrap_err().to_string(), "x.toml:1: no");
+        assert_eq!(client.stats().unwrap().generation, 2);
+        assert_eq!(client.version().unwrap().version, env!("CARGO_PKG_VERSION"));
+    });
+}
+
+#[test]
+fn mistakes_are_answered_in_json() {
+    with_director("mistakes", |path| {
+        for (request, status, body) in [
+            ("GET /v1/stat", "404 Not Found", r#"{"error":"there is no /v1/stat"}"#),
+            ("GET /v1/reload", "405 Method Not Allowed", r#"{"error":"/v1/reload does not take GET"}"#),
+        ] {
+            let mut stream = UnixStream::connect(path).unwrap();
+            write!(stream, "{request} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
+            assert!(answer.ends_with(body), "{answer}");
+        }
+    });
+}
+
+#[test]
+fn the_socket_is_the_owners_and_the_groups() {
+    with_director("mode", |path| {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o660);
+    });
+}
+
+#[test]
+fn a_live_director_keeps_its_socket() {
+    with_director("live", |path| {
+        let refused = Socket::bind(path).unwrap_err().to_string();
+        assert_eq!(refused, format!("{}: another director answers there", path.display()));
+        assert!(Client::new(path).version().is_ok());
+    });
+}
+
+#[test]
+fn a_dead_directors_socket_is_replaced() {
+    let folder = Folder::new("dead");
+    fs::create_dir_all(&folder.0).unwrap();
+    let path = folder.0.join("api.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let error = Client::new(&path).stats().unwrap_err().to_string();
+    assert_eq!(error, format!("no director answers at {}: Connection refused (os error 111)", path.display()));
+    drop(Socket::bind(&path).unwrap());
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_file_that_is_no_socket_stays() {
+    let folder = Folder::new("file");
+    fs::create_dir_all(&folder.0).unwrap();
+    let path = folder.0.join("api.sock");
+    fs::write(&path, "precious").unwrap();
+    let refused = Socket::bind(&path).unwrap_err().to_string();
+    assert_eq!(refused, format!("{}: there is a file that is not a socket", path.display()));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[test]
+fn a_successors_socket_stays() {
+    let folder = Folder::new("successor");
+    let path = folder.0.join("api.sock");
+    let first = Socket::bind(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let second = Socket::bind(&path).unwrap();
+    drop(first);
+    assert!(path.exists());
+    drop(second);
+    assert!(!path.exists());
+}
+
+#[test]
+fn something_else_at_the_socket_is_told() {
+    let folder = Folder::new("else");
+    fs::create_dir_all(&folder.0).unwrap();
+    let path = folder.0.join("api.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let other = std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"220 smtp\r\n").unwrap());
+    let error = Client::new(&path).stats().unwrap_err().to_string();
+    assert!(error.starts_with(&format!("the answer from {} makes no sense: ", path.display())), "{error}");
+    other.join().unwrap();
+}
+
+#[test]
+fn a_client_that_never_finishes_does_not_hold_up_the_stop() {
+    let mut held = Vec::new();
+    let start = std::time::Instant::now();
+    with_director("held", |path| {
+        for text in ["", "GET /v1/sta"] {
+            let mut stream = UnixStream::connect(path).unwrap();
+            stream.write_all(text.as_bytes()).unwrap();
+            held.push(stream);
+        }
+        // By the time this is answered, the others were accepted.
+        Client::new(path).version().unwrap();
+    });
+    assert!(start.elapsed().as_secs() < 5);
+}

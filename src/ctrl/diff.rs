@@ -1,0 +1,267 @@
+//! What changes from one configuration to the next, in words for an operator.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug, Display};
+
+use super::config::{Config, Neighbor, Port, Real, Route, Service};
+
+/// A new configuration that cannot take the place of the running one; displays as one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeedsRestart(
+    /// What changes that only a start reads, at least one.
+    pub Vec<String>,
+);
+
+impl Display for NeedsRestart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "needs a restart, nothing was changed: {}", self.0.join("; "))
+    }
+}
+
+impl std::error::Error for NeedsRestart {}
+
+/// Says what a running director changes when it goes from `old` to `new`, one line for each; none if nothing does.
+///
+/// # Errors
+/// If what differs is read at the start only: `[director]`, `[api]`, `[[port]]`.
+pub fn changes(old: &Config, new: &Config) -> Result<Vec<String>, NeedsRestart> {
+    let fixed = fixed_changes(old, new);
+    if !fixed.is_empty() {
+        return Err(NeedsRestart(fixed));
+    }
+    let mut lines = Vec::new();
+    services(&mut lines, &old.services, &new.services);
+    compare(
+        &mut lines,
+        &old.routes,
+        &new.routes,
+        |route| route.to,
+        describe_route,
+        |lines, old, new| {
+            differ(lines, &format!("route to {}", new.to), "gateway", &old.via, &new.via);
+        },
+    );
+    compare(
+        &mut lines,
+        &old.neighbors,
+        &new.neighbors,
+        |neighbor| neighbor.address,
+        describe_neighbor,
+        |lines, old, new| {
+            differ(lines, &format!("neighbour {}", new.address), "MAC", &mac(&old.mac), &mac(&new.mac));
+        },
+    );
+    Ok(lines)
+}
+
+/// Writes an Ethernet address as `02:00:00:00:00:01`.
+pub fn mac(octets: &[u8; 6]) -> String {
+    octets.map(|octet| format!("{octet:02x}")).join(":")
+}
+
+fn fixed_changes(old: &Config, new: &Config) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (was, is) = (&old.director, &new.director);
+    differ_debug(&mut lines, "director", "workers", &was.workers, &is.workers);
+    differ(&mut lines, "director", "max_connections", &was.max_connections, &is.max_connections);
+    differ_debug(&mut lines, "director", "poll", &was.poll, &is.poll);
+    differ_debug(&mut lines, "director", "dpdk_args", &was.dpdk_args, &is.dpdk_args);
+    differ_debug(&mut lines, "api", "socket", &old.api.socket, &new.api.socket);
+    let name = |port: &Port| port.name.clone();
+    let describe = |port: &Port| format!("port \"{}\"", port.name);
+    compare(&mut lines, &old.ports, &new.ports, name, describe, |lines, old, new| {
+        let subject = describe(new);
+        differ_debug(lines, &subject, "device", &old.device, &new.device);
+        differ_debug(lines, &subject, "addresses", &old.addresses, &new.addresses);
+        differ_debug(lines, &subject, "mac", &old.mac.as_ref().map(mac), &new.mac.as_ref().map(mac));
+        differ(lines, &subject, "mtu", &old.mtu, &new.mtu);
+        differ_debug(lines, &subject, "queues", &old.queues, &new.queues);
+    });
+    if lines.is_empty() && old.ports != new.ports {
+        lines.push("the ports are in another order".to_owned());
+    }
+    lines
+}
+
+fn services(lines: &mut Vec<String>, old: &[Service], new: &[Service]) {
+    compare(lines, old, new, Service::key, describe_service, |lines, old, new| {
+        let name = name_service(new);
+        differ(lines, &name, "scheduler", &old.scheduler, &new.scheduler);
+        let describe = |real: &Real| format!("{name}: real server {}", describe_real(real));
+        compare(
+            lines,
+            &old.reals,
+            &new.reals,
+            |real| real.address,
+            describe,
+            |lines, old, new| {
+                let subject = format!("{name}: real server {}", new.address);
+                differ(lines, &subject, "weight", &old.weight, &new.weight);
+                differ(lines, &subject, "forwarding", &old.forwarding, &new.forwarding);
+            },
+        );
+    });
+}
+
+/// Writes what is gone, then what came or changed, each in the order of its file.
+fn compare<T, K: Ord>(
+    lines: &mut Vec<String>,
+    old: &[T],
+    new: &[T],
+    key: impl Fn(&T) -> K,
+    describe: impl Fn(&T) -> String,
+    mut changed: impl FnMut(&mut Vec<String>, &T, &T),
+) {
+    let before: BTreeMap<K, &T> = old.iter().map(|item| (key(item), item)).collect();
+    let after: BTreeMap<K, &T> = new.iter().map(|item| (key(item), item)).collect();
+    for gone in old.iter().filter(|item| !after.contains_key(&key(item))) {
+        lines.push(format!("{}: removed", describe(gone)));
+    }
+    for item in new {
+        match before.get(&key(item)) {
+            Some(old) => changed(lines, old, item),
+            None => lines.push(format!("{}: added", describe(item))),
+        }
+    }
+}
+
+fn differ<T: PartialEq + Display>(lines: &mut Vec<String>, subject: &str, what: &str, old: &T, new: &T) {
+    if old != new {
+        lines.push(format!("{subject}: {what} {old} -> {new}"));
+    }
+}
+
+fn differ_debug<T: PartialEq + Debug>(lines: &mut Vec<String>, subject: &str, what: &str, old: &T, new: &T) {
+    if old != new {
+        lines.push(format!("{subject}: {what} {old:?} -> {new:?}"));
+    }
+}
+
+fn name_service(service: &Service) -> String {
+    format!("service {} {}", service.protocol, service.address)
+}
+
+fn describe_service(service: &Service) -> String {
+    let reals: Vec<_> = service.reals.iter().map(describe_real).collect();
+    format!("{}, {}, [{}]", name_service(service), service.scheduler, reals.join(", "))
+}
+
+fn describe_real(real: &Real) -> String {
+    format!("{} {} weight {}", real.address, real.forwarding, real.weight)
+}
+
+fn describe_route(route: &Route) -> String {
+    format!("route to {} via {}", route.to, route.via)
+}
+
+fn describe_neighbor(neighbor: &Neighbor) -> String {
+    format!("neighbour {} at {}", neighbor.address, mac(&neighbor.mac))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::parse;
+    use super::*;
+    use std::path::Path;
+
+    const BASE: &str = "\
+[[port]]
+name = 'lan'
+device = 'net_ring0'
+addresses = ['10.0.0.1/24']
+[[service]]
+address = '192.0.2.1:80'
+[[service.real]]
+address = '10.0.0.2'
+[[service.real]]
+address = '10.0.0.3'
+";
+
+    fn config(text: &str) -> Config {
+        parse(Path::new("x.toml"), text).unwrap().config
+    }
+
+    fn difference(from: &str, to: &str) -> Result<Vec<String>, String> {
+        changes(&config(from), &config(to)).map_err(|refused| refused.to_string())
+    }
+
+    #[test]
+    fn nothing_changes_nothing() {
+        assert_eq!(difference(BASE, BASE), Ok(vec![]));
+    }
+
+    #[test]
+    fn real_servers_and_schedulers() {
+        let other = BASE
+            .replace("80'\n", "80'\nscheduler = 'rr'\n")
+            .replace("10.0.0.3'", "10.0.0.4'\nweight = 7")
+            .replace("10.0.0.2'", "10.0.0.2'\nweight = 0\nforwarding = 'direct'");
+        let service = "service TCP 192.0.2.1:80";
+        assert_eq!(
+            difference(BASE, &other).unwrap(),
+            [
+                format!("{service}: scheduler wrr -> rr"),
+                format!("{service}: real server 10.0.0.3:80 nat weight 1: removed"),
+                format!("{service}: real server 10.0.0.2:80: weight 1 -> 0"),
+                format!("{service}: real server 10.0.0.2:80: forwarding nat -> direct"),
+                format!("{service}: real server 10.0.0.4:80 nat weight 7: added"),
+            ]
+        );
+    }
+
+    #[test]
+    fn services_routes_and_neighbours() {
+        let more = format!(
+            "{BASE}[[service]]\naddress = '192.0.2.1:80'\nprotocol = 'udp'\n[[service.real]]\naddress = '10.0.0.2'\n\
+             [[route]]\nto = '0.0.0.0/0'\nvia = '10.0.0.9'\n\
+             [[neighbor]]\naddress = '10.0.0.2'\nmac = '02:00:00:00:00:02'\n"
+        );
+        let lines = [
+            "service UDP 192.0.2.1:80, wrr, [10.0.0.2:80 nat weight 1]",
+            "route to 0.0.0.0/0 via 10.0.0.9",
+            "neighbour 10.0.0.2 at 02:00:00:00:00:02",
+        ];
+        assert_eq!(difference(BASE, &more).unwrap(), lines.map(|line| format!("{line}: added")));
+        assert_eq!(difference(&more, BASE).unwrap(), lines.map(|line| format!("{line}: removed")));
+        let other = more.replace("'10.0.0.9'", "'10.0.0.8'").replace("00:02'", "00:03'");
+        assert_eq!(
+            difference(&more, &other).unwrap(),
+            [
+                "route to 0.0.0.0/0: gateway 10.0.0.9 -> 10.0.0.8",
+                "neighbour 10.0.0.2: MAC 02:00:00:00:00:02 -> 02:00:00:00:00:03",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_only_a_start_reads() {
+        let refused = |to: &str| difference(BASE, to).unwrap_err();
+        let head = "needs a restart, nothing was changed: ";
+        assert_eq!(
+            refused(&format!("[director]\nworkers = [0, 1]\n{BASE}")),
+            format!("{head}director: workers [1] -> [0, 1]")
+        );
+        assert_eq!(
+            refused(&format!("[director]\nmax_connections = 64\npoll = 'adaptive'\ndpdk_args = ['--no-huge']\n{BASE}")),
+            format!(
+                "{head}director: max_connections 1000000 -> 64; director: poll Busy -> Adaptive; director: dpdk_args [] -> [\"--no-huge\"]"
+            )
+        );
+        assert_eq!(
+            refused(&BASE.replace("'10.0.0.1/24'", "'10.0.0.5/24'")),
+            format!("{head}port \"lan\": addresses [10.0.0.1/24] -> [10.0.0.5/24]")
+        );
+        let two = format!("{BASE}[[port]]\nname = 'wan'\ndevice = 'net_ring1'\nmtu = 1600\n");
+        assert_eq!(refused(&two), format!("{head}port \"wan\": added"));
+        let swapped = format!("[[port]]\nname = 'wan'\ndevice = 'net_ring1'\nmtu = 1600\n{BASE}");
+        assert_eq!(difference(&two, &swapped).unwrap_err(), format!("{head}the ports are in another order"));
+    }
+
+    #[test]
+    fn a_default_that_nobody_uses_changes_nothing() {
+        let other =
+            BASE.replace("80'\n", "80'\nforwarding = 'direct'\n").replace("10.0.0.2'", "10.0.0.2'\nforwarding = 'nat'");
+        let other = other.replace("10.0.0.3'", "10.0.0.3'\nforwarding = 'nat'");
+        assert_eq!(difference(BASE, &other), Ok(vec![]));
+    }
+}
