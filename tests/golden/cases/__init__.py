@@ -1,0 +1,16 @@
+"""The cases, one file a subject. Importing this package registers them all."""
+
+from . import (  # noqa: F401
+    arp,
+    connections,
+    direct,
+    echo,
+    expiry,
+    limits,
+    malformed_ip,
+    malformed_link,
+    malformed_transport,
+    nat,
+    schedule,
+    tunnel,
+)

@@ -1,0 +1,122 @@
+"""Connections end by their state's timeout, on the capture's clock."""
+
+from network import CLIENT, GATEWAY, LAN, REAL1, REALS, Real, Socket, STRANGER, VIP, WAN
+from packets import arp_request, tcp, udp
+from scenario import cases
+
+SERVICE = Socket(VIP, 80)
+SERVER = REAL1.at(8080)
+
+LATE = 2.0
+"""A connection may live this much longer than its timeout: two ticks, and one round of the sweep."""
+
+
+def inbound(lab, datagram, station=REAL1):
+    lab.arrives(WAN, GATEWAY, datagram.between(CLIENT, SERVICE), "forwarded_nat_in")
+    lab.leaves(LAN, station, datagram.between(CLIENT, station.at(8080), 63))
+
+
+def outbound(lab, datagram):
+    lab.arrives(LAN, REAL1, datagram.between(SERVER, CLIENT), "forwarded_nat_out")
+    lab.leaves(WAN, GATEWAY, datagram.between(SERVICE, CLIENT, 63))
+
+
+def forgotten(lab):
+    """The connection must be gone: a packet in the middle of it belongs to none."""
+    lab.arrives(WAN, GATEWAY, tcp("A").between(CLIENT, SERVICE), "drop_no_connection")
+    lab.arrives(LAN, REAL1, tcp("A").between(SERVER, CLIENT), "drop_no_connection_reply")
+
+
+def passes(lab, seconds):
+    """Lets the clock go on, and shows it to the director by a frame that concerns nobody here."""
+    lab.wait(seconds)
+    lab.arrives_frame(WAN, arp_request(STRANGER.mac, STRANGER.address, "192.0.2.98"), "drop_arp_not_ours")
+
+
+def established(lab):
+    lab.service(SERVICE, "tcp", "nat", [Real(SERVER)])
+    inbound(lab, tcp("S"))
+    outbound(lab, tcp("SA"))
+    inbound(lab, tcp("A"))
+
+
+@cases("expiry/tcp-established")
+def tcp_established(lab):
+    """An established connection lives for 900 s after its last packet, and each packet renews it."""
+    established(lab)
+    for seconds in (890, 895):
+        lab.wait(seconds)
+        outbound(lab, tcp("A", b"still here"))
+    passes(lab, 900 + LATE)
+    forgotten(lab)
+
+
+@cases("expiry/tcp-time-wait")
+def tcp_time_wait(lab):
+    """After FIN from both sides a connection lives for 120 s more."""
+    established(lab)
+    outbound(lab, tcp("FA"))
+    inbound(lab, tcp("FA"))
+    outbound(lab, tcp("A"))
+    lab.wait(115)
+    inbound(lab, tcp("A"))
+    passes(lab, 120 + LATE)
+    forgotten(lab)
+
+
+@cases("expiry/tcp-reset")
+def tcp_reset(lab):
+    """After a reset a connection lives for 10 s more."""
+    established(lab)
+    outbound(lab, tcp("RA"))
+    passes(lab, 10 + LATE)
+    forgotten(lab)
+
+
+@cases("expiry/tcp-half-open")
+def tcp_half_open(lab):
+    """A connection of which only the SYN came lives for 60 s (SYN_RECV)."""
+    lab.service(SERVICE, "tcp", "nat", [Real(SERVER)])
+    inbound(lab, tcp("S"))
+    lab.wait(55)
+    outbound(lab, tcp("SA"))
+    passes(lab, 60 + LATE)
+    forgotten(lab)
+
+
+@cases("expiry/udp")
+def udp_flow(lab):
+    """A UDP flow lives for 300 s after its last packet, then the next one is a new flow, with a server of its own."""
+    lab.service(SERVICE, "udp", "nat", [Real(station.at(8080)) for station in REALS])
+    lab.single_worker = "each worker has a cursor of its own"
+    inbound(lab, udp(b"one"))
+    lab.wait(295)
+    inbound(lab, udp(b"two"))
+    lab.wait(295)
+    outbound(lab, udp(b"three"))
+    lab.wait(295)
+    inbound(lab, udp(b"four"))
+    passes(lab, 300 + LATE)
+    inbound(lab, udp(b"five"), REALS[1])
+
+
+@cases("expiry/days")
+def days(lab):
+    """Three days of silence in milliseconds of test: nothing of an old connection is left."""
+    established(lab)
+    passes(lab, 3 * 86400)
+    forgotten(lab)
+    inbound(lab, tcp("S"))
+    outbound(lab, tcp("SA"))
+
+
+@cases("expiry/reuse-after-time-wait")
+def reuse(lab):
+    """A client may open the same five-tuple again while the old connection waits out its time."""
+    established(lab)
+    outbound(lab, tcp("FA"))
+    inbound(lab, tcp("FA"))
+    lab.wait(5)
+    inbound(lab, tcp("S", seq=77))
+    outbound(lab, tcp("SA", ack=78))
+    inbound(lab, tcp("A", seq=78))

@@ -1,0 +1,132 @@
+"""Packets that end badly at the TCP, UDP or ICMP header. Nothing leaves, and each is counted by its reason."""
+
+from scapy.layers.inet import ICMP, IP
+
+from network import CLIENT, GATEWAY, LAN, REAL1, Real, Socket, VIP, WAN
+from packets import echo, pattern, tcp, udp
+from scenario import cases
+
+SERVICE = Socket(VIP, 80)
+
+
+def listening(lab):
+    """Services that would take the packet if it were whole."""
+    for protocol in ("tcp", "udp"):
+        lab.service(SERVICE, protocol, "nat", [Real(REAL1.at(8080))])
+
+
+def dropped(lab, packet, outcome):
+    lab.arrives(WAN, GATEWAY, packet, outcome)
+
+
+def cut(packet, octets, protocol):
+    """Returns an IPv4 packet, right in itself, that carries only the first `octets` of the transport."""
+    return IP(src=CLIENT.address, dst=VIP, proto=protocol) / bytes(packet[IP].payload)[:octets]
+
+
+def whole(packet):
+    """Returns the packet as scapy reads it, with every field filled in."""
+    return IP(bytes(packet))
+
+
+@cases("malformed/tcp/truncated-{octets}", octets=[0, 3, 4, 8, 13, 19])
+def tcp_truncated(lab, octets):
+    """A TCP header that does not fit into the packet."""
+    listening(lab)
+    dropped(lab, cut(whole(tcp("S").between(CLIENT, SERVICE)), octets, 6), "drop_tcp_header")
+
+
+@cases("malformed/tcp/data-offset-{words}", words=[0, 1, 4])
+def tcp_offset_too_small(lab, words):
+    """A data offset below five words."""
+    listening(lab)
+    dropped(lab, tcp("S", dataofs=words).between(CLIENT, SERVICE), "drop_tcp_header")
+
+
+@cases("malformed/tcp/data-offset-beyond-by-{words}", words=[1, 10])
+def tcp_offset_too_large(lab, words):
+    """A data offset beyond the packet; the octets of the Ethernet padding do not count."""
+    listening(lab)
+    lab.arrives(WAN, GATEWAY, tcp("S", dataofs=5 + words).between(CLIENT, SERVICE), "drop_tcp_header", pad=True)
+
+
+@cases("malformed/udp/truncated-{octets}", octets=[0, 3, 4, 7])
+def udp_truncated(lab, octets):
+    """A UDP header that does not fit into the packet."""
+    listening(lab)
+    dropped(lab, cut(whole(udp(b"data").between(CLIENT, SERVICE)), octets, 17), "drop_udp_length")
+
+
+@cases("malformed/udp/length-{octets}", octets=[0, 1, 7, 13, 65535])
+def udp_length(lab, octets):
+    """A UDP length below its header's, or beyond the packet."""
+    listening(lab)
+    dropped(lab, udp(b"data", len=octets).between(CLIENT, SERVICE), "drop_udp_length")
+
+
+@cases("malformed/udp/length-beyond-into-padding")
+def udp_length_into_padding(lab):
+    """A UDP length that only the Ethernet padding would fill."""
+    listening(lab)
+    lab.arrives(WAN, GATEWAY, udp(b"data", len=20).between(CLIENT, SERVICE), "drop_udp_length", pad=True)
+
+
+@cases("malformed/{protocol}/port-0-{side}", protocol=["tcp", "udp"], side=["source", "target", "both"])
+def port_zero(lab, protocol, side):
+    """Port 0 is nobody's."""
+    listening(lab)
+    source = Socket(CLIENT.address, 0) if side in ("source", "both") else CLIENT
+    target = Socket(VIP, 0) if side in ("target", "both") else SERVICE
+    datagram = tcp("S") if protocol == "tcp" else udp(b"hello")
+    dropped(lab, datagram.between(source, target), "drop_port_zero")
+
+
+@cases("malformed/{protocol}/reply-from-port-0", protocol=["tcp", "udp"])
+def reply_from_port_zero(lab, protocol):
+    """A real server's packet from port 0, likewise."""
+    listening(lab)
+    datagram = tcp("SA") if protocol == "tcp" else udp(b"hello")
+    lab.arrives(LAN, REAL1, datagram.between(REAL1.at(0), CLIENT), "drop_port_zero")
+
+
+@cases("malformed/icmp/truncated-{octets}", octets=[0, 1, 3, 7])
+def icmp_truncated(lab, octets):
+    """An ICMP message below eight octets."""
+    listening(lab)
+    dropped(lab, cut(whole(echo(CLIENT.address, VIP, b"ping")), octets, 1), "drop_icmp_malformed")
+
+
+@cases("malformed/icmp/checksum-{kind}", kind=["zero", "one-bit", "data", "last-odd-octet"])
+def icmp_checksum(lab, kind):
+    """A wrong ICMP checksum: none, one bit of it, and errors in the data, in an odd last octet too."""
+    listening(lab)
+    octets = bytearray(bytes(echo(CLIENT.address, VIP, pattern(33))))
+    if kind == "zero":
+        octets[22:24] = b"\0\0"
+    else:
+        octets[{"one-bit": 23, "data": 40, "last-odd-octet": len(octets) - 1}[kind]] ^= 1
+    dropped(lab, bytes(octets), "drop_icmp_malformed")
+
+
+@cases("malformed/icmp/error-{kind}", kind=["unreachable", "time-exceeded", "without-quote"])
+def icmp_errors(lab, kind):
+    """ICMP errors are neither answered nor forwarded by this version."""
+    listening(lab)
+    quote = bytes(tcp("A").between(SERVICE, CLIENT))[:28]
+    icmp = {"unreachable": ICMP(type=3, code=1), "time-exceeded": ICMP(type=11), "without-quote": ICMP(type=3)}[kind]
+    packet = IP(src=CLIENT.address, dst=VIP) / icmp / (b"" if kind == "without-quote" else quote)
+    dropped(lab, packet, "drop_icmp_type")
+
+
+@cases("udp/trailing-octets")
+def udp_shorter_than_packet(lab):
+    """A UDP length that leaves octets of the packet over is allowed: they travel along, outside the checksum."""
+    listening(lab)
+    tail = b"left over"
+    question, onward = (
+        bytes(IP(src=CLIENT.address, dst=target.address, id=7, ttl=ttl, proto=17)
+              / bytes(whole(udp(b"data").between(CLIENT, target))[IP].payload) / tail)
+        for target, ttl in ((SERVICE, 64), (REAL1.at(8080), 63))
+    )
+    lab.arrives(WAN, GATEWAY, question, "forwarded_nat_in")
+    lab.leaves(LAN, REAL1, onward)

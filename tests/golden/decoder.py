@@ -1,0 +1,53 @@
+"""A second opinion: tshark decodes every frame that left, and verifies every checksum that it finds."""
+
+import subprocess
+
+FIELDS = {
+    "frame.number": "",
+    "ip.len": "",
+    "ip.checksum.status": "IPv4 header",
+    "tcp.checksum.status": "TCP",
+    "udp.checksum.status": "UDP",
+    "icmp.checksum.status": "ICMP",
+    "_ws.malformed": "",
+    "_ws.expert.severity": "",
+    "_ws.expert.message": "",
+}
+BAD = "0"
+ERROR = 0x00800000
+VERIFY = ["ip.check_checksum", "tcp.check_checksum", "udp.check_checksum"]
+QUIET = ["tcp.analyze_sequence_numbers", "ip.defragment", "tcp.desegment_tcp_streams"]
+PAYLOAD_IS_DATA = ["tcp.port==1-65535,data", "udp.port==1-65535,data"]
+
+
+def second_opinion(capture):
+    """Returns what tshark has against the capture's frames: a list of (frame number from 0, text)."""
+    command = ["tshark", "-n", "-r", str(capture), "-T", "fields", "-E", "separator=|"]
+    command += [part for rule in PAYLOAD_IS_DATA for part in ("-d", rule)]
+    command += [part for option in VERIFY for part in ("-o", f"{option}:TRUE")]
+    command += [part for option in QUIET for part in ("-o", f"{option}:FALSE")]
+    command += [part for field in FIELDS for part in ("-e", field)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    return [opinion for line in done.stdout.splitlines() for opinion in about(line)]
+
+
+def about(line):
+    """Yields what one line of tshark's answer says against its frame."""
+    values = dict(zip(FIELDS, line.split("|")))
+    number = int(values["frame.number"]) - 1
+    if values["_ws.malformed"]:
+        yield number, "malformed"
+    if quote_is_cut(values):
+        values["tcp.checksum.status"] = values["udp.checksum.status"] = values["_ws.expert.severity"] = ""
+    for field, protocol in FIELDS.items():
+        if protocol and BAD in values[field].split(","):
+            yield number, f"{protocol} checksum is wrong"
+    severe = [int(s) for s in values["_ws.expert.severity"].split(",") if s]
+    if any(s >= ERROR for s in severe):
+        yield number, values["_ws.expert.message"]
+
+
+def quote_is_cut(values):
+    """Tells whether an ICMP error quotes a packet in part, so that nobody can verify the quoted transport's sum."""
+    lengths = [int(length) for length in values["ip.len"].split(",") if length]
+    return bool(values["icmp.checksum.status"]) and len(lengths) > 1 and lengths[1] > lengths[0] - 28

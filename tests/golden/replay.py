@@ -1,0 +1,91 @@
+"""One case through `millrace replay`: its captures and configuration written, what left and the counters read."""
+
+import json
+import struct
+import subprocess
+from dataclasses import dataclass
+
+from judge import judge
+
+MAGIC_MICROSECONDS = 0xA1B2C3D4
+ETHERNET = 1
+SNAP = 262_144
+EPOCH = 1_700_000_000
+"""The second since 1970 at which the captures begin."""
+TIME_LIMIT = 60
+
+
+@dataclass
+class Verdict:
+    """How a case went."""
+
+    scenario: object
+    faults: list
+    left: dict
+
+
+def write_capture(path, frames):
+    """Writes (microseconds, octets) pairs as a pcap file."""
+    with open(path, "wb") as file:
+        file.write(struct.pack("<IHHiIII", MAGIC_MICROSECONDS, 2, 4, 0, 0, SNAP, ETHERNET))
+        for micros, octets in frames:
+            seconds, rest = divmod(micros, 1_000_000)
+            file.write(struct.pack("<IIII", EPOCH + seconds, rest, len(octets), len(octets)) + octets)
+
+
+def read_capture(path):
+    """Returns the frames of a pcap file of either byte order, microseconds or nanoseconds."""
+    content = path.read_bytes()
+    order = "<" if content[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
+    frames, at = [], 24
+    while at < len(content):
+        kept, length = struct.unpack(order + "II", content[at + 8 : at + 16])
+        assert kept == length, f"{path}: a frame was cut short"
+        frames.append(content[at + 16 : at + 16 + kept])
+        at += 16 + kept
+    return frames
+
+
+def replay(scenario, millrace, folder, workers, seed):
+    """Runs one case and judges it. `folder` keeps all its files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = prepare(scenario, millrace, folder, workers, seed)
+    nothing = {port: [] for port in scenario.said}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, cwd=folder)
+    except subprocess.TimeoutExpired:
+        return Verdict(scenario, [f"no end after {TIME_LIMIT} s: {' '.join(command)}"], nothing)
+    (folder / "log").write_text(done.stdout + done.stderr)
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).strip().splitlines()[-5:]
+        return Verdict(scenario, [f"exit status {done.returncode}: {' '.join(command)}", *said], nothing)
+    left = {port: read_capture(folder / f"{port}.out.pcap") for port in scenario.said}
+    faults = judge(scenario, left, workers) + judge_counters(scenario, folder / "stats.json")
+    return Verdict(scenario, faults, left)
+
+
+def prepare(scenario, millrace, folder, workers, seed):
+    """Writes the input files and returns the command."""
+    (folder / "config.toml").write_text(scenario.config.toml())
+    command = [str(millrace), "replay", "-c", "config.toml", "--stats", "stats.json"]
+    for port in scenario.config.ports:
+        heard = [(h.micros, h.octets) for h in scenario.heard if h.port == port]
+        write_capture(folder / f"{port}.in.pcap", heard)
+        command += ["--in", f"{port}={port}.in.pcap", "--out", f"{port}={port}.out.pcap"]
+        (folder / f"{port}.out.pcap").unlink(missing_ok=True)
+    return command + (["--workers", str(workers), "--seed", str(seed)] if workers > 1 else [])
+
+
+def judge_counters(scenario, path):
+    """Returns what is wrong with the counters: every frame has exactly the outcome that the case names."""
+    report = json.loads(path.read_text())
+    counted = {name: entry["count"] for name, entry in report["outcomes"].items() if entry["count"]}
+    wanted = dict(scenario.outcomes)
+    faults = [
+        f"counter {name}: {counted.get(name, 0)}, must be {wanted.get(name, 0)}"
+        for name in sorted(counted.keys() | wanted.keys())
+        if counted.get(name, 0) != wanted.get(name, 0)
+    ]
+    if sum(counted.values()) != len(scenario.heard):
+        faults.append(f"{len(scenario.heard)} frames came, outcomes count {sum(counted.values())}")
+    return faults

@@ -1,0 +1,115 @@
+"""A golden case: what the director is told, what it hears, and what it must say, frame by frame.
+
+Every frame that arrives names the outcome that it must be counted as, so the counters are checked exactly.
+"""
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass, field
+
+from network import Config, Service
+from packets import announcement, frame
+
+START = 1_000_000
+"""The first frame's time stamp: this many microseconds into the capture's first second."""
+STEP = 1_000
+"""Microseconds between two frames, unless a case says otherwise."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A frame that arrives."""
+
+    micros: int
+    port: str
+    octets: bytes
+
+
+@dataclass(frozen=True)
+class Said:
+    """A frame that must leave."""
+
+    octets: bytes
+    free_id: bool = False
+    """The IPv4 identification is the director's choice: it and the header checksum are judged by their own rules."""
+    broken_sum: bool = False
+    """The transport checksum arrived wrong and must leave wrong."""
+
+
+@dataclass
+class Scenario:
+    """One case, built by the functions in `cases`."""
+
+    name: str
+    about: str
+    config: Config = field(default_factory=Config)
+    heard: list = field(default_factory=list)
+    said: dict = field(default_factory=lambda: {"wan": [], "lan": []})
+    outcomes: Counter = field(default_factory=Counter)
+    micros: int = START
+    single_worker: str = ""
+    """Why the frames that leave depend on there being one worker; empty if they do not."""
+
+    def service(self, address, protocol, forwarding, reals, scheduler="rr"):
+        """Adds a virtual service."""
+        self.config.services.append(Service(address, protocol, forwarding, list(reals), scheduler))
+
+    def wait(self, seconds):
+        """Lets the capture's clock go on."""
+        self.micros += round(seconds * 1_000_000)
+
+    def arrives(self, port, station, packet, outcome, pad=False):
+        """A packet comes from `station` to the port's own Ethernet address, and is counted as `outcome`."""
+        self.arrives_frame(port, frame(station.mac, port.mac, packet, pad), outcome)
+
+    def arrives_frame(self, port, octets, outcome):
+        """A whole frame comes, and is counted as `outcome`."""
+        self.heard.append(Heard(self.micros, port.name, bytes(octets)))
+        self.outcomes[outcome] += 1
+        self.micros += STEP
+
+    def leaves(self, port, station, packet, free_id=False, broken_sum=False):
+        """A packet must leave by `port` to `station`."""
+        self.said[port.name].append(Said(frame(port.mac, station.mac, packet), free_id, broken_sum))
+
+    def leaves_frame(self, port, octets):
+        """A whole frame must leave by `port`."""
+        self.said[port.name].append(Said(bytes(octets)))
+
+    def announcements(self, name):
+        """Returns what the port of that name must say at start: its addresses, and the VIPs of its own prefixes."""
+        port = self.config.ports[name]
+        vips = [vip for vip in self.config.vips() if port.on_link(vip)]
+        return [Said(announcement(port.mac, address)) for address in port.ipv4() + vips]
+
+
+CASES = []
+
+
+def cases(name, /, **choices):
+    """Registers a function as a case, once for each combination of `choices`.
+
+    The function's name for reports is `name`, and its description its docstring, both with the choices filled in.
+    """
+
+    def register(build):
+        for combination in itertools.product(*choices.values()):
+            chosen = dict(zip(choices, combination))
+            shown = {key: getattr(value, "label", value) for key, value in chosen.items()}
+            CASES.append((name.format(**shown), build, chosen))
+        return build
+
+    return register
+
+
+def build_all(wanted=""):
+    """Builds the cases whose name contains `wanted`, in the order of registration."""
+    built = []
+    for name, build, chosen in CASES:
+        if wanted in name:
+            scenario = Scenario(name, " ".join((build.__doc__ or "").split()))
+            build(scenario, **chosen)
+            built.append(scenario)
+    names = Counter(scenario.name for scenario in built)
+    assert max(names.values(), default=0) <= 1, f"two cases of one name: {names.most_common(1)}"
+    return built
