@@ -3,10 +3,12 @@
 //! # The rooms
 //! - [`dataplane`] runs on the worker cores: it receives bursts, finds each packet's connection and forwards it.
 //! - [`ctrl`] runs on the control thread: configuration, API, signals.
+//! - [`cli`] is the grammar of the command line.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod cli;
 pub mod ctrl;
 pub mod dataplane;
 

@@ -1,3 +1,79 @@
-//! The `millrace` program.
+//! The `millrace` program: reads the command line and hands over.
 
-fn main() {}
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use millrace::cli::{CheckArgs, Cli, Command, ReloadArgs, StatsArgs};
+use millrace::ctrl::api::Client;
+use millrace::ctrl::config::{self, Machine};
+use millrace::ctrl::listing;
+
+/// Exit status for a mistake in the arguments or the configuration.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::read();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
+        .format_timestamp_millis()
+        .init();
+    match cli.command {
+        Command::Check(args) => check(&args),
+        Command::Stats(args) => stats(&args),
+        Command::Reload(args) => reload(&args),
+    }
+}
+
+fn check(args: &CheckArgs) -> ExitCode {
+    let loaded = match config::load(&args.file.config) {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(USAGE, error),
+    };
+    if args.machine
+        && let Err(error) = Machine::here().check(&loaded)
+    {
+        return fail(USAGE, error);
+    }
+    let mut text = String::new();
+    for note in loaded.notes() {
+        text += &format!("{note}\n");
+    }
+    print(&format!("{text}{}: good: {}\n", loaded.source.file().display(), loaded.config.summary()))
+}
+
+fn stats(args: &StatsArgs) -> ExitCode {
+    match Client::new(&args.director.socket).stats() {
+        Ok(report) if args.json => print_json(&report),
+        Ok(report) => print(&listing::stats(&report, args.all)),
+        Err(error) => fail(1, error),
+    }
+}
+
+fn reload(args: &ReloadArgs) -> ExitCode {
+    match Client::new(&args.director.socket).reload() {
+        Ok(reloaded) if args.json => print_json(&reloaded),
+        Ok(reloaded) if reloaded.changed.is_empty() => print("nothing changed\n"),
+        Ok(reloaded) => print(&(reloaded.changed.join("\n") + "\n")),
+        Err(error) => fail(1, error),
+    }
+}
+
+fn print_json(value: &impl serde::Serialize) -> ExitCode {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => print(&(text + "\n")),
+        Err(error) => fail(1, error),
+    }
+}
+
+/// Writes `text` on standard output; a reader that has seen enough is no mistake.
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(cause) if cause.kind() != ErrorKind::BrokenPipe => fail(1, format_args!("standard output: {cause}")),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn fail(status: u8, error: impl Display) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(status)
+}

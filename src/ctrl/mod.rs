@@ -4,4 +4,5 @@
 pub mod api;
 pub mod config;
 pub mod diff;
+pub mod listing;
 pub mod signals;

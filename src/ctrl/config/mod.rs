@@ -13,6 +13,7 @@ mod reach;
 mod read;
 mod section;
 mod source;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -469,3 +469,26 @@ fn the_machine_is_compared_with_the_file() {
     fs::remove_dir_all(pci).unwrap();
     assert!(Machine::here().interfaces.contains(&"lo".to_owned()));
 }
+
+#[test]
+fn what_is_allowed_but_seldom_meant() {
+    let text = format!(
+        "{PORTS}[[route]]\nto = '10.9.0.0/16'\nvia = '192.0.2.1'\n[[service]]\naddress = '203.0.113.1:80'\n[[service.real]]\n\
+         address = '10.0.0.2'\nweight = 0\n[[service]]\naddress = '203.0.113.1:81'\n[[service.real]]\naddress = '10.9.0.2'\n"
+    );
+    let loaded = parse(Path::new("x.toml"), &text).unwrap();
+    let notes: Vec<_> = loaded.notes().iter().map(ConfigError::to_string).collect();
+    assert_eq!(
+        notes,
+        [
+            "x.toml:12: service[0]: note: no real server with a weight: every new connection is dropped",
+            "x.toml:17: service[1]: note: no route to 0.0.0.0/0: by NAT, answers reach only clients on known networks",
+            "x.toml:20: service[1].real[0].address: note: behind a gateway: by NAT, its answers must be routed back \
+             through this director",
+        ]
+    );
+    assert_eq!(
+        loaded.config.summary(),
+        "1 worker, 2 ports, 1 route, 0 static neighbours, 2 services with 2 real servers"
+    );
+}

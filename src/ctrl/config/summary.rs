@@ -1,0 +1,56 @@
+//! A good configuration in a few words, and what its author may not have meant.
+
+use super::model::{Config, Forwarding};
+use super::source::ConfigError;
+use super::{Loaded, Reach};
+
+impl Config {
+    /// Counts what there is, in one line.
+    pub fn summary(&self) -> String {
+        let reals = self.services.iter().map(|service| service.reals.len()).sum();
+        format!(
+            "{}, {}, {}, {}, {} with {}",
+            count(self.director.workers.len(), "worker"),
+            count(self.ports.len(), "port"),
+            count(self.routes.len(), "route"),
+            count(self.neighbors.len(), "static neighbour"),
+            count(self.services.len(), "service"),
+            count(reals, "real server"),
+        )
+    }
+
+    /// Tells whether an answer can be sent to a client anywhere.
+    fn reaches_everyone(&self) -> bool {
+        self.routes.iter().any(|route| route.to.prefix_len() == 0)
+    }
+}
+
+impl Loaded {
+    /// Says, one line each with its place in the file, what is allowed but will not do what most people want.
+    pub fn notes(&self) -> Vec<ConfigError> {
+        let mut notes = Vec::new();
+        let mut note = |path: String, message: &str| notes.push(self.source.error(path, format!("note: {message}")));
+        for (place, service) in self.config.services.iter().enumerate() {
+            let path = format!("service[{place}]");
+            if service.reals.iter().all(|real| real.weight == 0) {
+                note(path, "no real server with a weight: every new connection is dropped");
+            } else if service.reals.iter().any(|real| real.forwarding == Forwarding::Nat)
+                && !self.config.reaches_everyone()
+            {
+                note(path, "no route to 0.0.0.0/0: by NAT, answers reach only clients on known networks");
+            }
+            for (number, real) in service.reals.iter().enumerate() {
+                let behind = matches!(self.config.reach(real.address.ip()), Some(Reach::Gateway(_)));
+                if behind && real.forwarding == Forwarding::Nat {
+                    let path = format!("service[{place}].real[{number}].address");
+                    note(path, "behind a gateway: by NAT, its answers must be routed back through this director");
+                }
+            }
+        }
+        notes
+    }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

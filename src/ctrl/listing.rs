@@ -1,0 +1,266 @@
+//! A report as tables for people: first what clients depend on, then what may be wrong with it.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use super::api::{Report, ServiceReport, TrafficReport};
+use crate::dataplane::stats::Outcome;
+
+/// Lays `report` out as text. Outcomes that never happened are left out unless `all` is set.
+pub fn stats(report: &Report, all: bool) -> String {
+    let mut parts = vec![headline(report)];
+    parts.extend(
+        [services(report), ports(report), workers(report), outcomes(report, all), neighbors(report)]
+            .into_iter()
+            .flatten(),
+    );
+    parts.join("\n\n") + "\n"
+}
+
+fn headline(report: &Report) -> String {
+    let (connections, seconds) = (&report.connections, report.uptime_seconds as u64);
+    format!(
+        "millrace {} ({}), up {}, configuration {}, connections: {} active, {} inactive, room for {}",
+        report.version,
+        report.commit,
+        duration(seconds),
+        report.generation,
+        connections.active,
+        connections.inactive,
+        connections.max,
+    )
+}
+
+fn services(report: &Report) -> Option<String> {
+    let mut table = Columns::new(
+        &["SERVICE, REAL SERVER", "METHOD"],
+        &["WEIGHT", "ACTIVE", "INACTIVE", "CONNS", "IN PACKETS", "IN OCTETS", "OUT PACKETS", "OUT OCTETS"],
+    );
+    for service in &report.services {
+        let sum = |of: fn(&super::api::RealReport) -> u64| service.reals.iter().map(of).sum::<u64>().to_string();
+        let mut row = vec![name(service), service.scheduler.clone(), String::new()];
+        row.extend([sum(|real| real.active), sum(|real| real.inactive)]);
+        row.extend(traffic(&service.traffic));
+        table.row(row);
+        for real in &service.reals {
+            let mut row = vec![format!("  -> {}", real.address), real.forwarding.clone(), real.weight.to_string()];
+            row.extend([real.active, real.inactive].map(|count| count.to_string()));
+            row.extend(traffic(&real.traffic));
+            table.row(row);
+        }
+    }
+    table.text()
+}
+
+fn name(service: &ServiceReport) -> String {
+    format!("{} {}", service.protocol, service.address)
+}
+
+fn traffic(traffic: &TrafficReport) -> [String; 5] {
+    let TrafficReport { connections, in_packets, in_octets, out_packets, out_octets } = *traffic;
+    [connections, in_packets, in_octets, out_packets, out_octets].map(|count| count.to_string())
+}
+
+fn ports(report: &Report) -> Option<String> {
+    let mut table = Columns::new(
+        &["PORT", "DEVICE", "MAC", "LINK"],
+        &["MTU", "RX FRAMES", "RX OCTETS", "TX FRAMES", "TX OCTETS", "MISSED", "RX ERRORS", "TX ERRORS", "NO BUFFER"],
+    );
+    for port in &report.ports {
+        let link = if port.link_up { "up" } else { "DOWN" };
+        let mut row = vec![port.name.clone(), port.device.clone(), port.mac.clone(), link.to_owned()];
+        let device = &port.device_counters;
+        let counts = [port.rx_frames, port.rx_octets, port.tx_frames, port.tx_octets];
+        let lost = [device.rx_missed, device.rx_errors, device.tx_errors, device.no_mbuf];
+        row.push(port.mtu.to_string());
+        row.extend(counts.into_iter().chain(lost).map(|count| count.to_string()));
+        table.row(row);
+    }
+    table.text()
+}
+
+fn workers(report: &Report) -> Option<String> {
+    let mut table = Columns::new(&["WORKER"], &["CORE", "RECEIVED", "BURSTS", "EMPTY POLLS", "WAITING"]);
+    for worker in &report.workers {
+        let counts = [worker.core as u64, worker.received, worker.bursts, worker.empty_polls, worker.waiting];
+        let mut row = vec![worker.id.to_string()];
+        row.extend(counts.map(|count| count.to_string()));
+        table.row(row);
+    }
+    table.text()
+}
+
+/// What was done comes in its fixed order, then what was dropped, most first.
+fn outcomes(report: &Report, all: bool) -> Option<String> {
+    let place = |name: &str| Outcome::ALL.iter().position(|outcome| outcome.name() == name).unwrap_or(usize::MAX);
+    let mut rows: Vec<_> = report.outcomes.iter().filter(|(_, outcome)| all || outcome.count > 0).collect();
+    rows.sort_by_key(|(name, outcome)| {
+        let dropped = name.starts_with("drop_");
+        let most = if dropped { u64::MAX - outcome.count } else { 0 };
+        (dropped, most, place(name))
+    });
+    let mut table = Columns::new(&["OUTCOME"], &["FRAMES", "MEANING"]).left(2);
+    for (name, outcome) in rows {
+        table.row(vec![name.clone(), outcome.count.to_string(), outcome.text.clone()]);
+    }
+    table.text()
+}
+
+fn neighbors(report: &Report) -> Option<String> {
+    let mut table = Columns::new(&["NEIGHBOUR", "MAC", "PORT", "STATE"], &["CONFIRMED"]);
+    for neighbor in &report.neighbors {
+        let mac = neighbor.mac.clone().unwrap_or_else(|| "-".to_owned());
+        let age = neighbor.age_seconds.map_or_else(|| "-".to_owned(), |age| format!("{} ago", duration(age)));
+        table.row(vec![neighbor.address.to_string(), mac, neighbor.port.clone(), neighbor.state.clone(), age]);
+    }
+    table.text()
+}
+
+/// A table without lines: text to the left, numbers to the right.
+struct Columns {
+    table: Table,
+}
+
+impl Columns {
+    fn new(left: &[&str], right: &[&str]) -> Self {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(left.iter().chain(right));
+        for (place, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, 2));
+            if place >= left.len() {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        Self { table }
+    }
+
+    /// Aligns the column at `place` to the left after all.
+    fn left(mut self, place: usize) -> Self {
+        if let Some(column) = self.table.column_mut(place) {
+            column.set_cell_alignment(CellAlignment::Left);
+        }
+        self
+    }
+
+    fn row(&mut self, cells: Vec<String>) {
+        self.table.add_row(cells);
+    }
+
+    /// The text without blanks at the ends of lines; none if there are no rows.
+    fn text(self) -> Option<String> {
+        (self.table.row_count() > 0)
+            .then(|| self.table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// Writes whole seconds as `2d 3h 4m 5s`, without the zero parts in front.
+fn duration(seconds: u64) -> String {
+    let parts = [("d", 86_400, u64::MAX), ("h", 3600, 24), ("m", 60, 60), ("s", 1, 60)];
+    let shown = parts.iter().skip_while(|(unit, length, _)| seconds < *length && *unit != "s");
+    shown.map(|(unit, length, turn)| format!("{}{unit}", seconds / length % turn)).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::api::*;
+    use super::*;
+
+    fn report() -> Report {
+        let outcome = |name: &str, count| {
+            let text = Outcome::ALL.iter().find(|outcome| outcome.name() == name).unwrap().text().to_owned();
+            (name.to_owned(), OutcomeReport { count, text })
+        };
+        let traffic =
+            TrafficReport { connections: 3, in_packets: 40, in_octets: 5_000, out_packets: 30, out_octets: 60_000 };
+        Report {
+            version: "0.1.0".into(),
+            commit: "abc".into(),
+            uptime_seconds: 90_061.5,
+            generation: 2,
+            connections: ConnectionsReport { max: 1000, active: 1, inactive: 2, stashed: 0 },
+            ports: vec![PortReport {
+                name: "lan".into(),
+                device: "net_ring0".into(),
+                mac: "02:00:00:00:00:01".into(),
+                mtu: 1500,
+                rx_frames: 70,
+                ..Default::default()
+            }],
+            workers: vec![WorkerReport { id: 0, core: 1, received: 70, ..Default::default() }],
+            services: vec![ServiceReport {
+                address: "192.0.2.1:80".parse().unwrap(),
+                protocol: "tcp".into(),
+                scheduler: "wrr".into(),
+                traffic,
+                reals: vec![RealReport {
+                    address: "10.0.0.2:8080".parse().unwrap(),
+                    forwarding: "nat".into(),
+                    weight: 1,
+                    active: 1,
+                    inactive: 2,
+                    traffic,
+                }],
+            }],
+            outcomes: [
+                outcome("forwarded_nat_in", 40),
+                outcome("drop_ttl", 1),
+                outcome("drop_fragment", 2),
+                outcome("answered_arp", 0),
+            ]
+            .into(),
+            neighbors: vec![NeighborReport {
+                address: "10.0.0.2".parse().unwrap(),
+                mac: None,
+                port: "lan".into(),
+                state: "resolving".into(),
+                age_seconds: None,
+            }],
+        }
+    }
+
+    #[test]
+    fn the_whole_page() {
+        let expected = "\
+millrace 0.1.0 (abc), up 1d 1h 1m 1s, configuration 2, connections: 1 active, 2 inactive, room for 1000
+
+SERVICE, REAL SERVER  METHOD  WEIGHT  ACTIVE  INACTIVE  CONNS  IN PACKETS  IN OCTETS  OUT PACKETS  OUT OCTETS
+tcp 192.0.2.1:80      wrr                  1         2      3          40       5000           30       60000
+  -> 10.0.0.2:8080    nat          1       1         2      3          40       5000           30       60000
+
+PORT  DEVICE     MAC                LINK   MTU  RX FRAMES  RX OCTETS  TX FRAMES  TX OCTETS  MISSED  RX ERRORS  TX ERRORS  NO BUFFER
+lan   net_ring0  02:00:00:00:00:01  DOWN  1500         70          0          0          0       0          0          0          0
+
+WORKER  CORE  RECEIVED  BURSTS  EMPTY POLLS  WAITING
+0          1        70       0            0        0
+
+OUTCOME           FRAMES  MEANING
+forwarded_nat_in      40  sent on to a real server by NAT
+drop_fragment          2  IPv4 fragment: not forwarded by this version
+drop_ttl               1  TTL ran out here; no ICMP error sent (rate limit)
+
+NEIGHBOUR  MAC  PORT  STATE      CONFIRMED
+10.0.0.2   -    lan   resolving          -
+";
+        assert_eq!(stats(&report(), false), expected);
+    }
+
+    #[test]
+    fn zeros_are_shown_on_request() {
+        assert!(!stats(&report(), false).contains("answered_arp"));
+        assert!(stats(&report(), true).contains("answered_arp"));
+    }
+
+    #[test]
+    fn an_idle_director_is_one_line() {
+        assert_eq!(stats(&Report::default(), true).lines().count(), 1);
+    }
+
+    #[test]
+    fn durations() {
+        for (seconds, text) in
+            [(0, "0s"), (59, "59s"), (60, "1m 0s"), (86_400, "1d 0h 0m 0s"), (8_640_000, "100d 0h 0m 0s")]
+        {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+}
