@@ -1,0 +1,246 @@
+"""The main job: HTTP, TCP and UDP through a director by NAT, tunnel and direct routing.
+
+            198.51.100.0/24                         10.0.0.0/24  lan (bridge)
+    client .10 ──── .1 router ─────────────────────── .254 ──┬──────┬──────┬──────┐
+                         │ .1                                │      │      │      │
+      192.0.2.0/24  wan (bridge) ───── .2 DIRECTOR .1 ───────┘    r1 .11 r2 .12 r3 .13
+                         │ .20
+                       near                       VIPs: 203.0.113.10, which the router sends to 192.0.2.2,
+                                                  and 192.0.2.80, which is found by ARP on the wan
+
+    nat      client ─► router ─► DIRECTOR ─► rN ─► DIRECTOR ─► router ─► client
+    tunnel   client ─► router ─► DIRECTOR ═► rN ─► router ─► client
+    direct   client ─► router ─► DIRECTOR ─► rN ─► router ─► client
+
+Each name is a namespace, each line a veth pair (the bridges have a namespace of their own). The director's two ends
+carry net_af_packet ports; their kernel side has no address, does not forward, and drops what it hears. rN runs nginx
+(one document root that all share, the server's name in a header), iperf3 and a UDP echo.
+"""
+
+import time
+
+from .kit import traffic
+from .kit.director import connections, outcomes
+from .kit.stage import CLIENT, ECHO, HTTP, NEAR, NEAR_VIP, SERVERS, VIP, Stage
+
+FORWARDED = {"nat": "forwarded_nat_in", "tunnel": "forwarded_tunnel", "direct": "forwarded_direct"}
+# What the director sends to clients: NAT's answers, and what it says itself.
+TO_CLIENTS = ("forwarded_nat_out", "answered_too_big", "answered_echo", "answered_time_exceeded")
+
+
+def arguments(parser):
+    """Adds this lab's options."""
+    parser.add_argument("--methods", default="nat,tunnel,direct", help="which forwarding methods (default: all three)")
+    parser.add_argument("--quick", action="store_true", help="requests only, and few: what quickstart shows")
+    parser.add_argument("--workers", default="1", help="the director's workers, as CPU cores (default: 1)")
+    parser.add_argument("--poll", default="adaptive", choices=("adaptive", "busy"), help="what an idle worker does")
+    parser.add_argument("--requests", type=int, help="requests for each method (default: 2000; quick: 99)")
+    parser.add_argument("--megabytes", type=int, default=200, help="size of the download and the upload (default: 200)")
+
+
+def run(lab, options):
+    """Runs the lab."""
+    methods = options.methods.split(",")
+    if unknown := set(methods) - set(FORWARDED):
+        raise ValueError(f"unknown method: {', '.join(sorted(unknown))}")
+    workers = [int(core) for core in options.workers.split(",")]
+    stage = Stage(lab, workers, options.poll, 0 if options.quick else options.megabytes)
+    for method in methods:
+        print(f"\n{method}")
+        Method(lab, stage, method, options).run()
+
+
+class Method:
+    """All steps through one forwarding method."""
+
+    def __init__(self, lab, stage, method, options):
+        self.lab = lab
+        self.stage = stage
+        self.method = method
+        self.options = options
+        self.count = options.requests or (99 if options.quick else 2000)
+        self.figures = {"method": method}
+
+    def check(self, what, held, detail=""):
+        """Notes whether something held."""
+        return self.lab.report.check(f"{self.method}: {what}", held, detail)
+
+    def run(self):
+        """Sets the real servers up, starts the director, takes every step, and takes it all back."""
+        director = self.stage.director
+        self.stage.setup_servers(self.method)
+        director.configure(self.stage.services(self.method))
+        director.start()
+        self.at_start = director.settled(), self.stage.counted()
+        self.silent_kernel()
+        self.real_servers_right()
+        if self.options.quick:
+            self.requests(parallel=10)
+        else:
+            for step in (self.requests_captured, self.near_client, self.files, self.throughput, self.datagrams,
+                         self.swap, self.stopped):
+                step()
+            if self.method == "nat":
+                self.two_services()
+        self.accounts()
+        code = director.stop()
+        self.check("millrace ends cleanly when asked", code == 0, f"exit {code}")
+        self.stage.setup_servers(self.method, "--undo")
+        self.lab.report.row("Requests and transfers", **self.figures)
+
+    def silent_kernel(self):
+        """It cannot be the kernel: it does not forward, has no address, and hears nothing."""
+        namespace = self.stage.director_namespace
+        forward = namespace.sysctl("net.ipv4.ip_forward")
+        addresses = [a for port in self.stage.director.ports for a in namespace.addresses(port.name)]
+        mute = namespace.run("nft", "list", "table", "netdev", "lab").stdout.count("priority -500; policy drop;")
+        self.check("the director's kernel forwards nothing", forward == "0" and not addresses and mute == 2,
+                   f"ip_forward {forward}, {len(addresses)} addresses, {mute} of 2 carriers muted")
+
+    def real_servers_right(self):
+        """real-server-setup --check finds nothing wrong with what real-server-setup did."""
+        found = self.stage.setup_servers(self.method, "--check", "--client", CLIENT)
+        wrong = [line for done in found for line in done.stdout.splitlines() if line.startswith("WRONG")]
+        self.check("the real servers are set up right", not wrong and all(done.returncode == 0 for done in found),
+                   "; ".join(wrong) or "real-server-setup --check finds nothing")
+
+    def requests(self, parallel):
+        """HTTP requests, one connection each: all answered, by every real server in its turn."""
+        before = self.stage.director.stats()
+        outcome = traffic.requests(self.stage.client, VIP, self.count, parallel)
+        after = self.stage.director.settled()
+        self.figures |= {"requests": outcome.sent, "answered": outcome.answered, "slow": outcome.slow,
+                         **{name: outcome.shares[name] for name in SERVERS}, "per second": outcome.answered / outcome.seconds}
+        self.check("every request is answered", outcome.complete(), outcome.summary())
+        self.even("requests", {name: outcome.shares[name] for name in SERVERS})
+        service = (f"{VIP}:{HTTP}", "tcp")
+        earlier, later = connections(before, *service), connections(after, *service)
+        made = {name: later[address] - earlier[address] for name, address in SERVERS.items()}
+        self.check("millrace scheduled exactly these connections", made == {name: outcome.shares[name] for name in SERVERS},
+                   ", ".join(f"{name} {count}" for name, count in made.items()))
+
+    def even(self, what, shares):
+        """Round robin: each real server has its turn. Each worker goes round by itself."""
+        spread = max(shares.values()) - min(shares.values())
+        self.check(f"{what} are shared evenly", min(shares.values()) > 0 and spread <= len(self.stage.director.workers),
+                   ", ".join(f"{name} {count}" for name, count in shares.items()))
+
+    def requests_captured(self):
+        """The same under a capture at the client: a single system image."""
+        capture = traffic.Capture(self.lab, self.stage.client, "eth0", f"{self.method}-client")
+        self.requests(parallel=50)
+        packets, addresses = capture.addresses()
+        self.check("the client sees no address but the VIP's", packets >= self.count * 8 and addresses == {CLIENT, VIP},
+                   f"{packets} packets, {', '.join(sorted(addresses))}")
+
+    def near_client(self):
+        """A client on the director's own segment, and a VIP that it finds by ARP; and the far one to that VIP."""
+        capture = traffic.Capture(self.lab, self.stage.near, "eth0", f"{self.method}-near")
+        outcome = traffic.requests(self.stage.near, NEAR_VIP, 300, 20)
+        packets, addresses = capture.addresses()
+        self.check("a client on the director's segment is served", outcome.complete(), outcome.summary())
+        self.check("it sees no address but the VIP's", packets >= 300 * 8 and addresses == {NEAR, NEAR_VIP},
+                   f"{packets} packets, {', '.join(sorted(addresses))}")
+        outcome = traffic.requests(self.stage.client, NEAR_VIP, 300, 20)
+        self.check("a VIP found by ARP serves far clients", outcome.complete(), outcome.summary())
+
+    def files(self):
+        """A large file down and up, whole."""
+        large, megabytes = self.stage.documents / "large", self.options.megabytes
+        wanted, copy = traffic.checksum(large), self.lab.folder / "copy"
+        found, seconds = traffic.download(self.stage.client, VIP, copy)
+        copy.unlink()
+        self.check(f"a {megabytes} MB download is whole", found == wanted, f"{found[:16]}, {seconds:.1f} s")
+        self.figures["down MB/s"] = megabytes / seconds
+        sent = self.stage.documents / "upload" / self.method
+        seconds = traffic.upload(self.stage.client, VIP, large, self.method)
+        found = traffic.checksum(sent)
+        sent.unlink()
+        self.check(f"a {megabytes} MB upload is whole", found == wanted, f"{found[:16]}, {seconds:.1f} s")
+        self.figures["up MB/s"] = megabytes / seconds
+
+    def throughput(self):
+        """TCP for 20 seconds, never at a standstill; by NAT the other way too."""
+        for name, options in [("iperf3", ())] + ([("iperf3 back", ("-R",))] if self.method == "nat" else []):
+            found = traffic.iperf3(self.stage.client, VIP, 20, *options)
+            self.figures[f"{name} Gb/s"] = found.gigabits
+            self.check(f"{name} for 20 s without a stall", found.least > 0 and found.intervals >= 19,
+                       f"{found.gigabits:.2f} Gb/s, least second {found.least:.3f} Gb/s, {found.retransmissions} retransmissions")
+
+    def datagrams(self):
+        """UDP of every size: each comes back as it was sent."""
+        before = self.stage.director.stats()
+        found = traffic.udp_echo(self.lab, self.stage.client, VIP, ECHO, 10_000)
+        after = self.stage.director.settled()
+        self.figures |= {"datagrams": found["sent"], "echoed": found["answered"]}
+        self.check("10,000 datagrams of 0 to 1,400 octets are echoed", found["answered"] == found["sent"] == 10_000, found)
+        earlier, later = (connections(stats, f"{VIP}:{ECHO}", "udp") for stats in (before, after))
+        self.even("UDP clients", {name: later[address] - earlier[address] for name, address in SERVERS.items()})
+
+    def swap(self):
+        """A real server is swapped during a loop of requests: quiesced, then removed, and not one request fails."""
+        director = self.stage.director
+        director.configure(self.stage.services(self.method, {"r1": 1, "r2": 1}))
+        director.reload()
+        loop = traffic.Loop(self.stage.client, VIP)
+        time.sleep(2)
+        director.configure(self.stage.services(self.method, {"r1": 1, "r2": 0, "r3": 1}))
+        director.reload()
+        time.sleep(2)
+        director.configure(self.stage.services(self.method, {"r1": 1, "r3": 1}, iperf_on="r1"))
+        director.reload()
+        time.sleep(2)
+        answers = loop.stop()
+        wrong = [answer for answer in answers if answer[0] != "200"]
+        names = [server for _, server in answers]
+        third = len(names) // 3
+        phases = [sorted(set(part)) for part in (names[:third // 2], names[-third // 2:])]
+        self.check("a real server is swapped without an error", len(answers) > 50 and not wrong
+                   and phases == [["r1", "r2"], ["r1", "r3"]],
+                   f"{len(answers)} requests, {len(wrong)} failed, first by {'+'.join(phases[0])}, last by {'+'.join(phases[1])}")
+        director.configure(self.stage.services(self.method))
+        director.reload()
+
+    def stopped(self):
+        """Without millrace nothing is answered; as soon as it goes on, everything is."""
+        director = self.stage.director
+        director.pause()
+        outcome = traffic.requests(self.stage.client, VIP, 10, 10, patience=2)
+        self.check("with millrace stopped nothing is answered", outcome.answered == 0, outcome.summary())
+        director.resume()
+        time.sleep(0.5)
+        outcome = traffic.requests(self.stage.client, VIP, 30, 10)
+        self.check("it goes on where it was stopped", outcome.complete(), outcome.summary())
+
+    def two_services(self):
+        """Two services over the same three servers, one client address and port towards both."""
+        rounds = 30
+        found = traffic.two_vips(self.lab, self.stage.client, (VIP, NEAR_VIP), HTTP, ECHO, rounds)
+        self.check("each reply comes from the right VIP", found["tcp"] == found["udp"] == 2 * rounds and not found["wrong"], found)
+
+    def accounts(self):
+        """The workers' counters agree with what the kernels around the director have seen, to the packet."""
+        (stats, seen), (earlier, seen_earlier) = (self.stage.director.settled(), self.stage.counted()), self.at_start
+        counts = {name: count - outcomes(earlier)[name] for name, count in outcomes(stats).items()}
+        new = {name: seen[name] - seen_earlier[name] for name in seen}
+        received = _total(stats, "rx_frames") - _total(earlier, "rx_frames")
+        missed = _total(stats, "rx_missed") - _total(earlier, "rx_missed")
+        forwarded = counts[FORWARDED[self.method]]
+        to_clients = sum(counts.get(name, 0) for name in TO_CLIENTS)
+        waiting = sum(worker["waiting"] for worker in stats["workers"])
+        self.check("packets forwarded = packets that reached the real servers", forwarded == new["to_servers"] > 0,
+                   f"{forwarded} = {new['to_servers']}")
+        self.check("packets to clients = packets that came to them from the director", to_clients == new["to_clients"],
+                   f"{to_clients} = {new['to_clients']}")
+        self.check("frames received = sum of outcomes", received == sum(counts.values()) + waiting,
+                   f"{received} = {sum(counts.values())} + {waiting} waiting")
+        self.check("frames that arrived = received + missed", new["heard"] == received + missed,
+                   f"{new['heard']} = {received} + {missed}")
+        others = {name: count for name, count in sorted(counts.items()) if count and not name.startswith("forwarded")}
+        self.lab.report.row("Packets", method=self.method, arrived=new["heard"], missed=missed, forwarded=forwarded,
+                            answers=counts["forwarded_nat_out"], other=" ".join(f"{n}={c}" for n, c in others.items()))
+
+
+def _total(stats, counter):
+    """Adds up a counter of all ports."""
+    return sum((port | port["device_counters"])[counter] for port in stats["ports"])

@@ -1,0 +1,152 @@
+"""The director of a lab: millrace on two ports, each over a muted veth of its namespace."""
+
+import json
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+from .lab import ROOT
+from .network import command
+
+
+def find_program():
+    """Returns the millrace to run: $MILLRACE, or the newest build of this checkout."""
+    named = os.environ.get("MILLRACE")
+    if named:
+        return Path(named)
+    built = [ROOT / "target" / kind / "millrace" for kind in ("release", "debug")]
+    built = [path for path in built if path.exists()]
+    if not built:
+        raise RuntimeError("millrace is not built: cargo build --release --workspace")
+    return max(built, key=lambda path: path.stat().st_mtime)
+
+
+def memory_arguments():
+    """Returns what the EAL needs to know about memory here: hugepages if enough are free, else ordinary memory.
+
+    Nothing is kept in files, so that runs do not meet and nothing stays after one that was killed.
+    """
+    info = Path("/proc/meminfo").read_text()
+    free = re.search(r"HugePages_Free:\s+(\d+)", info)
+    size = re.search(r"Hugepagesize:\s+(\d+) kB", info)
+    if free and size and int(free[1]) * int(size[1]) >= 300 * 1024:
+        return ["--in-memory", "--no-pci"]
+    return ["--no-huge", "-m", "512", "--no-shconf", "--no-pci"]
+
+
+class Port:
+    """One port of the director: the name of both the port and its carrier, and its addresses."""
+
+    def __init__(self, name, mac, *addresses):
+        self.name = name
+        self.mac = mac
+        self.addresses = addresses
+
+
+class Director:
+    """millrace in its namespace. `configure` writes the file, `start` and `reload` make it true."""
+
+    def __init__(self, lab, namespace, ports, routes, workers, poll):
+        self.lab = lab
+        self.namespace = namespace
+        self.ports = ports
+        self.routes = routes
+        self.workers = workers
+        self.poll = poll
+        self.program = find_program()
+        self.file = lab.folder / "millrace.toml"
+        self.socket = lab.folder / "api.sock"
+        self.process = None
+
+    def prepare(self):
+        """Makes the carriers mute: a port copies what arrives, and the kernel must neither answer nor forward it.
+
+        The chain that drops also counts, so that what the port received can be held against it.
+        """
+        for port in self.ports:
+            self.namespace.ip("link", "set", port.name, "address", port.mac)
+            self.namespace.nft(port.name, port.name, "priority -500; policy drop;", f'counter comment "{port.name}"')
+
+    def configure(self, services):
+        """Writes the configuration. A service is (address, protocol, method, [(real server, weight)])."""
+        args = ", ".join(f'"{argument}"' for argument in memory_arguments())
+        lines = ["[director]", f"workers = {self.workers}", "max_connections = 100_000", f'poll = "{self.poll}"',
+                 f"dpdk_args = [{args}]", "", "[api]", f'socket = "{self.socket}"']
+        for number, port in enumerate(self.ports):
+            device = f"net_af_packet{number},iface={port.name},qpairs={len(self.workers)},framecnt=4096"
+            addresses = ", ".join(f'"{address}"' for address in port.addresses)
+            lines += ["", "[[port]]", f'name = "{port.name}"', f'device = "{device}"', f"addresses = [{addresses}]"]
+        for to, via in self.routes:
+            lines += ["", "[[route]]", f'to = "{to}"', f'via = "{via}"']
+        for address, protocol, method, reals in services:
+            lines += ["", "[[service]]", f'address = "{address}"', f'protocol = "{protocol}"', 'scheduler = "rr"',
+                      f'forwarding = "{method}"']
+            for real, weight in reals:
+                lines += ["  [[service.real]]", f'  address = "{real}"', f"  weight = {weight}"]
+        self.file.write_text("\n".join(lines) + "\n")
+
+    def start(self):
+        """Starts it and waits until it answers on its socket."""
+        self.process = self.lab.start(self.namespace, "millrace", self.program, "run", "-c", self.file)
+        deadline = time.monotonic() + 20
+        while self._stats_text() is None:
+            if not self.process.alive() or time.monotonic() > deadline:
+                raise RuntimeError(f"millrace did not start: {self.process.output()[-2000:]}")
+            time.sleep(0.1)
+
+    def reload(self):
+        """Has the file applied again, and waits until it is."""
+        before = self.stats()["generation"]
+        os.kill(self.process.pid, signal.SIGHUP)
+        deadline = time.monotonic() + 5
+        while self.stats()["generation"] == before:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"millrace did not apply its file: {self.process.output()[-2000:]}")
+            time.sleep(0.02)
+
+    def pause(self):
+        """Stops it in its tracks."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def resume(self):
+        """Lets it go on."""
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def stop(self):
+        """Ends it; returns its exit code."""
+        return self.process.stop()
+
+    def _stats_text(self):
+        done = command(self.program, "stats", "--json", "--socket", self.socket, check=False)
+        return done.stdout if done.returncode == 0 else None
+
+    def stats(self):
+        """Returns what it has counted: the JSON of `millrace stats`."""
+        text = self._stats_text()
+        if text is None:
+            raise RuntimeError(f"millrace does not answer: {self.process.output()[-2000:]}")
+        return json.loads(text)
+
+    def settled(self):
+        """Waits until nothing is forwarded any more, and returns what it has counted."""
+        deadline = time.monotonic() + 10
+        earlier, now = None, self.stats()
+        while outcomes(earlier) != outcomes(now) and time.monotonic() < deadline:
+            time.sleep(0.3)
+            earlier, now = now, self.stats()
+        return now
+
+
+def outcomes(stats):
+    """Returns how frames ended, by name."""
+    return {name: outcome["count"] for name, outcome in stats["outcomes"].items()} if stats else None
+
+
+def connections(stats, address, protocol):
+    """Returns the connections that each real server of a service was given, by its address."""
+    for service in stats["services"]:
+        if service["address"] == address and service["protocol"] == protocol:
+            return {real["address"].rsplit(":", 1)[0]: real["connections"] for real in service["reals"]}
+    return {}

@@ -1,0 +1,148 @@
+"""What clients do in a lab, and what came of it."""
+
+import hashlib
+import json
+import subprocess
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Requests:
+    """The outcome of a number of HTTP requests."""
+
+    sent: int = 0
+    answered: int = 0
+    slow: int = 0  # over a second: a segment was lost and sent again
+    seconds: float = 0.0
+    shares: Counter = field(default_factory=Counter)
+    errors: Counter = field(default_factory=Counter)
+
+    def complete(self):
+        """Whether every request was answered."""
+        return self.sent > 0 and self.answered == self.sent
+
+    def summary(self):
+        """Says it in a line."""
+        shares = ", ".join(f"{name} {count}" for name, count in sorted(self.shares.items()))
+        errors = "".join(f"; {count} x {error}" for error, count in self.errors.most_common(3))
+        return f"{self.answered} of {self.sent} answered ({shares}){errors}"
+
+
+def requests(namespace, vip, count, parallel, patience=20):
+    """Sends HTTP requests with curl, each on a connection of its own, and counts the answers."""
+    outcome = Requests(sent=count)
+    started = time.monotonic()
+    done = namespace.run(
+        "curl", "-sS", "-Z", "--parallel-immediate", "--parallel-max", parallel, "-H", "Connection: close",
+        "--connect-timeout", patience, "--max-time", patience, "-o", "/dev/null",
+        "-w", "%{http_code} %{exitcode} %{time_total} %header{x-real-server} %{errormsg}\\n",
+        f"http://{vip}/index.html?[1-{count}]", check=False)
+    outcome.seconds = time.monotonic() - started
+    for line in done.stdout.splitlines():
+        code, status, seconds, server, error = (line + "    ").split(" ", 4)
+        if (code, status) == ("200", "0") and server:
+            outcome.answered += 1
+            outcome.shares[server] += 1
+            outcome.slow += float(seconds) > 1
+        else:
+            outcome.errors[f"status {code} {error.strip() or f'curl {status}'}"] += 1
+    return outcome
+
+
+def checksum(path):
+    """Returns the SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def download(namespace, vip, file):
+    """Fetches /large; returns its checksum and the seconds it took."""
+    started = time.monotonic()
+    namespace.run("curl", "-sS", "--fail", "--max-time", 180, "-o", file, f"http://{vip}/large")
+    return checksum(file), time.monotonic() - started
+
+
+def upload(namespace, vip, file, name):
+    """Sends a file to /upload/NAME; returns the seconds it took."""
+    started = time.monotonic()
+    namespace.run("curl", "-sS", "--fail", "--max-time", 180, "-T", file, "-o", "/dev/null", f"http://{vip}/upload/{name}")
+    return time.monotonic() - started
+
+
+@dataclass
+class Throughput:
+    """The outcome of an iperf3 run."""
+
+    gigabits: float
+    least: float  # of the one-second intervals
+    intervals: int
+    retransmissions: int
+
+
+def iperf3(namespace, vip, seconds, *options):
+    """Sends TCP for some seconds."""
+    done = namespace.run("iperf3", "-c", vip, "-t", seconds, "-J", *options, check=False, timeout=seconds + 60)
+    found = json.loads(done.stdout)
+    if "error" in found or "sum_received" not in found.get("end", {}):
+        raise RuntimeError(f"iperf3: {found.get('error', 'no result')}")
+    # The last interval may be a sliver.
+    rates = [interval["sum"]["bits_per_second"] / 1e9 for interval in found["intervals"] if interval["sum"]["seconds"] > 0.5]
+    end = found["end"]
+    return Throughput(end["sum_received"]["bits_per_second"] / 1e9, min(rates), len(rates), end["sum_sent"].get("retransmits", 0))
+
+
+def udp_echo(lab, namespace, vip, port, datagrams, largest=1400, sockets=30):
+    """Exchanges datagrams with an echo; returns the counts."""
+    done = namespace.run(*lab.program("udp_client.py"), vip, port, datagrams, largest, sockets)
+    return json.loads(done.stdout)
+
+
+def two_vips(lab, namespace, vips, http_port, udp_port, rounds):
+    """Speaks to two VIPs from one address and port; returns the counts."""
+    done = namespace.run(*lab.program("two_vips.py"), *vips, http_port, udp_port, rounds)
+    return json.loads(done.stdout)
+
+
+class Capture:
+    """A capture of all IP packets of a device, read as the addresses in it."""
+
+    def __init__(self, lab, namespace, device, name):
+        self.file = lab.folder / f"{name}.pcap"
+        self.process = lab.start(namespace, f"{name}-capture", "tcpdump", "-Z", "root", "-i", device, "-n", "-U", "-s", 64, "-B", 16384,
+                                 "-w", self.file, "ip")
+        deadline = time.monotonic() + 5
+        while "listening on" not in self.process.output() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def addresses(self):
+        """Ends the capture; returns how many packets it holds and the IP addresses in them."""
+        time.sleep(0.3)
+        self.process.stop()
+        listed = subprocess.run(["tcpdump", "-nn", "-q", "-t", "-r", self.file], text=True, capture_output=True, check=True)
+        found, packets = set(), 0
+        for line in listed.stdout.splitlines():
+            words = line.split()
+            if len(words) > 3 and words[0] == "IP":
+                packets += 1
+                found |= {".".join(word.rstrip(":").split(".")[:4]) for word in (words[1], words[3])}
+        self.file.unlink()
+        return packets, found
+
+
+class Loop:
+    """Requests one after the other, until told to stop."""
+
+    def __init__(self, namespace, vip):
+        self.process = subprocess.Popen(
+            namespace.inside("sh", "-c", 'while :; do curl -sS -H "Connection: close" --max-time 10 -o /dev/null '
+                             '-w "%{http_code} %header{x-real-server}\\n" "$0" || echo "000 curl-$?"; done',
+                             f"http://{vip}/"),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+
+    def stop(self):
+        """Ends the loop; returns its answers, in order, as (status, server)."""
+        self.process.terminate()
+        lines = self.process.communicate()[0].splitlines()
+        return [tuple(line.split(" ", 1)) for line in lines if " " in line]
