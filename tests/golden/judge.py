@@ -5,7 +5,6 @@ comparison, after the checksum was verified; that no identification comes twice 
 """
 
 from collections import Counter
-from dataclasses import dataclass
 
 from scapy.layers.l2 import Ether
 
@@ -16,21 +15,13 @@ IDENTIFICATION = slice(IP_HEADER + 4, IP_HEADER + 6)
 CHECKSUM = slice(IP_HEADER + 10, IP_HEADER + 12)
 
 
-@dataclass(frozen=True)
-class Left:
-    """A frame that left, as the comparison sees it."""
-
-    octets: bytes
-    free_id: bool = False
-
-
 def judge(scenario, left, workers=1):
     """Returns what is wrong with the frames that left, as lines; none if all is well.
 
     `left` holds, for each port's name, the frames in the order in which they left.
     """
     faults = []
-    for port, must in scenario.said.items():
+    for port, must in (scenario.said if workers == 1 else as_chosen(scenario, left)).items():
         announced = scenario.announcements(port)
         if workers == 1:
             start, rest = left[port][: len(announced)], left[port][len(announced) :]
@@ -39,6 +30,20 @@ def judge(scenario, left, workers=1):
         else:
             faults += as_multiset(port, announced + must, left[port])
     return faults + repeated_ids(scenario, left)
+
+
+def as_chosen(scenario, left):
+    """Returns what must leave by each port, given the servers that the workers' cursors turned out to choose."""
+    must = {port: [said for said in frames if said.connection is None] for port, frames in scenario.said.items()}
+    got = {port: {comparable(octets, free) for octets in frames for free in (False, True)} for port, frames in left.items()}
+    for by_server in scenario.choices.values():
+        frames = next(
+            (f for f in by_server.values() if all(comparable(said.octets, said.free_id) in got[p] for p, said in f)),
+            next(iter(by_server.values())),
+        )
+        for port, said in frames:
+            must[port].append(said)
+    return must
 
 
 def in_order(port, must, left):

@@ -96,10 +96,10 @@ def error(source, packet, icmp):
     return outer / icmp / Raw(bytes(packet)[:QUOTE])
 
 
-def echo(source, target, payload=b"", kind=8, ttl=64, identifier=0x77, sequence=3, **header):
+def echo(source, target, payload=b"", kind=8, ttl=64, identifier=0x77, sequence=3, checksum=None, **header):
     """Returns an ICMP echo request, or with `kind=0` a reply."""
     ip = IP(src=source, dst=target, ttl=ttl, **{"id": 0x4321, **header})
-    return ip / ICMP(type=kind, id=identifier, seq=sequence) / payload
+    return ip / ICMP(type=kind, id=identifier, seq=sequence, chksum=checksum) / payload
 
 
 def arp_request(sender_mac, sender, target, target_mac="00:00:00:00:00:00", ether_target=BROADCAST):

@@ -5,7 +5,7 @@ Every frame that arrives names the outcome that it must be counted as, so the co
 
 import itertools
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from network import Config, Service
 from packets import announcement, frame
@@ -34,6 +34,8 @@ class Said:
     """The IPv4 identification is the director's choice: it and the header checksum are judged by their own rules."""
     broken_sum: bool = False
     """The transport checksum arrived wrong and must leave wrong."""
+    connection: object = None
+    """The connection, where its server depends on the worker: see [`Scenario.leaves_to_one_of`]."""
 
 
 @dataclass
@@ -46,9 +48,12 @@ class Scenario:
     heard: list = field(default_factory=list)
     said: dict = field(default_factory=lambda: {"wan": [], "lan": []})
     outcomes: Counter = field(default_factory=Counter)
+    choices: dict = field(default_factory=dict)
+    """For each connection whose server only one worker's cursor tells: its frames by each server that may be chosen."""
     micros: int = START
+    step: int = STEP
     single_worker: str = ""
-    """Why the frames that leave depend on there being one worker; empty if they do not."""
+    """Why the case makes sense with one worker only; empty if it does with any number."""
 
     def service(self, address, protocol, forwarding, reals, scheduler="rr"):
         """Adds a virtual service."""
@@ -66,11 +71,23 @@ class Scenario:
         """A whole frame comes, and is counted as `outcome`."""
         self.heard.append(Heard(self.micros, port.name, bytes(octets)))
         self.outcomes[outcome] += 1
-        self.micros += STEP
+        self.micros += self.step
 
     def leaves(self, port, station, packet, free_id=False, broken_sum=False):
         """A packet must leave by `port` to `station`."""
         self.said[port.name].append(Said(frame(port.mac, station.mac, packet), free_id, broken_sum))
+
+    def leaves_to_one_of(self, port, connection, onward, chosen, free_id=False):
+        """A packet must leave to the server that its connection was given to.
+
+        `onward` holds, for each server that may be chosen, the station and the packet as that one must get it; with
+        one worker it is the one of key `chosen`. With more, any of them, but one for the whole connection.
+        """
+        said = {key: Said(frame(port.mac, station.mac, p), free_id) for key, (station, p) in onward.items()}
+        self.said[port.name].append(replace(said[chosen], connection=connection))
+        by_server = self.choices.setdefault(connection, {})
+        for key, frame_of_key in said.items():
+            by_server.setdefault(key, []).append((port.name, frame_of_key))
 
     def leaves_frame(self, port, octets):
         """A whole frame must leave by `port`."""

@@ -205,6 +205,43 @@ def moves(lab):
     request_frame(lab, 0, "forwarded_nat_in", delivered=True)
 
 
+@cases("arp/refreshes")
+def refreshes(lab):
+    """A neighbour that is in use is asked again after 30 s, and believed meanwhile."""
+    unknown_server(lab)
+    lab.arrives_frame(LAN, arp_request(REAL1.mac, REAL1.address, LAN.address), "answered_arp")
+    lab.leaves_frame(LAN, arp_reply(LAN.mac, LAN.address, REAL1.mac, REAL1.address))
+    for number in range(2):
+        lab.wait(14)
+        request_frame(lab, number, "forwarded_nat_in", delivered=True)
+    tick(lab, 2.3)
+    asks(lab)
+    request_frame(lab, 2, "forwarded_nat_in", delivered=True)
+    lab.arrives_frame(LAN, arp_reply(REAL1.mac, REAL1.address, LAN.mac, LAN.address), "learned_arp")
+    request_frame(lab, 3, "forwarded_nat_in", delivered=True)
+    lab.wait(20)
+    request_frame(lab, 4, "forwarded_nat_in", delivered=True)
+
+
+@cases("arp/goes-away")
+def goes_away(lab):
+    """A neighbour in use that answers no more is forgotten after three requests; then packets wait for it again."""
+    unknown_server(lab)
+    lab.arrives_frame(LAN, arp_request(REAL1.mac, REAL1.address, LAN.address), "answered_arp")
+    lab.leaves_frame(LAN, arp_reply(LAN.mac, LAN.address, REAL1.mac, REAL1.address))
+    lab.wait(25)
+    request_frame(lab, 0, "forwarded_nat_in", delivered=True)
+    for seconds in (5.3, 1.1, 1.1):
+        tick(lab, seconds)
+        asks(lab)
+    tick(lab, 1.1)
+    lab.wait(1.5)
+    request_frame(lab, 1, "forwarded_nat_in")
+    asks(lab)
+    lab.arrives_frame(LAN, arp_reply(REAL1.mac, REAL1.address, LAN.mac, LAN.address), "learned_arp")
+    delivery(lab, 1)
+
+
 @cases("arp/announcements")
 def announcements(lab):
     """At start each port announces its own addresses and the VIPs of its own prefixes, once each."""

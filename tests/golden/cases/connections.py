@@ -22,9 +22,21 @@ def outbound(lab, datagram, client, service, station, port=8080):
     lab.leaves(WAN, GATEWAY, datagram.between(service, client, 63))
 
 
-def three_servers(lab, service, protocol):
+def pool(lab, service, protocol):
     lab.service(service, protocol, "nat", [Real(station.at(8080)) for station in REALS])
+
+
+def three_servers(lab, service, protocol):
+    """A pool whose servers' answers arrive, so that the test must know which server was chosen."""
+    pool(lab, service, protocol)
     lab.single_worker = CURSORS
+
+
+def to_any(lab, datagram, client, service, number):
+    """A client's packet to the server of that number, or, with several workers, to any one of the three."""
+    lab.arrives(WAN, GATEWAY, datagram.between(client, service), "forwarded_nat_in")
+    onward = {n: (station, datagram.between(client, station.at(8080), 63)) for n, station in enumerate(REALS)}
+    lab.leaves_to_one_of(LAN, (client, service), onward, number)
 
 
 @cases("connection/{protocol}/sticks", protocol=PROTOCOLS)
@@ -45,11 +57,10 @@ def sticks(lab, protocol):
 @cases("connection/{protocol}/port-makes-another", protocol=PROTOCOLS)
 def client_port(lab, protocol):
     """Another client port, of the same address, is another connection."""
-    three_servers(lab, SERVICE, protocol)
-    for port, station in zip((1, 1024, 65535), REALS):
-        inbound(lab, opener(protocol), Socket(CLIENT.address, port), SERVICE, station)
-    for port, station in zip((1, 1024, 65535), REALS):
-        inbound(lab, follower(protocol, b"again"), Socket(CLIENT.address, port), SERVICE, station)
+    pool(lab, SERVICE, protocol)
+    for datagram in (opener(protocol), follower(protocol, b"again")):
+        for port, number in zip((1, 1024, 65535), range(3)):
+            to_any(lab, datagram, Socket(CLIENT.address, port), SERVICE, number)
 
 
 @cases("connection/{protocol}/two-services-one-pool", protocol=PROTOCOLS)
@@ -67,6 +78,24 @@ def two_services(lab, protocol):
         outbound(lab, follower(protocol, b"from the second"), CLIENT, OTHER, REAL2)
         inbound(lab, follower(protocol, b"to the first"), CLIENT, SERVICE, REAL1)
         inbound(lab, follower(protocol, b"to the second"), CLIENT, OTHER, REAL2)
+
+
+@cases("connection/{protocol}/two-services-any-server", protocol=PROTOCOLS)
+def two_services_any_server(lab, protocol):
+    """The same with every server answering: whichever two were chosen, each VIP answers once and the third is nobody's."""
+    pool(lab, SERVICE, protocol)
+    pool(lab, OTHER, protocol)
+    for client in clients(5):
+        to_any(lab, opener(protocol), client, SERVICE, 0)
+        to_any(lab, opener(protocol), client, OTHER, 1)
+    answer = follower(protocol, b"from whom?")
+    for client in clients(5):
+        packets = [answer.between(station.at(8080), client) for station in REALS]
+        outcomes = ["forwarded_nat_out", "forwarded_nat_out", "drop_no_connection_reply"]
+        for station, packet, outcome in zip(REALS, packets, outcomes):
+            lab.arrives(LAN, station, packet, outcome)
+        for service in (SERVICE, OTHER):
+            lab.leaves(WAN, GATEWAY, answer.between(service, client, 63))
 
 
 @cases("connection/{protocol}/two-services-many-clients", protocol=PROTOCOLS)

@@ -66,7 +66,24 @@ def echo_checksum(lab, checksum):
     question = echo(CLIENT.address, VIP, sequence=sequence)
     assert IP(bytes(question))[ICMP].chksum == checksum
     lab.arrives(WAN, GATEWAY, question, "answered_echo")
-    lab.leaves(WAN, GATEWAY, echo(VIP, CLIENT.address, kind=0, sequence=sequence))
+    lab.leaves(WAN, GATEWAY, echo(VIP, CLIENT.address, kind=0, sequence=sequence, checksum=never_zero(checksum)))
+
+
+def never_zero(request_checksum):
+    """Returns the reply's sum where it could be either zero of one's complement: 0xffff, which is always right.
+
+    Where all else in the reply is zero too, 0 would be wrong; where it is not, both are right.
+    """
+    return 0xFFFF if request_checksum == 0xF7FF else None
+
+
+@cases("echo/all-zero")
+def echo_all_zero(lab):
+    """The one reply in which a sum of 0 would be wrong: nothing but zeros beside it."""
+    services(lab)
+    nothing = {"identifier": 0, "sequence": 0}
+    lab.arrives(WAN, GATEWAY, echo(CLIENT.address, VIP, **nothing), "answered_echo")
+    lab.leaves(WAN, GATEWAY, echo(VIP, CLIENT.address, kind=0, **nothing))
 
 
 @cases("echo/from-{side}", side=["on-link", "server"])
@@ -97,6 +114,8 @@ def echo_not_for_us(lab):
 
 @cases("echo/ip-options")
 def echo_options(lab):
-    """A request with IPv4 options is answered, too."""
+    """A request with IPv4 options is answered, too; the answer has none, but for "end of options" in their place."""
     services(lab)
-    answered(lab, VIP, b"ping", options=IPOption(b"\x94\x04\x00\x00"))
+    question = echo(CLIENT.address, VIP, b"ping", options=IPOption(b"\x94\x04\x00\x00"))
+    lab.arrives(WAN, GATEWAY, question, "answered_echo")
+    lab.leaves(WAN, GATEWAY, echo(VIP, CLIENT.address, b"ping", kind=0, options=IPOption(b"\0\0\0\0")))

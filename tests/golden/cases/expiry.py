@@ -120,3 +120,15 @@ def reuse(lab):
     inbound(lab, tcp("S", seq=77))
     outbound(lab, tcp("SA", ack=78))
     inbound(lab, tcp("A", seq=78))
+
+
+@cases("expiry/reuse-takes-a-turn")
+def reuse_takes_a_turn(lab):
+    """The opener of a connection that was closed gets a server anew (IPVS's conn_reuse_mode 1), the next in turn."""
+    lab.service(SERVICE, "tcp", "nat", [Real(station.at(8080)) for station in REALS])
+    lab.single_worker = "each worker has a cursor of its own"
+    inbound(lab, tcp("S"))
+    outbound(lab, tcp("SA"))
+    inbound(lab, tcp("RA"))
+    inbound(lab, tcp("S", seq=77), REALS[1])
+    inbound(lab, tcp("A", seq=78), REALS[1])

@@ -1,5 +1,7 @@
 """TTL that runs out and packets that are too big: the answers of the director's own (RFC 792, RFC 1191, RFC 1812)."""
 
+from scapy.layers.inet import IPOption
+
 from network import CLIENT, FAR_REAL, GATEWAY, LAN, REAL1, ROUTER, Real, Socket, VIP, VIP_ON_LINK, WAN
 from packets import follower, fragmentation_needed, opener, pattern, tcp, time_exceeded, tunnelled, udp
 from scenario import cases
@@ -83,14 +85,42 @@ def quote_without_padding(lab):
 
 @cases("ttl/port-without-address")
 def port_without_address(lab):
-    """A port that has no IPv4 address answers with the director's first one."""
+    """A port that has no IPv4 address answers with the director's first one, to where the packet came from."""
     one_server(lab, "udp", "nat")
     wan = lab.config.change_port(WAN, addresses=())
     lab.config.routes[0] = ("0.0.0.0/0", ROUTER.address)
     lab.config.neighbors = [REAL1, ROUTER]
     packet = udp(b"late").between(CLIENT, SERVICE, 1)
     lab.arrives(wan, GATEWAY, packet, "answered_time_exceeded")
-    lab.leaves(LAN, ROUTER, time_exceeded(LAN.address, packet), free_id=True)
+    lab.leaves(wan, GATEWAY, time_exceeded(LAN.address, packet), free_id=True)
+
+
+@cases("ttl/quoted-options")
+def quoted_options(lab):
+    """The quote holds the packet's IPv4 options, too."""
+    one_server(lab, "udp", "nat")
+    options = IPOption(b"\x5e\x24" + pattern(34))
+    expired(lab, udp(b"late").between(CLIENT, SERVICE, 1, options=options))
+
+
+AT_ONCE = 50
+"""ICMP errors that a worker sends at once before its limit of 1,000 a second holds."""
+
+
+@cases("ttl/rate-limit")
+def rate_limit(lab):
+    """A flood of such packets is answered up to a limit (RFC 1812 §4.3.2.8); the rest is dropped and counted."""
+    one_server(lab, "udp", "nat")
+    lab.single_worker = "each worker has a limit of its own"
+    lab.step = 0
+    for number in range(AT_ONCE + 20):
+        packet = udp(b"flood").between(CLIENT, SERVICE, 1, id=number)
+        if number < AT_ONCE:
+            expired(lab, packet)
+        else:
+            lab.arrives(WAN, GATEWAY, packet, "drop_ttl")
+    lab.wait(1)
+    expired(lab, udp(b"calm").between(CLIENT, SERVICE, 1))
 
 
 def packet_of(protocol, octets):

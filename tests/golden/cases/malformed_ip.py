@@ -42,13 +42,13 @@ def header_too_short(lab, words):
 
 @cases("malformed/ipv4/ihl-beyond-{what}", what=["packet", "frame"])
 def header_too_long(lab, what):
-    """A header length beyond the packet."""
+    """A header length beyond the frame, or one that the total length has no room for."""
     listening(lab)
-    if what == "packet":
-        packet = udp(b"1234").between(CLIENT, SERVICE, ihl=15)
-        dropped(lab, bytes(packet) + bytes(100), "drop_ip_header_length")
+    packet = bytes(udp(b"1234").between(CLIENT, SERVICE, ihl=15))
+    if what == "frame":
+        dropped(lab, packet, "drop_ip_header_length")
     else:
-        dropped(lab, udp(b"1234").between(CLIENT, SERVICE, ihl=15), "drop_ip_header_length")
+        dropped(lab, packet + bytes(100), "drop_ip_total_length")
 
 
 @cases("malformed/ipv4/total-length-{octets}", octets=[0, 19, 41, 1500, 65535])
@@ -63,7 +63,7 @@ def total_length_within_options(lab):
     """A total length that ends inside the options."""
     listening(lab)
     packet = udp(b"1234").between(CLIENT, SERVICE, options=IPOption(b"\x94\x04\x00\x00"), len=22)
-    dropped(lab, packet, "drop_ip_header_length")
+    dropped(lab, packet, "drop_ip_total_length")
 
 
 @cases("malformed/ipv4/cut-{missing}-short", missing=[1, 4, 20])
@@ -98,6 +98,7 @@ SOURCES = {
     "multicast": "224.0.0.1",
     "multicast-high": "239.255.255.255",
     "broadcast": "255.255.255.255",
+    "reserved": "250.1.2.3",
     "own": WAN.address,
     "own-of-another-port": LAN.address,
     "vip": VIP,
@@ -117,7 +118,8 @@ TARGETS = {
     "multicast": "239.1.2.3",
     "broadcast": "255.255.255.255",
     "loopback": "127.0.0.1",
-    "subnet-broadcast": "192.0.2.255",
+    "reserved": "250.1.2.3",
+    "zero": "0.0.0.0",
 }
 
 
@@ -126,6 +128,13 @@ def group_target(lab, kind):
     """Destinations that are groups, or nobody's outside a host."""
     listening(lab)
     dropped(lab, udp(b"hello").between(CLIENT, Socket(TARGETS[kind], 80)), "drop_ip_group")
+
+
+@cases("malformed/ipv4/target-subnet-broadcast")
+def directed_broadcast(lab):
+    """A subnet's broadcast address, in a unicast frame, is simply nobody here (RFC 2644: not forwarded)."""
+    listening(lab)
+    dropped(lab, udp(b"hello").between(CLIENT, Socket("192.0.2.255", 80)), "drop_not_for_us")
 
 
 FRAGMENTS = {"first": ("MF", 0), "middle": ("MF", 185), "last": (0, 370), "tiny": ("MF", 1)}

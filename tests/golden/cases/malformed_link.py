@@ -123,4 +123,4 @@ def arp_fields(lab, fault):
 def arp_truncated(lab, octets):
     """ARP messages that end early."""
     listening(lab)
-    dropped(lab, arp_frame()[:octets], "drop_truncated")
+    dropped(lab, arp_frame()[:octets], "drop_arp_malformed")

@@ -116,6 +116,21 @@ def tcp_fields(lab):
     reply(lab, odd)
 
 
+@cases("nat/tcp/opener-{flags}", flags=["SEC", "SP", "SU"])
+def unusual_opener(lab, flags):
+    """A SYN opens a connection with ECN negotiation (RFC 3168 §6.1.1), PSH or URG set, too."""
+    one_server(lab, "tcp")
+    request(lab, tcp(flags, ack=0))
+    reply(lab, tcp("SAE"))
+
+
+@cases("nat/tcp/fast-open")
+def fast_open(lab):
+    """A SYN that carries data (RFC 7413) opens a connection and keeps its data."""
+    one_server(lab, "tcp")
+    request(lab, tcp("S", pattern(333), options=[("MSS", 1460), (34, b"cookie88")]))
+
+
 @cases("nat/udp/no-checksum")
 def udp_without_checksum(lab):
     """A UDP datagram sent without a checksum stays without one (RFC 768)."""

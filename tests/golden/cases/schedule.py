@@ -1,4 +1,8 @@
-"""Which real server a new connection gets: rr and wrr in their exact order (one worker has one cursor)."""
+"""Which real server a new connection gets: rr and wrr, with one worker in their exact order.
+
+Each worker has a cursor of its own, so with more workers the order is open: then each connection may go to any
+server that has weight, but with all its packets.
+"""
 
 from network import GATEWAY, LAN, REALS, Real, Socket, VIP, WAN, clients
 from packets import follower, opener, tunnelled
@@ -8,31 +12,32 @@ METHODS = ["nat", "tunnel", "direct"]
 PROTOCOLS = ["tcp", "udp"]
 SERVICE = Socket(VIP, 80)
 
-CURSORS = "each worker has a cursor of its own"
-
 
 def servers(method, weights):
     """Returns one real server per weight, in canonical order."""
     return [Real(station.at(8080 if method == "nat" else 80), weight) for station, weight in zip(REALS, weights)]
 
 
-def request(lab, method, datagram, client, number, service=SERVICE):
+def request(lab, method, datagram, client, number, service=SERVICE, weights=(1, 1, 1)):
     """A client's packet, which must go to the real server of that number."""
     outcome = "forwarded_nat_in" if method == "nat" else f"forwarded_{method}"
-    station = REALS[number]
     lab.arrives(WAN, GATEWAY, datagram.between(client, service), outcome)
+    onward = {n: (REALS[n], onward_by(method, datagram, client, n, service)) for n in range(3) if weights[n]}
+    lab.leaves_to_one_of(LAN, (client, service), onward, number, free_id=method == "tunnel")
+
+
+def onward_by(method, datagram, client, number, service):
+    """Returns the client's packet as the real server of that number must get it."""
+    station = REALS[number]
     onward = datagram.between(client, station.at(8080) if method == "nat" else service, 63)
-    if method == "tunnel":
-        onward = tunnelled(LAN.address, station.address, onward)
-    lab.leaves(LAN, station, onward, free_id=method == "tunnel")
+    return tunnelled(LAN.address, station.address, onward) if method == "tunnel" else onward
 
 
 def dealt(lab, method, protocol, scheduler, weights, order):
     """New clients, one after the other, must be dealt to the servers in `order`."""
     lab.service(SERVICE, protocol, method, servers(method, weights), scheduler)
-    lab.single_worker = CURSORS
     for client, number in zip(clients(len(order)), order):
-        request(lab, method, opener(protocol), client, number)
+        request(lab, method, opener(protocol), client, number, weights=weights)
 
 
 @cases("rr/{method}/{protocol}", method=METHODS, protocol=PROTOCOLS)
@@ -45,7 +50,6 @@ def round_robin(lab, method, protocol):
 def canonical_order(lab):
     """The turn goes by address and port, however the file lists the servers."""
     lab.service(SERVICE, "tcp", "nat", reversed(servers("nat", [1, 1, 1])))
-    lab.single_worker = CURSORS
     for client, number in zip(clients(4), [0, 1, 2, 0]):
         request(lab, "nat", opener("tcp"), client, number)
 
@@ -92,20 +96,19 @@ def weighted_by_method(lab, method, protocol):
     dealt(lab, method, protocol, "wrr", *WRR["3-2-1"])
 
 
-@cases("mixed-methods")
-def mixed_methods(lab):
-    """One service may reach each of its servers by another method."""
-    by_method = [Real(REALS[n].at(80), 1, method) for n, method in enumerate(METHODS)]
+@cases("mixed-methods/{method}", method=METHODS)
+def mixed_methods(lab, method):
+    """One service may reach each of its servers by another method; the one with weight is reached by {method}."""
+    by_method = [Real(REALS[n].at(80), int(METHODS[n] == method), METHODS[n]) for n in range(3)]
     lab.service(SERVICE, "tcp", "nat", by_method)
-    lab.single_worker = CURSORS
-    for client, number in zip(clients(6), [0, 1, 2] * 2):
+    for client in clients(3):
         packet = opener("tcp").between(client, SERVICE)
-        lab.arrives(WAN, GATEWAY, packet, ["forwarded_nat_in", "forwarded_tunnel", "forwarded_direct"][number])
-        target = REALS[number].at(80) if number == 0 else SERVICE
-        onward = opener("tcp").between(client, target, 63)
-        if number == 1:
-            onward = tunnelled(LAN.address, REALS[1].address, onward)
-        lab.leaves(LAN, REALS[number], onward, free_id=number == 1)
+        station = REALS[METHODS.index(method)]
+        lab.arrives(WAN, GATEWAY, packet, "forwarded_nat_in" if method == "nat" else f"forwarded_{method}")
+        onward = opener("tcp").between(client, station.at(80) if method == "nat" else SERVICE, 63)
+        if method == "tunnel":
+            onward = tunnelled(LAN.address, station.address, onward)
+        lab.leaves(LAN, station, onward, free_id=method == "tunnel")
 
 
 @cases("cursors/each-service-its-own")
@@ -114,7 +117,6 @@ def cursor_of_each_service(lab):
     other = Socket(VIP, 81)
     for service in (SERVICE, other):
         lab.service(service, "tcp", "direct", [Real(station.at(service.port)) for station in REALS])
-    lab.single_worker = CURSORS
     for client, number in zip(clients(4), [0, 1, 2, 0]):
         request(lab, "direct", opener("tcp"), client, number, SERVICE)
         request(lab, "direct", opener("tcp"), client, number, other)
@@ -124,7 +126,6 @@ def cursor_of_each_service(lab):
 def known_connections_take_no_turn(lab, protocol):
     """Packets of known connections do not move the turn."""
     lab.service(SERVICE, protocol, "nat", servers("nat", [1, 1, 1]))
-    lab.single_worker = CURSORS
     people = clients(3)
     for number, client in enumerate(people):
         request(lab, "nat", opener(protocol), client, number)
