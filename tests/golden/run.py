@@ -1,6 +1,6 @@
 """The golden tests: crafted packets through `millrace replay`, compared octet by octet. Call it by `scripts/golden`.
 
-One line a case, and a closing line `N passed, N failed`. Exit status 0 only if every case passed. A failed case's
+One line a case, and a closing line `golden: N passed, N failed`. Exit status 0 only if every case passed. A failed case's
 files (configuration, captures, counters, log) stay in its folder, which is named.
 """
 
@@ -48,7 +48,7 @@ def main():
     if options.show:
         return show(chosen, options.folder)
     passed, failed = run(chosen, options)
-    print(f"{passed} passed, {failed} failed")
+    print(f"golden: {passed} passed, {failed} failed")
     return 1 if failed else 0
 
 
