@@ -1,0 +1,428 @@
+//! The value word: who owns a slot, and everything a packet needs to know about its connection.
+//!
+//! ```text
+//!  63  62  61  60  59 58  56 55        36 35        12 11   7 6      2 1   0
+//! +---+---+---+---+---+-----+------------+------------+------+--------+-----+
+//! | 0 |ctl|lrn|snt|nou|count| real server| last seen  |state | gener. |phase|   a connection
+//! +---+---+---+---+---+-----+------------+------------+------+--------+-----+
+//!  63        51 50        46 45                     12 11   7 6      2 1   0
+//! +------------+------------+-------------------------+------+--------+-----+
+//! | last seen  | generation | forward slot            |  31  | gener. |phase|   a link
+//! +------------+------------+-------------------------+------+--------+-----+
+//! ```
+//! The phase is the authority over the slot; a free word holds nothing but the generation. The generation counts
+//! the slot's claims, so that a reader sees when a slot changed hands under it.
+
+use std::fmt;
+
+use super::state::{Class, State};
+use super::table::Slot;
+use super::tick::Tick;
+use crate::dataplane::service::RealId;
+
+/// Whose a slot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nobody's.
+    Free = 0,
+    /// Claimed, and looking for rivals that insert the same key.
+    Pending = 1,
+    /// A connection's or a link's.
+    Live = 2,
+    /// About to be free.
+    Dead = 3,
+}
+
+/// One field of the word.
+#[derive(Clone, Copy)]
+struct Field {
+    shift: u32,
+    bits: u32,
+}
+
+impl Field {
+    const fn mask(self) -> u64 {
+        (1 << self.bits) - 1
+    }
+
+    const fn get(self, word: u64) -> u64 {
+        (word >> self.shift) & self.mask()
+    }
+
+    const fn set(self, word: u64, to: u64) -> u64 {
+        word & !(self.mask() << self.shift) | (to & self.mask()) << self.shift
+    }
+}
+
+const fn field(shift: u32, bits: u32) -> Field {
+    Field { shift, bits }
+}
+
+const PHASE: Field = field(0, 2);
+const GENERATION: Field = field(2, 5);
+const STATE: Field = field(7, 5);
+const SEEN: Field = field(12, Tick::BITS);
+const REAL: Field = field(36, 20);
+const COUNT: Field = field(56, 3);
+const NO_OUTPUT: Field = field(59, 1);
+const SENT: Field = field(60, 1);
+const LEARNED: Field = field(61, 1);
+const CONTROLLED: Field = field(62, 1);
+
+const TARGET: Field = field(12, Slot::BITS);
+const TARGET_GENERATION: Field = field(46, GENERATION.bits);
+const LINK_SEEN: Field = field(51, 13);
+
+/// The highest real-server id that an entry can hold.
+pub const MAX_REAL_ID: RealId = RealId(REAL.mask() as u32);
+
+/// An entry that is younger than this, in ticks, is not removed: readers tell a slot's owners apart by 32
+/// generations, and every life of at least this long keeps those from running out between two of their steps.
+pub const SHORTEST_LIFE: u32 = 2;
+
+/// A slot's value word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Value(pub(super) u64);
+
+impl Value {
+    /// The content of a new entry: no flags, no packets counted, no phase yet.
+    #[inline]
+    pub const fn new(state: State, seen: Tick, real: RealId) -> Self {
+        let word = STATE.set(0, state.number() as u64);
+        Self(REAL.set(SEEN.set(word, seen.number() as u64), real.0 as u64))
+    }
+
+    /// Whose the slot was when the word was read.
+    #[inline]
+    pub const fn phase(self) -> Phase {
+        match PHASE.get(self.0) {
+            0 => Phase::Free,
+            1 => Phase::Pending,
+            2 => Phase::Live,
+            _ => Phase::Dead,
+        }
+    }
+
+    /// Tells whether a connection or a link held the slot when the word was read.
+    #[inline]
+    pub const fn is_live(self) -> bool {
+        PHASE.get(self.0) == Phase::Live as u64
+    }
+
+    /// How many times the slot was claimed, modulo 32.
+    #[inline]
+    pub const fn generation(self) -> u8 {
+        GENERATION.get(self.0) as u8
+    }
+
+    /// Protocol and state.
+    #[inline]
+    pub const fn state(self) -> State {
+        State::from_number(STATE.get(self.0) as u8)
+    }
+
+    /// When a packet last belonged to it, to within [`Value::touched`]'s two ticks.
+    #[inline]
+    pub const fn seen(self) -> Tick {
+        Tick::from_number(SEEN.get(self.0) as u32)
+    }
+
+    /// The real server; id 0 is none.
+    #[inline]
+    pub const fn real(self) -> RealId {
+        RealId(REAL.get(self.0) as u32)
+    }
+
+    /// How many of its packets were counted: up to 7, then always 7.
+    #[inline]
+    pub const fn packets(self) -> u8 {
+        COUNT.get(self.0) as u8
+    }
+
+    /// IPVS's NOOUTPUT: the real server's answers do not pass here.
+    #[inline]
+    pub const fn no_output(self) -> bool {
+        NO_OUTPUT.get(self.0) != 0
+    }
+
+    /// Whether this state was told to the other director.
+    #[inline]
+    pub const fn sent(self) -> bool {
+        SENT.get(self.0) != 0
+    }
+
+    /// Whether it came from the other director and no packet has confirmed it yet.
+    #[inline]
+    pub const fn learned(self) -> bool {
+        LEARNED.get(self.0) != 0
+    }
+
+    /// Whether a persistence template chose its real server.
+    #[inline]
+    pub const fn controlled(self) -> bool {
+        CONTROLLED.get(self.0) != 0
+    }
+
+    /// Whether the slot holds a link.
+    #[inline]
+    pub const fn is_link(self) -> bool {
+        STATE.get(self.0) == State::LINK.number() as u64
+    }
+
+    /// How the entry counts towards its real server.
+    #[inline]
+    pub const fn class(self) -> Class {
+        self.state().class()
+    }
+
+    /// A packet belonged to it now. Changes the word only where last seen is two ticks old or older, so that an
+    /// established flow's packets mostly read: at most two writes a second.
+    #[inline]
+    #[must_use]
+    pub const fn touched(self, now: Tick) -> Self {
+        if now.since(self.seen()) >= 2 { self.with_seen(now) } else { self }
+    }
+
+    /// A packet belonged to it now and left it in `state`. A changed state is written with its time, and is not
+    /// yet told to the other director; an unchanged one is [`touched`](Self::touched).
+    #[inline]
+    #[must_use]
+    pub const fn in_state(self, state: State, now: Tick) -> Self {
+        if state.number() == self.state().number() {
+            return self.touched(now);
+        }
+        Self(STATE.set(self.0, state.number() as u64)).with_seen(now).with_sent(false)
+    }
+
+    /// Moves it to another real server.
+    #[inline]
+    #[must_use]
+    pub const fn with_real(self, real: RealId) -> Self {
+        Self(REAL.set(self.0, real.0 as u64))
+    }
+
+    /// Sets last seen, whatever it was.
+    #[inline]
+    #[must_use]
+    pub const fn with_seen(self, seen: Tick) -> Self {
+        Self(SEEN.set(self.0, seen.number() as u64))
+    }
+
+    /// Counts a packet, up to 7.
+    #[inline]
+    #[must_use]
+    pub const fn counted(self) -> Self {
+        if COUNT.get(self.0) == COUNT.mask() { self } else { Self(self.0 + (1 << COUNT.shift)) }
+    }
+
+    /// Sets [`Value::no_output`].
+    #[inline]
+    #[must_use]
+    pub const fn with_no_output(self, on: bool) -> Self {
+        Self(NO_OUTPUT.set(self.0, on as u64))
+    }
+
+    /// Sets [`Value::sent`].
+    #[inline]
+    #[must_use]
+    pub const fn with_sent(self, on: bool) -> Self {
+        Self(SENT.set(self.0, on as u64))
+    }
+
+    /// Sets [`Value::learned`].
+    #[inline]
+    #[must_use]
+    pub const fn with_learned(self, on: bool) -> Self {
+        Self(LEARNED.set(self.0, on as u64))
+    }
+
+    /// Sets [`Value::controlled`].
+    #[inline]
+    #[must_use]
+    pub const fn with_controlled(self, on: bool) -> Self {
+        Self(CONTROLLED.set(self.0, on as u64))
+    }
+
+    /// The same content in another phase.
+    #[inline]
+    pub(super) const fn in_phase(self, phase: Phase) -> Self {
+        Self(PHASE.set(self.0, phase as u64))
+    }
+
+    /// The same content as a claim, in `phase`, of the free slot that held `free`.
+    #[inline]
+    pub(super) const fn claiming(self, free: Self, phase: Phase) -> Self {
+        Self(GENERATION.set(self.0, free.generation() as u64 + 1)).in_phase(phase)
+    }
+
+    /// The same link, leading elsewhere.
+    #[inline]
+    pub(super) const fn leading_to(self, link: Link) -> Self {
+        let owner = PHASE.mask() << PHASE.shift | GENERATION.mask() << GENERATION.shift;
+        Self(link.content().0 & !owner | self.0 & owner)
+    }
+
+    /// What is left in the slot when nobody's: the generation.
+    #[inline]
+    pub(super) const fn freed(self) -> Self {
+        Self(self.0 & GENERATION.mask() << GENERATION.shift)
+    }
+
+    /// Tells whether the slot had the same owner in `other`.
+    #[inline]
+    pub(super) const fn same_generation(self, other: Self) -> bool {
+        GENERATION.get(self.0 ^ other.0) == 0
+    }
+}
+
+/// What a link's word says: which life of which slot it leads to, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    /// The forward entry's slot.
+    pub slot: Slot,
+    /// Its generation there. A slot that changed hands is not what the link means, whoever has it now.
+    pub generation: u8,
+    /// When the link was made, modulo 2^13 ticks (34 minutes): enough to tell whether it is very young.
+    seen: u16,
+}
+
+impl Link {
+    /// A link, made `now`, to the entry that holds `slot` with the word `forward`.
+    pub const fn new(slot: Slot, forward: Value, now: Tick) -> Self {
+        Self { slot, generation: forward.generation(), seen: (now.number() as u64 & LINK_SEEN.mask()) as u16 }
+    }
+
+    /// Reads a link's word. `None` for a connection's.
+    #[inline]
+    pub const fn of(value: Value) -> Option<Self> {
+        if !value.is_link() {
+            return None;
+        }
+        Some(Self {
+            slot: Slot::from_number(TARGET.get(value.0)),
+            generation: TARGET_GENERATION.get(value.0) as u8,
+            seen: LINK_SEEN.get(value.0) as u16,
+        })
+    }
+
+    /// The word's content, to be claimed like any other.
+    pub const fn content(self) -> Value {
+        let word = STATE.set(0, State::LINK.number() as u64);
+        let word = TARGET_GENERATION.set(TARGET.set(word, self.slot.number()), self.generation as u64);
+        Value(LINK_SEEN.set(word, self.seen as u64))
+    }
+
+    /// Tells whether it leads to the same life of the same slot as `other`.
+    pub const fn same_target(self, other: Self) -> bool {
+        self.slot.number() == other.slot.number() && self.generation == other.generation
+    }
+
+    /// Tells whether it is too young to be taken for an orphan. A tick ahead of `now` is young.
+    pub const fn is_young(self, now: Tick) -> bool {
+        const AHEAD: u64 = 256;
+        let ahead = (now.number() as u64 + AHEAD).wrapping_sub(self.seen as u64);
+        ahead & LINK_SEEN.mask() < AHEAD + SHORTEST_LIFE as u64
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.phase(), self.generation())?;
+        match (self.phase(), Link::of(*self)) {
+            (Phase::Free, _) => Ok(()),
+            (_, Some(link)) => write!(f, " link to {:?} {}", link.slot, link.generation),
+            _ => write!(f, " {:?} real {} seen {}", self.state(), self.real().0, self.seen().number()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_keeps_to_its_bits() {
+        let all = Value::new(State::TEMPLATE_ASSURED, Tick::from_number(Tick::MASK), MAX_REAL_ID)
+            .with_no_output(true)
+            .with_sent(true)
+            .with_learned(true)
+            .with_controlled(true);
+        assert_eq!(all.state(), State::TEMPLATE_ASSURED);
+        assert_eq!(all.seen().number(), Tick::MASK);
+        assert_eq!(all.real(), MAX_REAL_ID);
+        assert_eq!((all.phase(), all.generation(), all.packets()), (Phase::Free, 0, 0));
+        assert_eq!(all.0 >> 63, 0, "the spare bit stays 0");
+
+        let cleared =
+            all.with_no_output(false).with_sent(false).with_learned(false).with_controlled(false).with_real(RealId(0));
+        assert_eq!(cleared, Value::new(State::TEMPLATE_ASSURED, Tick::from_number(Tick::MASK), RealId(0)));
+    }
+
+    #[test]
+    fn a_claim_counts_the_generation_on_and_a_release_keeps_it() {
+        let content = Value::new(State::UDP, Tick::from_number(9), RealId(3));
+        let mut free = Value(0);
+        for claim in 1..=40 {
+            let pending = content.claiming(free, Phase::Pending);
+            assert_eq!(pending.phase(), Phase::Pending);
+            assert_eq!(pending.generation(), claim % 32);
+            assert_eq!((pending.state(), pending.real()), (State::UDP, RealId(3)));
+            free = pending.in_phase(Phase::Dead).freed();
+            assert_eq!(free.0, u64::from(claim % 32) << 2);
+        }
+    }
+
+    #[test]
+    fn touching_writes_only_after_two_ticks() {
+        let seen = Tick::from_number(Tick::MASK);
+        let value = Value::new(State::TCP_ESTABLISHED, seen, RealId(1));
+        assert_eq!(value.touched(seen), value);
+        assert_eq!(value.touched(seen.after(1)), value);
+        assert_eq!(value.touched(seen.after(2)).seen(), seen.after(2));
+        assert_eq!(value.touched(Tick::from_number(Tick::MASK - 1)), value, "an older clock changes nothing");
+    }
+
+    #[test]
+    fn a_change_of_state_is_timed_and_untold() {
+        let seen = Tick::from_number(50);
+        let value = Value::new(State::TCP_SYN_RECV, seen, RealId(1)).with_sent(true);
+        assert_eq!(value.in_state(State::TCP_SYN_RECV, seen.after(1)), value);
+        let open = value.in_state(State::TCP_ESTABLISHED, seen.after(1));
+        assert_eq!((open.state(), open.seen(), open.sent()), (State::TCP_ESTABLISHED, seen.after(1), false));
+    }
+
+    #[test]
+    fn packets_are_counted_to_seven() {
+        let mut value = Value::new(State::UDP, Tick::default(), MAX_REAL_ID);
+        for count in 0..20 {
+            assert_eq!(value.packets(), count.min(7));
+            value = value.counted();
+        }
+        assert_eq!(value.real(), MAX_REAL_ID);
+        assert!(!value.no_output());
+    }
+
+    #[test]
+    fn a_link_gives_back_what_it_was_made_of() {
+        let slot = Slot::from_number((1 << Slot::BITS) - 1);
+        let forward = Value(31 << 2);
+        let link = Link::new(slot, forward, Tick::from_number(Tick::MASK));
+        let value = link.content();
+        assert!(value.is_link());
+        assert_eq!(Link::of(value), Some(link));
+        assert_eq!((link.slot, link.generation), (slot, 31));
+        assert_eq!(value.class(), Class::Uncounted);
+        assert_eq!(Link::of(Value::new(State::UDP, Tick::default(), MAX_REAL_ID)), None);
+    }
+
+    #[test]
+    fn a_links_youth_lasts_two_ticks() {
+        for start in [0, 1, 300, (1 << 13) - 1, Tick::MASK] {
+            let made = Tick::from_number(start);
+            let link = Link::new(Slot::from_number(0), Value(0), made);
+            assert!(link.is_young(made) && link.is_young(made.after(1)), "{start}");
+            assert!(!link.is_young(made.after(2)) && !link.is_young(made.after(4000)), "{start}");
+            assert!(link.is_young(made.after(Tick::MASK)), "a clock one tick behind, {start}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The connection table: which real server a client's packets go to, one cache line away.
+//!
+//! A connection is two words, a [`Key`] and a [`Value`]. Four of each fill a cache line; a key may lie in two lines
+//! of the main level, in two of a small overflow level, and in a stash that is normally empty. Entries never
+//! move, so a [`Slot`] names a connection for its whole life and no lookup misses one that was there throughout.
+//!
+//! All workers share the table, and any of them may meet either direction of a connection. There is no lock: the
+//! value's phase is the authority over its slot, and every change of it is a compare-and-swap. Lookups are wait-free.
+//! When none of a newcomer's places is free the table is full for it ([`Insert::Full`]); nobody is evicted.
+//!
+//! Read [`entry`] for the words, [`insert`] for the protocol, [`link`] for replies from shared real servers, [`sweep`]
+//! for expiry. The protocol's models are in `models`; `RUSTFLAGS="--cfg millrace_loom" cargo test --release
+//! --no-default-features --lib models` runs them.
+
+mod counts;
+pub mod entry;
+mod hash;
+pub mod insert;
+mod key;
+pub mod link;
+mod memory;
+mod state;
+pub mod sweep;
+mod table;
+pub mod tcp_state;
+mod tick;
+pub mod timeouts;
+
+pub use counts::{Connections, Counts, WorkerCounts};
+pub use entry::{MAX_REAL_ID, Phase, SHORTEST_LIFE, Value};
+pub use hash::Hash;
+pub use insert::Insert;
+pub use key::Key;
+pub use link::{LinkedInsert, Socket, Unlinked};
+pub use memory::Backing;
+pub use state::{Class, State};
+pub use sweep::{Kept, Slice, Sweeper};
+pub use table::{Gone, Level, Slot, Table, Updated};
+pub use tcp_state::{Direction, TcpEvent};
+pub use tick::Tick;
+pub use timeouts::Timeouts;
+
+#[cfg(all(test, not(millrace_loom)))]
+mod tests;

@@ -1,0 +1,199 @@
+//! Removing entries: when their time is over, a slice of the table at a time, between bursts.
+//!
+//! Whoever swaps a live entry for a dead one has removed it, and alone accounts for it, removes its link and frees
+//! the slot. A packet that refreshes the entry meanwhile changes the word, and the removal fails, which is right.
+
+use std::ops::Range;
+
+use super::entry::{Link, Phase, SHORTEST_LIFE, Value};
+use super::key::Key;
+use super::table::{SLOTS, Slot, Table};
+use super::tick::Tick;
+use super::timeouts::Timeouts;
+use crate::dataplane::clock::Now;
+use crate::dataplane::service::{EndpointId, RealId};
+use crate::dataplane::sync::{Fault, commits};
+
+/// Why an entry was not removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is younger than [`SHORTEST_LIFE`].
+    Young,
+    /// It changed, or is gone.
+    Changed,
+}
+
+impl Table {
+    /// Removes a live entry, and its link. `seen` is what a lookup returned. The caller accounts for it.
+    ///
+    /// # Errors
+    /// [`Kept`]: nothing happened.
+    pub fn remove(
+        &self,
+        slot: Slot,
+        seen: Value,
+        now: Tick,
+        sockets: impl Fn(RealId) -> Option<EndpointId>,
+    ) -> Result<(), Kept> {
+        if now.since(seen.seen()) < SHORTEST_LIFE {
+            return Err(Kept::Young);
+        }
+        if self.retire(slot, seen, now, &sockets, |_, _| {}) { Ok(()) } else { Err(Kept::Changed) }
+    }
+
+    /// Removes what has expired in `slice`, and tells `removed` of each connection, for the caller to account for.
+    /// Links that lead nowhere go too.
+    pub fn sweep(
+        &self,
+        slice: &Slice,
+        now: Tick,
+        timeouts: &Timeouts,
+        sockets: impl Fn(RealId) -> Option<EndpointId>,
+        mut removed: impl FnMut(Key, Value),
+    ) {
+        let limits = timeouts.limits(slice.links);
+        for number in slice.lines.clone() {
+            let values = self.line(number).values();
+            let due = due(&values, now, limits);
+            if due != 0 {
+                for place in (0..SLOTS).filter(|place| due & 1 << place != 0) {
+                    self.expire(Slot::new(number, place), values[place], now, &sockets, &mut removed);
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn expire(
+        &self,
+        slot: Slot,
+        seen: Value,
+        now: Tick,
+        sockets: &impl Fn(RealId) -> Option<EndpointId>,
+        removed: &mut impl FnMut(Key, Value),
+    ) {
+        match Link::of(seen) {
+            Some(link) if self.is_orphan(slot, seen, link, now, sockets) => self.remove_word(slot, seen),
+            Some(_) => {}
+            None => _ = self.retire(slot, seen, now, sockets, removed),
+        }
+    }
+
+    fn is_orphan(
+        &self,
+        slot: Slot,
+        seen: Value,
+        link: Link,
+        now: Tick,
+        sockets: &impl Fn(RealId) -> Option<EndpointId>,
+    ) -> bool {
+        if link.is_young(now) && !commits(Fault::YoungOrphans) {
+            return false;
+        }
+        match self.read(slot) {
+            Some((key, value)) if value == seen => self.forward(key, link, sockets).is_none(),
+            _ => false,
+        }
+    }
+
+    /// Makes a connection's entry dead and, if that worked, does everything that follows from it.
+    fn retire(
+        &self,
+        slot: Slot,
+        seen: Value,
+        now: Tick,
+        sockets: &impl Fn(RealId) -> Option<EndpointId>,
+        removed: impl FnOnce(Key, Value),
+    ) -> bool {
+        if !seen.is_live() || self.exchange(slot, seen, seen.in_phase(Phase::Dead)).is_err() {
+            return false;
+        }
+        if let Some(key) = self.key(slot) {
+            removed(key, seen);
+            if let Some(socket) = sockets(seen.real()) {
+                self.unlink(key.towards(socket), slot, seen, now);
+            }
+        }
+        self.release(slot, seen);
+        true
+    }
+
+    /// Removes a link, unless it changed.
+    pub(super) fn remove_word(&self, slot: Slot, seen: Value) {
+        if self.exchange(slot, seen, seen.in_phase(Phase::Dead)).is_ok() {
+            self.release(slot, seen);
+        }
+    }
+}
+
+/// The live values whose age has reached their state's limit, as a set of bits by place.
+#[inline(always)]
+fn due(values: &[Value; SLOTS], now: Tick, limits: &[u32; 32]) -> u32 {
+    let old = |value: &Value| value.is_live() & (now.since(value.seen()) >= limits[value.state().index()]);
+    values.iter().enumerate().fold(0, |due, (place, value)| due | u32::from(old(value)) << place)
+}
+
+/// Lines that are due for a sweep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Which.
+    pub lines: Range<u32>,
+    /// Whether to look where their links lead, which costs a cache miss each.
+    pub links: bool,
+}
+
+/// One worker's share of the table, and how far it is swept.
+#[derive(Debug)]
+pub struct Sweeper {
+    share: Range<u32>,
+    next: u32,
+    pass: u32,
+    nanos_per_line: u64,
+    /// The sweep is where it should have been at this moment.
+    swept: u64,
+}
+
+/// A pass over the table takes a second at least, and this long a line: 10 s for 100 million connections.
+const SHORTEST_PASS: u64 = 1_000_000_000;
+const NANOS_PER_LINE: u64 = 200;
+
+/// Slices are not shorter than this, except at the end of a share, nor longer.
+const FEWEST_LINES: u32 = 16;
+const MOST_LINES: u32 = 65_536;
+
+/// One pass in so many looks after links. An orphan does no harm, and is rare: whoever removes an entry removes its
+/// link.
+const LINK_PASSES: u32 = 16;
+
+impl Sweeper {
+    /// The share of worker `index` of `workers` in a table of `lines`, to be swept from `now` on.
+    pub fn new(lines: u32, index: usize, workers: usize, now: Now) -> Self {
+        let border = |index: usize| (u64::from(lines) * index as u64 / workers as u64) as u32;
+        let share = border(index)..border(index + 1);
+        let pass = SHORTEST_PASS.max(u64::from(lines) * NANOS_PER_LINE);
+        let nanos_per_line = pass / (share.len() as u64).max(1);
+        Self { next: share.start, share, pass: 0, nanos_per_line, swept: now.nanos() }
+    }
+
+    /// Returns the next slice, if enough time has passed for one. A worker calls it once a burst; after a pause (or a
+    /// jump in a capture's time) it has up to one whole pass to catch up with, in slices of half a millisecond's work.
+    #[inline]
+    pub fn due(&mut self, now: Now) -> Option<Slice> {
+        let elapsed = now.nanos().saturating_sub(self.swept);
+        if elapsed < self.nanos_per_line * u64::from(FEWEST_LINES) || self.share.is_empty() {
+            return None;
+        }
+        let pass = self.nanos_per_line * self.share.len() as u64;
+        self.swept = self.swept.max(now.nanos().saturating_sub(pass));
+        let most = MOST_LINES.min(self.share.end - self.next);
+        let count = (elapsed.min(pass) / self.nanos_per_line).min(u64::from(most)) as u32;
+        self.swept += u64::from(count) * self.nanos_per_line;
+        let slice = Slice { lines: self.next..self.next + count, links: self.pass.is_multiple_of(LINK_PASSES) };
+        self.next += count;
+        if self.next == self.share.end {
+            self.next = self.share.start;
+            self.pass = self.pass.wrapping_add(1);
+        }
+        Some(slice)
+    }
+}

@@ -1,0 +1,400 @@
+//! The table itself: its geometry, finding, reading and changing entries. [`insert`](super::insert) adds them,
+//! [`sweep`](super::sweep) removes them.
+
+use std::io;
+use std::ops::Range;
+
+use crossbeam::utils::CachePadded;
+
+use super::entry::{Phase, Value};
+use super::hash::{self, Hash, Secret};
+use super::key::Key;
+use super::memory::{self, Backing, Memory};
+use crate::dataplane::sync::{AtomicU64, Fault, Ordering, commits};
+
+/// Slots in a line. A model has one, so that loom has less to try.
+pub(super) const SLOTS: usize = if cfg!(millrace_loom) { 1 } else { 4 };
+
+/// Lines that a key may lie in, the stash aside: two of the main level, two of the overflow level. A model has none
+/// of the latter.
+pub(super) const CANDIDATES: usize = if cfg!(millrace_loom) { 2 } else { 4 };
+
+/// Places for entries none of whose lines has a free slot.
+const STASH_SLOTS: usize = 64;
+
+/// The smallest table.
+const FEWEST_LINES: usize = 16_384;
+
+/// One cache line: the keys and the values of its slots.
+#[derive(Debug, Default)]
+#[cfg_attr(not(millrace_loom), repr(C, align(64)))]
+pub(super) struct Line {
+    keys: [AtomicU64; SLOTS],
+    values: [AtomicU64; SLOTS],
+}
+
+#[cfg(not(millrace_loom))]
+const _: () = assert!(size_of::<Line>() == 64 && align_of::<Line>() == 64);
+
+/// Names a place in the table, and so the connection that holds it, from its insertion to its removal: entries
+/// never move. Another connection may hold the place later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(u64);
+
+impl Slot {
+    /// Bits in a slot number: fewer than 2^32 lines of four.
+    pub(super) const BITS: u32 = 34;
+
+    pub(super) const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number, which counts through lines and their slots.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    pub(super) const fn new(line: u32, place: usize) -> Self {
+        Self(line as u64 * SLOTS as u64 + place as u64)
+    }
+
+    #[inline]
+    pub(super) const fn line(self) -> u32 {
+        (self.0 / SLOTS as u64) as u32
+    }
+
+    #[inline]
+    const fn place(self) -> usize {
+        (self.0 % SLOTS as u64) as usize
+    }
+}
+
+/// A level of the table, in the order in which a key's places are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The key's first main line: at rated load 84 in 100 hits, at half of it 98.
+    First,
+    /// Its second main line.
+    Second,
+    /// Its two overflow lines, and the stash if anything is there.
+    Overflow,
+}
+
+/// The connection was removed, or its slot is another's by now: look it up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+/// What [`Table::update`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Updated {
+    /// The entry before.
+    pub old: Value,
+    /// The entry after; equal to `old` if nothing was to be written.
+    pub new: Value,
+}
+
+/// The connection table, shared by all workers.
+pub struct Table {
+    lines: Memory<Line>,
+    main: u32,
+    overflow: u32,
+    secret: Secret,
+    /// How many stash slots are claimed: raised before a claim, lowered after a release, on a line of its own.
+    stashed: CachePadded<AtomicU64>,
+}
+
+impl Table {
+    /// Makes an empty table that is rated for `max_connections`, at 32 octets each (1 MiB at least). A NAT connection
+    /// to a real server that several services share counts twice, for its link. `secret` is random.
+    ///
+    /// # Errors
+    /// When the kernel refuses the memory, or `max_connections` needs 2^32 lines or more (8.6 thousand million).
+    pub fn new(max_connections: usize, secret: [u64; 4]) -> io::Result<Self> {
+        let lines = max_connections.div_ceil(2).max(FEWEST_LINES);
+        let too_many = || io::Error::new(io::ErrorKind::InvalidInput, "a table of 2^32 lines or more");
+        let lines = u32::try_from(lines).ok().filter(|&lines| lines < u32::MAX - 64).ok_or_else(too_many)?;
+        Self::with_geometry(lines - lines / 9, lines / 9, STASH_SLOTS / SLOTS, secret)
+    }
+
+    pub(super) fn with_geometry(main: u32, overflow: u32, stash: usize, secret: [u64; 4]) -> io::Result<Self> {
+        Ok(Self {
+            lines: Memory::touched(main as usize + overflow as usize + stash)?,
+            main,
+            overflow,
+            secret: Secret::new(secret),
+            stashed: CachePadded::new(AtomicU64::new(0)),
+        })
+    }
+
+    /// How many lines there are to sweep or walk, the stash's included.
+    pub fn lines(&self) -> u32 {
+        self.lines.len() as u32
+    }
+
+    /// What kind of pages it lies in.
+    pub fn backing(&self) -> Backing {
+        self.lines.backing()
+    }
+
+    /// How many entries are in the stash: normally none.
+    pub fn stashed(&self) -> u64 {
+        self.stashed.load(Ordering::Relaxed)
+    }
+
+    /// Hashes a key for this table.
+    #[inline]
+    pub fn hash(&self, key: Key) -> Hash {
+        self.secret.hash(key)
+    }
+
+    /// Asks for the lines of one level ahead of [`Table::lookup_in`].
+    #[inline]
+    pub fn prefetch(&self, level: Level, hash: Hash) {
+        match level {
+            Level::First => memory::prefetch(self.line(self.first(hash))),
+            Level::Second => memory::prefetch(self.line(self.second(hash))),
+            Level::Overflow => self.overflow(hash).map(|line| memory::prefetch(self.line(line))).into_iter().collect(),
+        }
+    }
+
+    /// Asks for all lines of a key: for a packet that opens a connection, which will see them all.
+    #[inline]
+    pub fn prefetch_all(&self, hash: Hash) {
+        self.prefetch(Level::First, hash);
+        self.prefetch(Level::Second, hash);
+        self.prefetch(Level::Overflow, hash);
+    }
+
+    /// Asks for the line of a slot: the next step after a link.
+    #[inline]
+    pub fn prefetch_slot(&self, slot: Slot) {
+        memory::prefetch(self.line(slot.line()));
+    }
+
+    /// Finds a live entry in any of its places. Wait-free, and never misses one that was live throughout.
+    #[inline]
+    pub fn lookup(&self, key: Key, hash: Hash) -> Option<(Slot, Value)> {
+        self.lookup_in(Level::First, key, hash)
+            .or_else(|| self.lookup_in(Level::Second, key, hash))
+            .or_else(|| self.lookup_in(Level::Overflow, key, hash))
+    }
+
+    /// Finds a live entry in one level. Over a burst: the first lines of all, then the second lines of those that
+    /// missed, then the rest, each level prefetched before.
+    #[inline]
+    pub fn lookup_in(&self, level: Level, key: Key, hash: Hash) -> Option<(Slot, Value)> {
+        match level {
+            Level::First => self.find(self.first(hash), key),
+            Level::Second => self.find(self.second(hash), key),
+            Level::Overflow => self.find_overflow(key, hash),
+        }
+    }
+
+    /// Reads a slot: the key and the value of the live entry in it.
+    #[inline]
+    pub fn read(&self, slot: Slot) -> Option<(Key, Value)> {
+        self.read_held(slot).filter(|(_, value)| value.is_live())
+    }
+
+    /// Changes a live entry by `change`, which may be called again with a newer value if another worker changed the
+    /// entry meanwhile: both sides' changes to a connection are in one order. Nothing is written if `change` returns
+    /// what it was given, nor to an entry that [`Table::follow`] found still pending: its owner has the say. `seen` is
+    /// the value that a lookup returned.
+    ///
+    /// Whoever calls this accounts for the difference ([`Updated`]).
+    ///
+    /// # Errors
+    /// [`Gone`] if the entry is no longer there.
+    #[inline]
+    pub fn update(&self, slot: Slot, seen: Value, mut change: impl FnMut(Value) -> Value) -> Result<Updated, Gone> {
+        let mut old = seen;
+        loop {
+            let new = change(old);
+            debug_assert!(new.phase() == old.phase() && new.same_generation(old));
+            if new == old || !old.is_live() {
+                return Ok(Updated { old, new: old });
+            }
+            match self.exchange(slot, old, new) {
+                Ok(()) => return Ok(Updated { old, new }),
+                Err(now) if now.is_live() && now.same_generation(old) => old = now,
+                Err(_) => return Err(Gone),
+            }
+        }
+    }
+
+    /// Calls `entry` for each live entry in `lines`, links included.
+    pub fn each(&self, lines: Range<u32>, mut entry: impl FnMut(Slot, Key, Value)) {
+        for slot in lines.flat_map(slots_of) {
+            if let Some((key, value)) = self.read(slot) {
+                entry(slot, key, value);
+            }
+        }
+    }
+}
+
+/// A hit in one slot.
+impl Line {
+    /// Tells what the slot holds if it is `key`'s: value, key and value again, of one generation and with a phase
+    /// that `accepts`. Reading the key last could pair it with another connection's value.
+    #[inline(always)]
+    fn confirm(&self, place: usize, key: Key, accepts: impl Fn(Phase) -> bool) -> Option<Value> {
+        if commits(Fault::KeyValueKey) {
+            let value = Value(self.values[place].load(Ordering::Acquire));
+            let same = self.keys[place].load(Ordering::Acquire) == key.word();
+            return (same && accepts(value.phase())).then_some(value);
+        }
+        let before = Value(self.values[place].load(Ordering::Acquire));
+        if self.keys[place].load(Ordering::Acquire) != key.word() && !commits(Fault::NoKeyAgain) {
+            return None;
+        }
+        let value = Value(self.values[place].load(Ordering::Relaxed));
+        (accepts(value.phase()) && value.same_generation(before)).then_some(value)
+    }
+
+    #[inline(always)]
+    pub(super) fn holds(&self, place: usize, key: Key) -> bool {
+        self.keys[place].load(Ordering::Relaxed) == key.word()
+    }
+
+    /// The values as they are just now, for a sweep to look through.
+    #[inline(always)]
+    pub(super) fn values(&self) -> [Value; SLOTS] {
+        self.values.each_ref().map(|value| Value(value.load(Ordering::Relaxed)))
+    }
+}
+
+/// What inserting and removing are made of.
+impl Table {
+    #[inline(always)]
+    pub(super) fn line(&self, number: u32) -> &Line {
+        &self.lines[number as usize]
+    }
+
+    #[inline(always)]
+    fn first(&self, hash: Hash) -> u32 {
+        hash::at(hash.main()[0], self.main)
+    }
+
+    #[inline(always)]
+    fn second(&self, hash: Hash) -> u32 {
+        let second = hash::at(hash.main()[1], self.main);
+        if second == self.first(hash) { next(second, self.main) } else { second }
+    }
+
+    #[inline(always)]
+    fn overflow(&self, hash: Hash) -> [u32; 2] {
+        let [first, second] = hash.overflow().map(|fraction| hash::at(fraction, self.overflow));
+        let second = if second == first { next(second, self.overflow) } else { second };
+        [self.main + first, self.main + second]
+    }
+
+    /// A key's lines, all different, in the order of [`Level`].
+    pub(super) fn candidates(&self, hash: Hash) -> [u32; CANDIDATES] {
+        let [third, fourth] = self.overflow(hash);
+        let all = [self.first(hash), self.second(hash), third, fourth];
+        std::array::from_fn(|n| all[n])
+    }
+
+    pub(super) fn stash(&self) -> Range<u32> {
+        self.main + self.overflow..self.lines()
+    }
+
+    pub(super) fn is_stash(&self, slot: Slot) -> bool {
+        slot.line() >= self.main + self.overflow
+    }
+
+    pub(super) fn stash_counter(&self) -> &AtomicU64 {
+        &self.stashed
+    }
+
+    #[inline(always)]
+    fn find(&self, number: u32, key: Key) -> Option<(Slot, Value)> {
+        let line = self.line(number);
+        for place in 0..SLOTS {
+            if line.holds(place, key)
+                && let Some(value) = line.confirm(place, key, |phase| phase == Phase::Live)
+            {
+                return Some((Slot::new(number, place), value));
+            }
+        }
+        None
+    }
+
+    fn find_overflow(&self, key: Key, hash: Hash) -> Option<(Slot, Value)> {
+        if CANDIDATES > 2
+            && let Some(found) = self.overflow(hash).into_iter().find_map(|line| self.find(line, key))
+        {
+            return Some(found);
+        }
+        if self.stashed() == 0 {
+            return None;
+        }
+        self.stash().find_map(|line| self.find(line, key))
+    }
+
+    /// Confirms that a slot holds `key`, live or pending.
+    #[inline]
+    pub(super) fn held_by(&self, slot: Slot, key: Key) -> Option<Value> {
+        let line = self.line(slot.line());
+        if !line.holds(slot.place(), key) {
+            return None;
+        }
+        line.confirm(slot.place(), key, |phase| matches!(phase, Phase::Live | Phase::Pending))
+    }
+
+    /// Reads the key and the value of an entry, live or pending, of a slot that it may have left.
+    #[inline]
+    pub(super) fn read_held(&self, slot: Slot) -> Option<(Key, Value)> {
+        let line = self.line(slot.line());
+        let before = Value(line.values[slot.place()].load(Ordering::Acquire));
+        let key = Key::from_word(line.keys[slot.place()].load(Ordering::Acquire))?;
+        let value = Value(line.values[slot.place()].load(Ordering::Relaxed));
+        let held = matches!(value.phase(), Phase::Live | Phase::Pending) && value.same_generation(before);
+        held.then_some((key, value))
+    }
+
+    pub(super) fn value(&self, slot: Slot) -> Value {
+        Value(self.line(slot.line()).values[slot.place()].load(Ordering::Relaxed))
+    }
+
+    /// Reads the key of a slot that the caller owns.
+    pub(super) fn key(&self, slot: Slot) -> Option<Key> {
+        Key::from_word(self.line(slot.line()).keys[slot.place()].load(Ordering::Relaxed))
+    }
+
+    /// Writes the key of a slot that the caller owns.
+    pub(super) fn store_key(&self, slot: Slot, key: Key) {
+        self.line(slot.line()).keys[slot.place()].store(key.word(), Ordering::Release);
+    }
+
+    /// The one way in which a value changes hands or content.
+    #[inline]
+    pub(super) fn exchange(&self, slot: Slot, old: Value, new: Value) -> Result<(), Value> {
+        let value = &self.line(slot.line()).values[slot.place()];
+        match value.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Ok(()),
+            Err(now) => Err(Value(now)),
+        }
+    }
+
+    /// Frees a slot that the caller made dead, or that was the caller's own pending one.
+    pub(super) fn release(&self, slot: Slot, owned: Value) {
+        let line = self.line(slot.line());
+        line.keys[slot.place()].store(0, Ordering::Release);
+        line.values[slot.place()].store(owned.freed().0, Ordering::Release);
+        if self.is_stash(slot) {
+            self.stashed.fetch_sub(1, Ordering::Release);
+        }
+    }
+}
+
+/// The slots of a line.
+pub(super) fn slots_of(line: u32) -> impl Iterator<Item = Slot> {
+    (0..SLOTS).map(move |place| Slot::new(line, place))
+}
+
+/// The line after `line` in a level of `lines`.
+const fn next(line: u32, lines: u32) -> u32 {
+    if line + 1 < lines { line + 1 } else { 0 }
+}
