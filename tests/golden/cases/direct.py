@@ -68,3 +68,11 @@ def one_arm(lab, protocol):
     one_server(lab, protocol)
     request(lab, opener(protocol), port=LAN, via=ROUTER)
     request(lab, follower(protocol, b"arm"), port=LAN, via=ROUTER)
+
+
+@cases("{method}/{protocol}/answer-that-crosses", method=["direct", "tunnel"], protocol=PROTOCOLS)
+def answer_that_crosses(lab, method, protocol):
+    """The server answers the client itself; an answer that is sent to the director all the same goes no further."""
+    lab.service(SERVICE, protocol, method, [Real(REAL1.at(80))])
+    answer = follower(protocol, b"by mistake").between(SERVICE, CLIENT)
+    lab.arrives(LAN, REAL1, answer, "drop_not_for_us")
