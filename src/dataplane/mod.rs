@@ -2,8 +2,13 @@
 
 pub mod clock;
 pub mod conn;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod forward;
+pub mod parse;
 pub mod port;
 pub mod sched;
 pub mod service;
 pub mod stats;
 pub(crate) mod sync;
+pub mod wire;

@@ -94,8 +94,8 @@ outcomes! {
     DropIpChecksum = "drop_ip_checksum", "IPv4 header checksum is wrong";
     /// Source address that no host may have.
     DropIpSource = "drop_ip_source", "IPv4 source address is a group, loopback, zero or one of ours";
-    /// Broadcast or multicast destination.
-    DropIpGroup = "drop_ip_group", "IPv4 destination is multicast, broadcast or loopback";
+    /// Destination that is not one host's, in the IPv4 or in the Ethernet header.
+    DropIpGroup = "drop_ip_group", "IPv4 destination is multicast, broadcast, reserved, loopback or zero";
     /// A fragment, which has no ports or not the whole datagram.
     DropFragment = "drop_fragment", "IPv4 fragment: not forwarded by this version";
     /// Protocol that is not balanced.
@@ -127,9 +127,9 @@ outcomes! {
     /// Connection table full.
     DropTableFull = "drop_table_full", "new connection, but the connection table is full";
     /// TTL ran out and no ICMP error may be sent.
-    DropTtl = "drop_ttl", "TTL ran out here; no ICMP error sent (rate limit)";
+    DropTtl = "drop_ttl", "TTL ran out here; no ICMP error sent (rate limit or a packet that must not get one)";
     /// Too big, and no ICMP error may be sent.
-    DropTooBig = "drop_too_big", "too big for the next link; no ICMP error sent (no DF or rate limit)";
+    DropTooBig = "drop_too_big", "too big for the next link; no ICMP error sent (no DF, rate limit or a packet that must not get one)";
     /// No route.
     DropNoRoute = "drop_no_route", "no route to the next hop";
     /// Neighbour did not answer.

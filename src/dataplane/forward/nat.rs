@@ -1,0 +1,78 @@
+//! NAT: one side's address and port are replaced, and nothing else that the two ends see but the TTL.
+//!
+//! ```text
+//!   client ── CIP:cport > VIP:vport ──► inbound  ── CIP:cport > RIP:rport ──► real server
+//!   client ◄── VIP:vport > CIP:cport ── outbound ◄── RIP:rport > CIP:cport ── real server
+//! ```
+//! Both checksums are updated incrementally (RFC 1624): the change of the address counts in both, TTL only in the
+//! header's, and the port only in the transport's. A checksum that was wrong stays wrong, for the other end to find.
+
+use std::net::SocketAddrV4;
+
+use super::{Error, split};
+use crate::dataplane::service::Protocol;
+use crate::dataplane::wire::checksum::Delta;
+use crate::dataplane::wire::{tcp, udp};
+
+/// Sends a client's packet on to the real server `to`: destination address and port, TTL, checksums.
+///
+/// `l3` and `l4` are where the IPv4 and the transport header begin in `frame`. The TTL must not be 0.
+///
+/// # Errors
+/// [`Error::Truncated`] if the frame does not hold both headers.
+#[inline]
+pub fn inbound(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, to: SocketAddrV4) -> Result<(), Error> {
+    translate::<true>(frame, l3, l4, protocol, to)
+}
+
+/// Sends a real server's packet on to the client, as coming from the service `from`: source address and port, TTL,
+/// checksums.
+///
+/// `l3` and `l4` are where the IPv4 and the transport header begin in `frame`. The TTL must not be 0.
+///
+/// # Errors
+/// [`Error::Truncated`] if the frame does not hold both headers.
+#[inline]
+pub fn outbound(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, from: SocketAddrV4) -> Result<(), Error> {
+    translate::<false>(frame, l3, l4, protocol, from)
+}
+
+/// Replaces the destination if `INBOUND`, else the source.
+#[inline(always)]
+fn translate<const INBOUND: bool>(
+    frame: &mut [u8],
+    l3: usize,
+    l4: usize,
+    protocol: Protocol,
+    new: SocketAddrV4,
+) -> Result<(), Error> {
+    let (mut ip, transport) = split(frame, l3, l4)?;
+    let old = if INBOUND { ip.destination() } else { ip.source() };
+    let address = Delta::u32(old.to_bits(), new.ip().to_bits());
+    match protocol {
+        Protocol::Tcp => {
+            let window = transport.first_chunk_mut::<{ tcp::HEADER_OCTETS }>().ok_or(Error::Truncated)?;
+            let mut segment = tcp::Packet::new_unchecked(window);
+            let old = if INBOUND { segment.destination_port() } else { segment.source_port() };
+            let delta = address.and(Delta::u16(old, new.port()));
+            segment.set_checksum(delta.adjust(segment.checksum()));
+            if INBOUND { segment.set_destination_port(new.port()) } else { segment.set_source_port(new.port()) }
+        }
+        Protocol::Udp => {
+            let window = transport.first_chunk_mut::<{ udp::HEADER_OCTETS }>().ok_or(Error::Truncated)?;
+            let mut datagram = udp::Packet::new_unchecked(window);
+            let old = if INBOUND { datagram.destination_port() } else { datagram.source_port() };
+            let delta = address.and(Delta::u16(old, new.port()));
+            datagram.set_checksum(delta.adjust_udp(datagram.checksum()));
+            if INBOUND { datagram.set_destination_port(new.port()) } else { datagram.set_source_port(new.port()) }
+        }
+    }
+    ip.set_checksum(address.and(Delta::TTL_DECREMENT).adjust(ip.checksum()));
+    ip.set_ttl(ip.ttl().wrapping_sub(1));
+    if INBOUND {
+        ip.set_destination(*new.ip())
+    } else {
+        ip.set_source(*new.ip())
+    }
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! The first stage: what a frame is, told in [`Parsed`], or why it goes no further.
+//!
+//! Checks run from the outside in and the first that fails names the outcome. What passes has a whole and consistent
+//! Ethernet header, IPv4 header and TCP, UDP or ICMP header, and addresses that one host may have; later stages take
+//! their offsets from [`Parsed`] and check none of it again.
+//!
+//! | layer | checked | reference |
+//! |---|---|---|
+//! | Ethernet | in one segment, 14 octets, source no group, destination this port or a group, EtherType | IEEE 802.3 §3.2 |
+//! | IPv4 | version, header length, total length, header checksum, source, destination, no fragment | RFC 1122 §3.2.1, RFC 1812 §5.2.2 |
+//! | TCP | 20 octets, data offset, ports | RFC 9293 §3.1 |
+//! | UDP | 8 octets, length, ports | RFC 768 |
+//! | ICMP | 8 octets, checksum | RFC 792 |
+//!
+//! TCP and UDP checksums are the end's to verify: translation keeps a wrong one wrong. VLAN tags are not taken off yet.
+//! ARP is recognised here and read by whoever answers it.
+
+use super::port::{Frame, RxChecksum};
+use super::service::Protocol;
+use super::stats::Outcome;
+use super::wire::ethernet::{self, EtherType};
+use super::wire::{checksum, icmp, ip, ipv4, tcp, udp};
+
+/// Where the IPv4 header begins in an untagged frame, in octets.
+const L3: usize = ethernet::HEADER_OCTETS;
+
+/// What a frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// A TCP segment over IPv4.
+    Tcp,
+    /// A UDP datagram over IPv4.
+    Udp,
+    /// An ICMP message over IPv4.
+    Icmp,
+    /// An ARP message; nothing of it has been looked at.
+    Arp,
+}
+
+impl Kind {
+    /// Returns the transport protocol, if it is one that can be balanced.
+    #[inline]
+    pub const fn transport(self) -> Option<Protocol> {
+        match self {
+            Self::Tcp => Some(Protocol::Tcp),
+            Self::Udp => Some(Protocol::Udp),
+            Self::Icmp | Self::Arp => None,
+        }
+    }
+}
+
+/// What later stages need of a frame. Addresses and ports are in host order; fields that its kind lacks are 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parsed {
+    /// The IPv4 source address.
+    pub src: u32,
+    /// The IPv4 destination address.
+    pub dst: u32,
+    /// The source port of TCP and UDP.
+    pub src_port: u16,
+    /// The destination port of TCP and UDP.
+    pub dst_port: u16,
+    /// Where the TCP, UDP or ICMP header begins in the frame, in octets; for ARP, where the message does.
+    pub l4_offset: u16,
+    /// The IPv4 total length, in octets.
+    pub ip_octets: u16,
+    /// What the frame carries.
+    pub kind: Kind,
+    /// Where the IPv4 header begins in the frame, in octets.
+    pub l3_offset: u8,
+    /// TCP's control bits.
+    pub tcp_flags: tcp::Flags,
+    /// The type of an ICMP message, by its number.
+    pub icmp_type: u8,
+    /// The code of an ICMP message.
+    pub icmp_code: u8,
+    /// DSCP and ECN.
+    pub tos: u8,
+    /// The time to live, in hops, as received.
+    pub ttl: u8,
+    /// Whether routers may not fragment the packet.
+    pub dont_fragment: bool,
+}
+
+const _: () = assert!(size_of::<Parsed>() <= 24);
+
+impl Parsed {
+    /// Where the IPv4 packet ends in the frame, in octets. What follows is padding.
+    #[inline]
+    pub fn frame_octets(&self) -> usize {
+        usize::from(self.l3_offset) + usize::from(self.ip_octets)
+    }
+}
+
+/// Parses `frame`, received on the port with the address `port_mac`, and cuts it to the length of its IPv4 packet:
+/// short packets come padded to Ethernet's minimum (IEEE 802.3 §4.2.3.3), and padding must not go into a tunnel.
+///
+/// # Errors
+/// The outcome to count; the frame is as it came.
+#[inline]
+pub fn parse<F: Frame>(frame: &mut F, port_mac: ethernet::Address) -> Result<Parsed, Outcome> {
+    if !frame.is_contiguous() {
+        return Err(Outcome::DropSegmented);
+    }
+    let parsed = parse_octets(frame.bytes(), frame.rx_checksum(), port_mac)?;
+    if parsed.kind != Kind::Arp && frame.bytes().len() != parsed.frame_octets() {
+        frame.set_len(parsed.frame_octets()).ok_or(Outcome::DropTruncated)?;
+    }
+    Ok(parsed)
+}
+
+/// Parses the octets of a whole frame. `rx_checksum` is what the port said about its IPv4 header checksum.
+///
+/// # Errors
+/// The outcome to count.
+#[inline]
+pub fn parse_octets(octets: &[u8], rx_checksum: RxChecksum, port_mac: ethernet::Address) -> Result<Parsed, Outcome> {
+    let header = octets.first_chunk::<L3>().ok_or(Outcome::DropTruncated)?;
+    let header = ethernet::Frame::new_unchecked(header);
+    let (destination, source) = (header.destination(), header.source());
+    if ethernet::is_group(&source) {
+        return Err(Outcome::DropBadSource);
+    }
+    let to_group = ethernet::is_group(&destination);
+    if destination != port_mac && !to_group {
+        return Err(Outcome::DropOtherStation);
+    }
+    match header.ethertype() {
+        EtherType::Ipv4 => parse_ipv4(octets, rx_checksum, to_group),
+        EtherType::Arp => Ok(ARP),
+        EtherType::Ipv6 => Err(Outcome::DropIpv6),
+        _ => Err(Outcome::DropEtherType),
+    }
+}
+
+/// What there is to say about an ARP message.
+const ARP: Parsed = Parsed {
+    src: 0,
+    dst: 0,
+    src_port: 0,
+    dst_port: 0,
+    l4_offset: L3 as u16,
+    ip_octets: 0,
+    kind: Kind::Arp,
+    l3_offset: L3 as u8,
+    tcp_flags: tcp::Flags(0),
+    icmp_type: 0,
+    icmp_code: 0,
+    tos: 0,
+    ttl: 0,
+    dont_fragment: false,
+};
+
+/// Parses the IPv4 packet in `octets`, a frame.
+#[inline(always)]
+fn parse_ipv4(octets: &[u8], rx_checksum: RxChecksum, to_group: bool) -> Result<Parsed, Outcome> {
+    let fixed = octets[L3..].first_chunk::<{ ipv4::HEADER_OCTETS }>().ok_or(Outcome::DropTruncated)?;
+    let header = ipv4::Packet::new_unchecked(fixed);
+    let header_octets = header.header_octets();
+    if header.version() != 4 {
+        return Err(Outcome::DropIpVersion);
+    }
+    if header_octets < ipv4::HEADER_OCTETS || octets.len() < L3 + header_octets {
+        return Err(Outcome::DropIpHeaderLength);
+    }
+    let total = usize::from(header.total_octets());
+    if total < header_octets || octets.len() < L3 + total {
+        return Err(Outcome::DropIpTotalLength);
+    }
+    let sound = match rx_checksum {
+        RxChecksum::Good => true,
+        RxChecksum::Bad => false,
+        RxChecksum::Unknown if header_octets == ipv4::HEADER_OCTETS => checksum::verify(fixed),
+        RxChecksum::Unknown => checksum::verify(&octets[L3..L3 + header_octets]),
+    };
+    if !sound {
+        return Err(Outcome::DropIpChecksum);
+    }
+    let (src, dst) = (header.source().to_bits(), header.destination().to_bits());
+    if !ipv4::is_host(src) {
+        return Err(Outcome::DropIpSource);
+    }
+    if to_group || !ipv4::is_host(dst) {
+        return Err(Outcome::DropIpGroup);
+    }
+    if header.is_fragment() {
+        return Err(Outcome::DropFragment);
+    }
+    let start = L3 + header_octets;
+    let parsed = Parsed {
+        src,
+        dst,
+        l4_offset: start as u16,
+        ip_octets: total as u16,
+        tos: header.tos(),
+        ttl: header.ttl(),
+        dont_fragment: header.dont_fragment(),
+        ..ARP
+    };
+    let data = &octets[start..L3 + total];
+    match header.protocol() {
+        ip::Protocol::Tcp => parse_tcp(data, parsed),
+        ip::Protocol::Udp => parse_udp(data, parsed),
+        ip::Protocol::Icmp => parse_icmp(data, parsed),
+        _ => Err(Outcome::DropProtocol),
+    }
+}
+
+/// Parses the TCP segment that is `data`.
+#[inline(always)]
+fn parse_tcp(data: &[u8], parsed: Parsed) -> Result<Parsed, Outcome> {
+    let fixed = data.first_chunk::<{ tcp::HEADER_OCTETS }>().ok_or(Outcome::DropTcpHeader)?;
+    let header = tcp::Packet::new_unchecked(fixed);
+    let header_octets = header.header_octets();
+    if header_octets < tcp::HEADER_OCTETS || data.len() < header_octets {
+        return Err(Outcome::DropTcpHeader);
+    }
+    let (src_port, dst_port) = (header.source_port(), header.destination_port());
+    if src_port == 0 || dst_port == 0 {
+        return Err(Outcome::DropPortZero);
+    }
+    Ok(Parsed { kind: Kind::Tcp, src_port, dst_port, tcp_flags: header.flags(), ..parsed })
+}
+
+/// Parses the UDP datagram that is in `data`. RFC 768 lets it be shorter than the IP packet's data.
+#[inline(always)]
+fn parse_udp(data: &[u8], parsed: Parsed) -> Result<Parsed, Outcome> {
+    let fixed = data.first_chunk::<{ udp::HEADER_OCTETS }>().ok_or(Outcome::DropUdpLength)?;
+    let header = udp::Packet::new_unchecked(fixed);
+    let octets = usize::from(header.octets());
+    if octets < udp::HEADER_OCTETS || data.len() < octets {
+        return Err(Outcome::DropUdpLength);
+    }
+    let (src_port, dst_port) = (header.source_port(), header.destination_port());
+    if src_port == 0 || dst_port == 0 {
+        return Err(Outcome::DropPortZero);
+    }
+    Ok(Parsed { kind: Kind::Udp, src_port, dst_port, ..parsed })
+}
+
+/// Parses the ICMP message that is `data`, and adds it up: it is answered here, so nobody else will.
+#[inline(never)]
+fn parse_icmp(data: &[u8], parsed: Parsed) -> Result<Parsed, Outcome> {
+    let message = icmp::Packet::new_checked(data).map_err(|_| Outcome::DropIcmpMalformed)?;
+    if !message.verify_checksum() {
+        return Err(Outcome::DropIcmpMalformed);
+    }
+    Ok(Parsed { kind: Kind::Icmp, icmp_type: message.kind().into(), icmp_code: message.code(), ..parsed })
+}
+
+#[cfg(test)]
+mod tests;
