@@ -15,6 +15,8 @@ from .report import Report
 
 # The checkout that this lab is part of.
 ROOT = Path(__file__).resolve().parents[3]
+# A file in the folder of a run that was kept on purpose.
+KEPT = "kept"
 PROGRAMS = Path(__file__).resolve().parents[1] / "programs"
 
 
@@ -77,15 +79,18 @@ class Lab:
     def __exit__(self, kind, error, trace):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        if kind is not None and issubclass(kind, Exception):
-            self.report.check("ran to its end", False, f"{kind.__name__}: {error}")
-            self._show_logs()
+        logs = self._logs() if kind is not None and issubclass(kind, Exception) else []
         if self.keep:
-            print(f"kept: namespaces {self.prefix}-*, {self.folder}\n"
-                  f"to end it: scripts/lab clean {self.prefix}")
-            return
-        left = self._remove()
-        self.report.check("nothing is left behind", not left, ", ".join(left) or "no namespace, process, mount or file")
+            left = None
+            (self.folder / KEPT).touch()
+            print(f"kept: namespaces {self.prefix}-*, {self.folder}\nto end it: scripts/lab clean {self.prefix}")
+        else:
+            left = self._remove()  # before anything is printed: nobody may be listening any more
+        if kind is not None and issubclass(kind, Exception):
+            print(*logs, sep="\n", file=sys.stderr)
+            self.report.check("ran to its end", False, f"{kind.__name__}: {error}")
+        if left is not None:
+            self.report.check("nothing is left behind", not left, ", ".join(left) or "no namespace, process, mount or file")
 
     def _interrupted(self, number, _frame):
         raise KeyboardInterrupt(signal.Signals(number).name)
@@ -104,11 +109,12 @@ class Lab:
         """Returns the command line of one of the labs' own small programs."""
         return [sys.executable, "-u", str(PROGRAMS / name)]
 
-    def _show_logs(self):
+    def _logs(self):
+        lines = []
         for process in self.processes:
-            tail = process.output().splitlines()[-8:]
-            if tail:
-                print(f"--- {process.name} (process {process.pid}, {process.handle.poll()})", *tail, sep="\n    ", file=sys.stderr)
+            if tail := process.output().splitlines()[-8:]:
+                lines += [f"--- {process.name} (process {process.pid}, {process.handle.poll()})", *("    " + line for line in tail)]
+        return lines
 
     def _remove(self):
         for process in reversed(self.processes):
@@ -148,6 +154,6 @@ def remove_abandoned():
     """Removes what runs left that were killed: a prefix holds the process id of its lab."""
     listed = command("ip", "netns", "list").stdout.split("\n")
     for prefix in {match[0] for line in listed if (match := re.match(r"mrlab[0-9]+(?=-)", line))}:
-        # A run that was kept has no process of its own either, but its director lives.
-        if not Path(f"/proc/{prefix[5:]}").exists() and not processes_of(prefix):
+        kept = list(Path(tempfile.gettempdir()).glob(f"{prefix}-*/{KEPT}"))
+        if not kept and not Path(f"/proc/{prefix[5:]}").exists():
             remove_run(prefix)

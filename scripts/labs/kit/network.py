@@ -121,16 +121,21 @@ class Network:
 
 
 def processes_of(prefix):
-    """Returns the ids of all processes that carry the mark of a run."""
+    """Returns the ids of all processes of a run: those that carry its mark, and those that are in its namespaces.
+
+    nginx writes its title over the mark; a process outside of every namespace has only the mark.
+    """
     mark = f"{MARK}={prefix}".encode()
-    found = []
+    found = set()
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
             if mark in path.read_bytes().split(b"\0"):
-                found.append(int(path.parent.name))
+                found.add(int(path.parent.name))
         except OSError:
             pass  # gone in the meantime
-    return [pid for pid in found if pid != os.getpid()]
+    for name in namespaces_of(prefix):
+        found |= set(map(int, command("ip", "netns", "pids", name, check=False).stdout.split()))
+    return found - {os.getpid()}
 
 
 def namespaces_of(prefix):
