@@ -71,9 +71,9 @@ class Method:
         self.stage.setup_servers(self.method)
         director.configure(self.stage.services(self.method))
         director.start()
-        self.at_start = director.settled(), self.stage.counted()
         self.silent_kernel()
-        self.real_servers_right()
+        self.real_servers_right()  # which may ping the director
+        self.at_start = director.settled(), self.stage.counted()
         if self.options.quick:
             self.requests(parallel=10)
         else:
