@@ -17,6 +17,7 @@ carry net_af_packet ports; their kernel side has no address, does not forward, a
 (one document root that all share, the server's name in a header), iperf3 and a UDP echo.
 """
 
+import subprocess
 import time
 
 from .kit import traffic
@@ -70,23 +71,32 @@ class Method:
         director = self.stage.director
         self.stage.setup_servers(self.method)
         director.configure(self.stage.services(self.method))
-        director.start()
-        self.silent_kernel()
-        self.real_servers_right()  # which may ping the director
-        self.at_start = director.settled(), self.stage.counted()
-        if self.options.quick:
-            self.requests(parallel=10)
-        else:
-            for step in (self.requests_captured, self.near_client, self.files, self.throughput, self.datagrams,
-                         self.swap, self.stopped):
-                step()
-            if self.method == "nat":
-                self.two_services()
-        self.accounts()
-        code = director.stop()
+        try:
+            director.start()
+            self.silent_kernel()
+            self.real_servers_right()  # which may ping the director
+            self.at_start = director.settled(), self.stage.counted()
+            for step in self.steps():
+                self.take(step)
+        finally:
+            code = director.stop()
+            self.stage.setup_servers(self.method, "--undo")
         self.check("millrace ends cleanly when asked", code == 0, f"exit {code}")
-        self.stage.setup_servers(self.method, "--undo")
         self.lab.report.row("Requests and transfers", **self.figures)
+
+    def steps(self):
+        """Returns the steps, in their order."""
+        if self.options.quick:
+            return [self.requests, self.accounts]
+        return [self.requests_captured, self.near_client, self.files, self.throughput, self.datagrams, self.swap,
+                self.stopped, *([self.two_services] if self.method == "nat" else []), self.accounts]
+
+    def take(self, step):
+        """Takes a step; one that cannot be taken has failed, and the others still say something."""
+        try:
+            step()
+        except (RuntimeError, OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
+            self.check(step.__doc__.splitlines()[0], False, f"{type(error).__name__}: {error}")
 
     def silent_kernel(self):
         """It cannot be the kernel: it does not forward, has no address, and hears nothing."""
@@ -104,7 +114,7 @@ class Method:
         self.check("the real servers are set up right", not wrong and all(done.returncode == 0 for done in found),
                    "; ".join(wrong) or "real-server-setup --check finds nothing")
 
-    def requests(self, parallel):
+    def requests(self, parallel=10):
         """HTTP requests, one connection each: all answered, by every real server in its turn."""
         before = self.stage.director.stats()
         outcome = traffic.requests(self.stage.client, VIP, self.count, parallel)
@@ -236,6 +246,8 @@ class Method:
                    f"{received} = {sum(counts.values())} + {waiting} waiting")
         self.check("frames that arrived = received + missed", new["heard"] == received + missed,
                    f"{new['heard']} = {received} + {missed}")
+        if self.options.quick:
+            return
         others = {name: count for name, count in sorted(counts.items()) if count and not name.startswith("forwarded")}
         self.lab.report.row("Packets", method=self.method, arrived=new["heard"], missed=missed, forwarded=forwarded,
                             answers=counts["forwarded_nat_out"], other=" ".join(f"{n}={c}" for n, c in others.items()))

@@ -116,7 +116,7 @@ class Director:
 
     def stop(self):
         """Ends it; returns its exit code."""
-        return self.process.stop()
+        return self.process.stop() if self.process else None
 
     def _stats_text(self):
         done = command(self.program, "stats", "--json", "--socket", self.socket, check=False)
