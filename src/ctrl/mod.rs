@@ -2,7 +2,11 @@
 //! the data plane never imports it.
 
 pub mod api;
+pub mod apply;
 pub mod config;
 pub mod diff;
+pub mod director;
+pub mod ids;
 pub mod listing;
 pub mod signals;
+pub mod survey;

@@ -1,14 +1,29 @@
 //! What runs on the worker cores. Nothing in here allocates, locks, logs or calls the kernel once a worker polls.
+//!
+//! A reading order: [`pipeline`] (the stages of one burst), [`worker`] (the loop around them), [`service`] and
+//! [`snapshot`] (what they look at), [`conn`] (the connection table).
 
+pub mod classify;
 pub mod clock;
 pub mod conn;
+pub mod connect;
+pub mod error_limit;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod forward;
+pub mod local;
+pub mod neigh;
+pub mod outbox;
 pub mod parse;
+pub mod pipeline;
 pub mod port;
+pub mod route;
 pub mod sched;
 pub mod service;
+pub mod shared;
+pub mod snapshot;
 pub mod stats;
 pub(crate) mod sync;
+pub mod waiting;
 pub mod wire;
+pub mod worker;

@@ -5,10 +5,14 @@
 //! counted until it comes back or they expire.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU16;
 
-use super::sched::Scheduler;
+use ipnet::Ipv4Net;
+
+use super::conn::Socket;
+use super::route::NextHop;
+use super::sched::{Scheduler, Weights};
 
 /// A transport protocol that can be balanced, by its IANA number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,6 +99,10 @@ pub struct Service {
     pub protocol: Protocol,
     /// Chooses the real server of a new connection.
     pub scheduler: Scheduler,
+    /// What the scheduler needs to know of the weights.
+    pub weights: Weights,
+    /// Changes when the set of real servers or a weight changes; never 0.
+    pub version: u32,
     /// The service's real servers, in canonical order (address, port), weight 0 included.
     pub reals: Box<[RealId]>,
 }
@@ -112,8 +120,10 @@ pub struct RealServer {
     pub forwarding: Forwarding,
     /// Its share of new connections; 0 takes none and keeps what it has (quiesced).
     pub weight: u16,
-    /// For NAT: the endpoint of its socket, where several services share it; `None` where the socket is this service's alone.
-    pub shared: Option<EndpointId>,
+    /// For NAT: its socket, where several services share it; `None` where the socket is this service's alone.
+    pub shared: Option<Socket>,
+    /// The next station on the way to it; `None` if no route leads there.
+    pub hop: Option<NextHop>,
 }
 
 /// What an (address, port, protocol) of a packet is to the director.
@@ -128,14 +138,8 @@ pub enum Endpoint {
         /// The real server.
         real: RealId,
     },
-    /// A NAT real server's socket that several services share: packets *from* it are replies that a link leads
-    /// to their service.
-    Shared {
-        /// The socket's own endpoint, which links are keyed by.
-        socket: EndpointId,
-        /// The service that named it first; connections made while it was private are found by it.
-        first: EndpointId,
-    },
+    /// Packets *from* it are replies that a link leads to their service.
+    Shared(Socket),
 }
 
 /// An address the director answers for.
@@ -156,16 +160,15 @@ pub struct PortSettings {
     pub mac: [u8; 6],
     /// The largest IP packet sent from it, in octets.
     pub mtu: u16,
-    /// Its own addresses with their prefix lengths.
-    pub addresses: Vec<(IpAddr, u8)>,
+    /// Its own IPv4 address, the first if it has several: what ICMP messages and outer headers carry.
+    pub source: Option<Ipv4Addr>,
+    /// Its own IPv4 addresses with their on-link prefixes.
+    pub addresses: Vec<Ipv4Net>,
 }
 
 impl PortSettings {
-    /// Returns the first IPv4 address, which the director's own ICMP and ARP messages carry.
-    pub fn ipv4(&self) -> Option<Ipv4Addr> {
-        self.addresses.iter().find_map(|(address, _)| match address {
-            IpAddr::V4(v4) => Some(*v4),
-            IpAddr::V6(_) => None,
-        })
+    /// Returns the own address to ask for `target` with: the one in whose prefix it lies.
+    pub fn source_towards(&self, target: Ipv4Addr) -> Option<Ipv4Addr> {
+        self.addresses.iter().find(|net| net.contains(&target)).map(|net| net.addr()).or(self.source)
     }
 }

@@ -17,6 +17,12 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
 
+    /// Sets the value, for one that goes up and down.
+    #[inline]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
     /// Reads the count.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -136,6 +142,8 @@ outcomes! {
     DropNeighborUnresolved = "drop_neighbor_unresolved", "next hop did not answer ARP";
     /// Too many packets already wait.
     DropNeighborQueueFull = "drop_neighbor_queue_full", "next hop not resolved yet and its wait queue is full";
+    /// No slot for another neighbour.
+    DropNeighborTableFull = "drop_neighbor_table_full", "neighbour table has no room for the next hop";
     /// No room for an outer header.
     DropNoHeadroom = "drop_no_headroom", "no room in front of the frame for an outer header";
     /// Out of frames for an answer of our own.
@@ -172,4 +180,62 @@ pub struct FlowStats {
     pub out_packets: Counter,
     /// Octets to clients.
     pub out_octets: Counter,
+}
+
+/// Everything one worker counts.
+#[derive(Debug)]
+pub struct WorkerStats {
+    outcomes: [Counter; Outcome::ALL.len()],
+    /// Bursts that brought at least one frame.
+    pub bursts: Counter,
+    /// Polls of all ports that brought nothing.
+    pub empty_polls: Counter,
+    /// Frames that wait for a neighbour now.
+    pub waiting: Counter,
+    /// Connections that the sweep removed.
+    pub expired: Counter,
+    /// By [`super::service::PortId`].
+    pub ports: Box<[PortStats]>,
+    /// By [`super::service::EndpointId`].
+    pub services: Box<[FlowStats]>,
+    /// By [`super::service::RealId`].
+    pub reals: Box<[FlowStats]>,
+}
+
+impl WorkerStats {
+    /// All zero, with room for ids below these.
+    pub fn new(ports: usize, endpoint_ids: usize, real_ids: usize) -> Self {
+        let flows = |count: usize| (0..count).map(|_| FlowStats::default()).collect();
+        Self {
+            outcomes: std::array::from_fn(|_| Counter::default()),
+            bursts: Counter::default(),
+            empty_polls: Counter::default(),
+            waiting: Counter::default(),
+            expired: Counter::default(),
+            ports: (0..ports).map(|_| PortStats::default()).collect(),
+            services: flows(endpoint_ids),
+            reals: flows(real_ids),
+        }
+    }
+
+    /// Counts the end of one frame.
+    #[inline]
+    pub fn count(&self, outcome: Outcome) {
+        self.outcomes[outcome as usize].add(1);
+    }
+
+    /// Reads how many frames ended so.
+    pub fn outcome(&self, outcome: Outcome) -> u64 {
+        self.outcomes[outcome as usize].get()
+    }
+
+    /// Frames received on all ports.
+    pub fn received(&self) -> u64 {
+        self.ports.iter().map(|port| port.rx_frames.get()).sum()
+    }
+
+    /// Frames that ended, in whatever way.
+    pub fn ended(&self) -> u64 {
+        self.outcomes.iter().map(Counter::get).sum()
+    }
 }

@@ -1,0 +1,249 @@
+//! The connection a packet belongs to: found, moved on, or made.
+//!
+//! An established connection's packets only read its line: the word is written when its state changes, or when it
+//! was last seen half a second ago. Whoever changes a word books the change on its own counters.
+
+use super::classify::Way;
+use super::clock::Now;
+use super::conn::{
+    Gone, Insert, Key, LinkedInsert, Slot, Socket, State, Table, TcpEvent, Tick, Value, WorkerCounts, tcp_state,
+};
+use super::parse::{Kind, Parsed};
+use super::sched::{Cursor, Share, schedule};
+use super::service::{EndpointId, Forwarding, RealId, RealServer, Service};
+use super::shared::Shared;
+use super::snapshot::Snapshot;
+use super::stats::{Outcome, WorkerStats};
+use super::wire::tcp::Flags;
+
+/// How many real servers a new connection tries whose replies could not be told apart from another service's.
+const TRIES: u32 = 8;
+
+/// What one worker needs to handle connections.
+pub struct Connector<'a, 'b> {
+    /// What is configured.
+    pub snapshot: &'a Snapshot,
+    /// The tables.
+    pub shared: &'a Shared,
+    /// This worker's counters.
+    pub stats: &'a WorkerStats,
+    /// This worker's connection counts.
+    pub counts: &'a WorkerCounts,
+    /// This worker's scheduler cursors, by endpoint id.
+    pub cursors: &'b mut [Cursor],
+    /// Which worker this is.
+    pub share: Share,
+    /// The burst's time.
+    pub now: Now,
+}
+
+/// A client's packet and the connection it asks for.
+#[derive(Clone, Copy, Debug)]
+struct Request<'p> {
+    service: &'p Service,
+    way: &'p Way,
+    packet: &'p Parsed,
+}
+
+impl<'a> Connector<'a, '_> {
+    fn table(&self) -> &'a Table {
+        &self.shared.table
+    }
+
+    fn tick(&self) -> Tick {
+        Tick::at(self.now)
+    }
+
+    /// The shared socket of a real server, also of one that was removed.
+    fn sockets(&self) -> impl Fn(RealId) -> Option<EndpointId> + Copy + use<'a> {
+        let snapshot = self.snapshot;
+        move |real| snapshot.socket(real)
+    }
+
+    /// Finds or makes the connection of a client's packet, and returns its real server.
+    ///
+    /// # Errors
+    /// The outcome the packet ends in, if it goes nowhere.
+    #[inline]
+    pub fn inbound(&mut self, service: &Service, way: &Way, packet: &Parsed) -> Result<&'a RealServer, Outcome> {
+        let request = Request { service, way, packet };
+        match self.table().lookup(way.key, way.hash) {
+            Some((slot, value)) => self.resident(&request, slot, value),
+            None => self.newcomer(&request),
+        }
+    }
+
+    #[inline]
+    fn resident(&mut self, request: &Request<'_>, slot: Slot, value: Value) -> Result<&'a RealServer, Outcome> {
+        let real = self.snapshot.real(value.real());
+        if starts_over(request.packet, value.state(), real) {
+            return self.again(request, slot, value);
+        }
+        self.advance(slot, value, false, request.packet);
+        real.ok_or(Outcome::DropRealServerRemoved)
+    }
+
+    /// Moves a connection on by one packet.
+    #[inline]
+    fn advance(&self, slot: Slot, value: Value, reply: bool, packet: &Parsed) {
+        let tick = self.tick();
+        let next = |value: Value| after(value, reply, packet, tick);
+        if next(value) == value {
+            return;
+        }
+        // Gone: the sweep took it between the look and the write. This packet still goes where it was going; the
+        // next one finds no entry.
+        if let Ok(updated) = self.table().update(slot, value, next) {
+            self.counts.changed(updated.old, updated.new);
+        }
+    }
+
+    /// A SYN on a connection that has ended, or whose server is gone: it gets a server anew, in place.
+    #[cold]
+    fn again(&mut self, request: &Request<'_>, slot: Slot, value: Value) -> Result<&'a RealServer, Outcome> {
+        let Request { service, way, packet } = *request;
+        for _ in 0..TRIES {
+            let real = self.choose(service)?;
+            if let Some(socket) = real.shared
+                && self.table().relink(slot, way.key, value, socket, self.tick(), self.sockets()).is_err()
+            {
+                continue;
+            }
+            let fresh = content(real, packet, self.tick());
+            let renew = |value: Value| {
+                let value = value.with_real(real.id).with_no_output(fresh.no_output());
+                value.in_state(fresh.state(), fresh.seen()).with_seen(fresh.seen())
+            };
+            return match self.table().update(slot, value, renew) {
+                Ok(updated) => {
+                    self.counts.changed(updated.old, updated.new);
+                    self.count_connection(service, real);
+                    Ok(real)
+                }
+                Err(Gone) => self.newcomer(request),
+            };
+        }
+        Err(Outcome::DropAmbiguous)
+    }
+
+    #[cold]
+    fn newcomer(&mut self, request: &Request<'_>) -> Result<&'a RealServer, Outcome> {
+        let Request { service, way, packet } = *request;
+        if self.snapshot.locals.find(packet.src).is_some() {
+            return Err(Outcome::DropIpSource);
+        }
+        if !opens(packet) {
+            return Err(Outcome::DropNoConnection);
+        }
+        for _ in 0..TRIES {
+            let real = self.choose(service)?;
+            match self.insert(way, real, content(real, packet, self.tick())) {
+                LinkedInsert::Inserted(_, value) => {
+                    self.counts.inserted(value);
+                    self.count_connection(service, real);
+                    return Ok(real);
+                }
+                LinkedInsert::Exists(slot, value) => {
+                    self.advance(slot, value, false, packet);
+                    return self.snapshot.real(value.real()).ok_or(Outcome::DropRealServerRemoved);
+                }
+                LinkedInsert::Busy(value) => {
+                    return self.snapshot.real(value.real()).ok_or(Outcome::DropRealServerRemoved);
+                }
+                LinkedInsert::Full => return Err(Outcome::DropTableFull),
+                LinkedInsert::Ambiguous => {}
+            }
+        }
+        Err(Outcome::DropAmbiguous)
+    }
+
+    fn insert(&self, way: &Way, real: &RealServer, content: Value) -> LinkedInsert {
+        match real.shared {
+            Some(socket) => self.table().insert_linked(way.key, way.hash, content, socket, self.sockets()),
+            None => Insert::into(self.table().insert(way.key, way.hash, content)),
+        }
+    }
+
+    fn choose(&mut self, service: &Service) -> Result<&'a RealServer, Outcome> {
+        let cursor = self.cursors.get_mut(service.id.index()).ok_or(Outcome::DropNoRealServer)?;
+        let id = schedule(service, &self.snapshot.reals, cursor, self.share).ok_or(Outcome::DropNoRealServer)?;
+        self.snapshot.real(id).ok_or(Outcome::DropNoRealServer)
+    }
+
+    fn count_connection(&self, service: &Service, real: &RealServer) {
+        self.stats.services[service.id.index()].connections.add(1);
+        self.stats.reals[real.id.index()].connections.add(1);
+    }
+
+    /// Finds the connection that a real server's packet answers, and returns its service and real server.
+    ///
+    /// # Errors
+    /// [`Outcome::DropNoConnectionReply`] if there is none.
+    #[inline]
+    pub fn reply(&self, real: RealId, way: &Way, packet: &Parsed) -> Result<(&'a Service, RealId), Outcome> {
+        let (slot, value) = self.table().lookup(way.key, way.hash).ok_or(Outcome::DropNoConnectionReply)?;
+        if value.real() != real {
+            return Err(Outcome::DropNoConnectionReply);
+        }
+        self.answered(slot, way.key, value, packet)
+    }
+
+    /// The same for a socket that several services share.
+    ///
+    /// # Errors
+    /// [`Outcome::DropNoConnectionReply`] if there is none.
+    pub fn shared_reply(&self, socket: Socket, way: &Way, packet: &Parsed) -> Result<(&'a Service, RealId), Outcome> {
+        let found = self.table().follow(way.key, way.hash, socket.first, self.sockets());
+        let (slot, key, value) = found.ok_or(Outcome::DropNoConnectionReply)?;
+        self.answered(slot, key, value, packet)
+    }
+
+    #[inline]
+    fn answered(&self, slot: Slot, key: Key, value: Value, packet: &Parsed) -> Result<(&'a Service, RealId), Outcome> {
+        let service = self.snapshot.service(key.endpoint()).ok_or(Outcome::DropNoConnectionReply)?;
+        self.advance(slot, value, true, packet);
+        Ok((service, value.real()))
+    }
+}
+
+/// Whether a packet may open a connection: for TCP a bare SYN, as IPVS without `sloppy_tcp`; for UDP any.
+#[inline]
+fn opens(packet: &Parsed) -> bool {
+    packet.kind == Kind::Udp || is_bare_syn(packet)
+}
+
+#[inline]
+fn is_bare_syn(packet: &Parsed) -> bool {
+    const DECISIVE: Flags = Flags(Flags::SYN.0 | Flags::ACK.0 | Flags::RST.0 | Flags::FIN.0);
+    packet.kind == Kind::Tcp && packet.tcp_flags.0 & DECISIVE.0 == Flags::SYN.0
+}
+
+/// Whether a SYN makes an existing entry start over: one that has ended (IPVS's `conn_reuse_mode` 1), or one whose
+/// real server was removed.
+#[inline]
+fn starts_over(packet: &Parsed, state: State, real: Option<&RealServer>) -> bool {
+    let ended = matches!(state, State::TCP_TIME_WAIT | State::TCP_CLOSE);
+    (ended || real.is_none()) && is_bare_syn(packet)
+}
+
+/// The entry after one packet.
+#[inline]
+fn after(value: Value, reply: bool, packet: &Parsed, tick: Tick) -> Value {
+    if packet.kind == Kind::Tcp {
+        return tcp_state::after(value, reply, TcpEvent::of(packet.tcp_flags.0), tick);
+    }
+    // UDP: a conversation once a reply was seen, or from the start where replies never are.
+    let state = if reply { State::UDP } else { value.state() };
+    value.with_no_output(value.no_output() && !reply).in_state(state, tick)
+}
+
+/// A new connection's entry.
+fn content(real: &RealServer, packet: &Parsed, tick: Tick) -> Value {
+    let no_output = real.forwarding != Forwarding::Nat;
+    if packet.kind == Kind::Tcp {
+        let created = Value::new(State::TCP_NONE, tick, real.id).with_no_output(no_output);
+        return tcp_state::after(created, false, TcpEvent::of(packet.tcp_flags.0), tick);
+    }
+    let state = if no_output { State::UDP } else { State::UDP_ONE_WAY };
+    Value::new(state, tick, real.id).with_no_output(no_output)
+}

@@ -1,0 +1,430 @@
+//! Next hop to Ethernet address: the neighbour table all workers share (RFC 826, with the ageing of RFC 1122 §2.3.2.1).
+//!
+//! A fixed number of slots, found by hash within a window of eight; no locks. Any worker may add, learn or use a
+//! neighbour; only the housekeeping worker ages them ([`Neighbors::maintain`]). A slot is given back only after a
+//! minute without use, so an id stays good for far longer than a packet can wait for it.
+//!
+//! ```text
+//!            packet, no entry                 reply
+//!   (free) ──────────────────► incomplete ─────────────► reachable ◄──────────┐
+//!      ▲                        │  ▲  3 requests,          │ 30 s, and used   │ reply
+//!      │ 60 s unused            │  │  1 s apart,           ▼                  │
+//!      └────────────────────────┘  └── no reply ───── probing (still used) ───┘
+//! ```
+//!
+//! Next hops that the configuration names (real servers, gateways) are *pinned*: they keep their slot. Static
+//! entries never ask and never age.
+
+use std::net::Ipv4Addr;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
+
+use super::clock::{Now, TICK_NANOS};
+use super::service::PortId;
+
+/// Names a slot of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NeighborId(pub u32);
+
+/// How many slots there are: stations on the director's own links, not clients behind routers.
+pub const CAPACITY: usize = 4096;
+
+const WINDOW: usize = 8;
+
+const fn ticks(seconds: u64) -> u32 {
+    (seconds * 1_000_000_000 / TICK_NANOS) as u32
+}
+
+/// Linux's `base_reachable_time`: how long an answer is believed without asking again.
+const REACHABLE: u32 = ticks(30);
+/// Linux's `retrans_time`: between two requests.
+const RETRANSMIT: u32 = ticks(1);
+/// Linux's `mcast_solicit`: requests before giving up.
+const TRIES: u16 = 3;
+/// Linux's `gc_stale_time`: an entry unused for this long is given back.
+const UNUSED: u32 = ticks(60);
+/// How long a packet waits for an answer: all the requests there will be.
+pub const PATIENCE: u32 = RETRANSMIT * TRIES as u32;
+
+const USED_BIT: u64 = 1 << 63;
+const STATE_SHIFT: u32 = 48;
+const MAC_MASK: u64 = (1 << STATE_SHIFT) - 1;
+const INCOMPLETE: u64 = 0;
+const REACHABLE_STATE: u64 = 1;
+const STATIC: u64 = 2;
+
+/// 32 octets: two to a cache line.
+#[derive(Debug, Default)]
+#[repr(align(32))]
+struct Slot {
+    /// 0 when free; else a set top bit, the port and the address.
+    key: AtomicU64,
+    /// State and Ethernet address: one word, so that a reader never sees half of either.
+    word: AtomicU64,
+    /// Ticks at which it was last confirmed, used, asked for.
+    confirmed: AtomicU32,
+    used: AtomicU32,
+    asked: AtomicU32,
+    tries: AtomicU16,
+    pinned: AtomicBool,
+}
+
+/// What to do with a packet whose next hop is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// Send a request and let the packet wait.
+    Ask,
+    /// Somebody has asked: let it wait.
+    Wait,
+    /// Nobody answered a moment ago: drop it.
+    Unreachable,
+}
+
+/// What a listing shows of a neighbour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// The port it is behind.
+    pub port: PortId,
+    /// Its Ethernet address, when known.
+    pub mac: Option<[u8; 6]>,
+    /// `reachable`, `stale`, `incomplete` or `static`.
+    pub state: &'static str,
+    /// Seconds since it was last confirmed; `None` if it never was, or is static.
+    pub confirmed_seconds: Option<u64>,
+}
+
+/// The table.
+#[derive(Debug)]
+pub struct Neighbors {
+    slots: Box<[Slot]>,
+}
+
+impl Default for Neighbors {
+    fn default() -> Self {
+        Self { slots: (0..CAPACITY).map(|_| Slot::default()).collect() }
+    }
+}
+
+const fn key_of(port: PortId, address: u32) -> u64 {
+    USED_BIT | ((port.0 as u64) << 32) | address as u64
+}
+
+/// Packs an address, first octet highest.
+fn pack(mac: [u8; 6]) -> u64 {
+    mac.iter().fold(0, |word, octet| (word << 8) | u64::from(*octet))
+}
+
+#[inline]
+fn unpack(word: u64) -> [u8; 6] {
+    let [_, _, a, b, c, d, e, f] = word.to_be_bytes();
+    [a, b, c, d, e, f]
+}
+
+fn now_ticks(now: Now) -> u32 {
+    now.ticks() as u32
+}
+
+impl Neighbors {
+    #[inline]
+    fn window(key: u64) -> impl Iterator<Item = usize> {
+        let start = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize;
+        (0..WINDOW).map(move |step| (start + step) % CAPACITY)
+    }
+
+    fn slot(&self, id: NeighborId) -> &Slot {
+        &self.slots[id.0 as usize % CAPACITY]
+    }
+
+    /// Finds the entry of a station; `address` in host order.
+    #[inline]
+    pub fn find(&self, port: PortId, address: u32) -> Option<NeighborId> {
+        let key = key_of(port, address);
+        Self::window(key)
+            .find(|index| self.slots[*index].key.load(Ordering::Acquire) == key)
+            .map(|index| NeighborId(index as u32))
+    }
+
+    /// Finds or adds the entry of a station; `None` if its window is full.
+    #[inline]
+    pub fn find_or_add(&self, port: PortId, address: u32, now: Now) -> Option<NeighborId> {
+        if let Some(id) = self.find(port, address) {
+            return Some(id);
+        }
+        let key = key_of(port, address);
+        for index in Self::window(key) {
+            let slot = &self.slots[index];
+            match slot.key.compare_exchange(0, key, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => {
+                    slot.used.store(now_ticks(now), Ordering::Relaxed);
+                    return Some(NeighborId(index as u32));
+                }
+                // Another worker has just added the same station.
+                Err(found) if found == key => return Some(NeighborId(index as u32)),
+                Err(_) => {}
+            }
+        }
+        None
+    }
+
+    /// Gives a station a slot that it keeps until [`Neighbors::unpin`], with a fixed address where one is given.
+    /// Only control calls this. `None` if the table has no room for it.
+    pub fn pin(&self, port: PortId, address: u32, fixed: Option<[u8; 6]>, now: Now) -> Option<NeighborId> {
+        let id = self.find_or_add(port, address, now)?;
+        let slot = self.slot(id);
+        slot.pinned.store(true, Ordering::Release);
+        let word = slot.word.load(Ordering::Relaxed);
+        match fixed {
+            Some(mac) => slot.word.store(pack(mac) | (STATIC << STATE_SHIFT), Ordering::Release),
+            None if word >> STATE_SHIFT == STATIC => slot.word.store(0, Ordering::Release),
+            None => {}
+        }
+        Some(id)
+    }
+
+    /// Lets a pinned station age like any other. Only control calls this, once no snapshot names the slot.
+    pub fn unpin(&self, id: NeighborId) {
+        let slot = self.slot(id);
+        if slot.word.load(Ordering::Relaxed) >> STATE_SHIFT == STATIC {
+            slot.word.store(0, Ordering::Release);
+        }
+        slot.pinned.store(false, Ordering::Release);
+    }
+
+    /// Returns the station of an entry; `None` if it was freed.
+    pub fn address(&self, id: NeighborId) -> Option<Ipv4Addr> {
+        let key = self.slot(id).key.load(Ordering::Acquire);
+        (key != 0).then_some(Ipv4Addr::from_bits(key as u32))
+    }
+
+    /// Returns the Ethernet address to send to, and notes the use; `None` if it is not known.
+    #[inline]
+    pub fn mac(&self, id: NeighborId, now: Now) -> Option<[u8; 6]> {
+        let slot = self.slot(id);
+        let now = now_ticks(now);
+        // At most four writes a second for a neighbour, whatever the packet rate.
+        if slot.used.load(Ordering::Relaxed) != now {
+            slot.used.store(now, Ordering::Relaxed);
+        }
+        let word = slot.word.load(Ordering::Acquire);
+        (word >> STATE_SHIFT != INCOMPLETE).then(|| unpack(word))
+    }
+
+    /// Decides about a packet for a next hop whose address is not known.
+    pub fn resolve(&self, id: NeighborId, now: Now) -> Resolution {
+        let slot = self.slot(id);
+        let now = now_ticks(now);
+        if slot.tries.load(Ordering::Relaxed) > 0 {
+            return Resolution::Wait;
+        }
+        let asked = slot.asked.load(Ordering::Relaxed);
+        if asked != 0 && now.wrapping_sub(asked) < RETRANSMIT {
+            return Resolution::Unreachable;
+        }
+        match slot.tries.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => {
+                slot.asked.store(now.max(1), Ordering::Relaxed);
+                Resolution::Ask
+            }
+            Err(_) => Resolution::Wait,
+        }
+    }
+
+    /// Takes in what a station said of itself. With `add`, a station not known yet is added. Returns whether any
+    /// entry was written.
+    pub fn learn(&self, port: PortId, address: u32, mac: [u8; 6], add: bool, now: Now) -> bool {
+        if add && self.find_or_add(port, address, now).is_none() {
+            return false;
+        }
+        let key = key_of(port, address);
+        let mut written = false;
+        // Two workers may have added the station at once: whoever waits on either slot gets the answer.
+        for index in Self::window(key) {
+            let slot = &self.slots[index];
+            let word = slot.word.load(Ordering::Relaxed);
+            if slot.key.load(Ordering::Acquire) != key || word >> STATE_SHIFT == STATIC {
+                continue;
+            }
+            slot.confirmed.store(now_ticks(now), Ordering::Relaxed);
+            slot.tries.store(0, Ordering::Relaxed);
+            slot.asked.store(0, Ordering::Relaxed);
+            slot.word.store(pack(mac) | (REACHABLE_STATE << STATE_SHIFT), Ordering::Release);
+            written = true;
+        }
+        written
+    }
+
+    /// Ages the slots of `range`: asks again where due, forgets who does not answer, frees what nobody uses.
+    /// Called by one worker only.
+    pub fn maintain(&self, range: Range<usize>, now: Now, mut ask: impl FnMut(PortId, u32)) {
+        let now = now_ticks(now);
+        for slot in &self.slots[range] {
+            let key = slot.key.load(Ordering::Acquire);
+            if key == 0 {
+                continue;
+            }
+            let word = slot.word.load(Ordering::Acquire);
+            let unused = now.wrapping_sub(slot.used.load(Ordering::Relaxed));
+            let pinned = slot.pinned.load(Ordering::Acquire);
+            if !pinned && unused >= UNUSED {
+                slot.word.store(0, Ordering::Release);
+                slot.tries.store(0, Ordering::Relaxed);
+                slot.asked.store(0, Ordering::Relaxed);
+                slot.key.store(0, Ordering::Release);
+                continue;
+            }
+            let asking = match word >> STATE_SHIFT {
+                STATIC => false,
+                INCOMPLETE => slot.tries.load(Ordering::Relaxed) > 0,
+                _ => {
+                    now.wrapping_sub(slot.confirmed.load(Ordering::Relaxed)) >= REACHABLE
+                        && (unused < REACHABLE || slot.tries.load(Ordering::Relaxed) > 0)
+                }
+            };
+            let asked = slot.asked.load(Ordering::Relaxed);
+            if !asking || (asked != 0 && now.wrapping_sub(asked) < RETRANSMIT) {
+                continue;
+            }
+            let tries = slot.tries.load(Ordering::Relaxed);
+            slot.asked.store(now.max(1), Ordering::Relaxed);
+            if tries >= TRIES {
+                slot.tries.store(0, Ordering::Relaxed);
+                slot.word.store(0, Ordering::Release);
+            } else {
+                slot.tries.store(tries + 1, Ordering::Relaxed);
+                ask(PortId((key >> 32) as u8), key as u32);
+            }
+        }
+    }
+
+    /// Lists all neighbours.
+    pub fn list(&self, now: Now) -> Vec<Listed> {
+        let now = now_ticks(now);
+        let mut listed = Vec::new();
+        for slot in &self.slots {
+            let key = slot.key.load(Ordering::Acquire);
+            if key == 0 {
+                continue;
+            }
+            let word = slot.word.load(Ordering::Acquire);
+            let age = now.wrapping_sub(slot.confirmed.load(Ordering::Relaxed));
+            let state = match word >> STATE_SHIFT {
+                INCOMPLETE => "incomplete",
+                STATIC => "static",
+                _ if age < REACHABLE => "reachable",
+                _ => "stale",
+            };
+            let dynamic = word >> STATE_SHIFT == REACHABLE_STATE;
+            listed.push(Listed {
+                address: Ipv4Addr::from_bits(key as u32),
+                port: PortId((key >> 32) as u8),
+                mac: (word >> STATE_SHIFT != INCOMPLETE).then(|| unpack(word & MAC_MASK)),
+                state,
+                confirmed_seconds: dynamic.then_some(u64::from(age) * TICK_NANOS / 1_000_000_000),
+            });
+        }
+        listed.sort_by_key(|entry| (entry.port.0, entry.address));
+        listed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PORT: PortId = PortId(1);
+    const STATION: u32 = 0x0a00_0001;
+    const MAC: [u8; 6] = [2, 0, 0, 0, 1, 11];
+
+    fn at(seconds: u64) -> Now {
+        Now::from_millis(seconds * 1000)
+    }
+
+    fn requests(table: &Neighbors, now: Now) -> usize {
+        let mut count = 0;
+        table.maintain(0..CAPACITY, now, |port, address| {
+            assert_eq!((port, address), (PORT, STATION));
+            count += 1;
+        });
+        count
+    }
+
+    #[test]
+    fn an_unanswered_station_is_asked_three_times_and_given_up() {
+        let table = Neighbors::default();
+        let id = table.find_or_add(PORT, STATION, at(1)).unwrap();
+        assert_eq!(table.mac(id, at(1)), None);
+        assert_eq!(table.resolve(id, at(1)), Resolution::Ask);
+        assert_eq!(table.resolve(id, at(1)), Resolution::Wait);
+        assert_eq!(requests(&table, Now::from_millis(1500)), 0);
+        assert_eq!(requests(&table, at(2)), 1);
+        assert_eq!(requests(&table, at(3)), 1);
+        assert_eq!(table.resolve(id, at(3)), Resolution::Wait);
+        assert_eq!(requests(&table, at(4)), 0);
+        assert_eq!(table.resolve(id, at(4)), Resolution::Unreachable);
+        assert_eq!(table.resolve(id, at(5)), Resolution::Ask);
+    }
+
+    #[test]
+    fn an_answer_is_used_refreshed_while_used_and_forgotten_when_the_station_goes() {
+        let table = Neighbors::default();
+        let id = table.find_or_add(PORT, STATION, at(1)).unwrap();
+        assert_eq!(table.resolve(id, at(1)), Resolution::Ask);
+        assert!(table.learn(PORT, STATION, MAC, false, at(1)));
+        assert_eq!(table.mac(id, at(29)), Some(MAC));
+        assert_eq!(requests(&table, at(29)), 0);
+        for second in 31..34 {
+            assert_eq!(requests(&table, at(second)), 1, "at {second} s");
+            assert_eq!(table.mac(id, at(second)), Some(MAC), "used while probed");
+        }
+        assert_eq!(requests(&table, at(34)), 0);
+        assert_eq!(table.mac(id, at(34)), None);
+    }
+
+    #[test]
+    fn an_unused_station_gives_its_slot_back_unless_pinned() {
+        let table = Neighbors::default();
+        table.learn(PORT, STATION, MAC, true, at(1));
+        let pinned = table.pin(PORT, STATION + 1, None, at(1)).unwrap();
+        table.maintain(0..CAPACITY, at(61), |_, _| panic!("nobody uses them"));
+        assert_eq!(table.find(PORT, STATION), None);
+        assert_eq!(table.find(PORT, STATION + 1), Some(pinned));
+        table.unpin(pinned);
+        table.maintain(0..CAPACITY, at(62), |_, _| panic!("nobody uses them"));
+        assert!(table.list(at(62)).is_empty());
+    }
+
+    #[test]
+    fn a_static_station_is_never_asked_nor_overwritten() {
+        let table = Neighbors::default();
+        let id = table.pin(PORT, STATION, Some(MAC), at(0)).unwrap();
+        assert!(!table.learn(PORT, STATION, [4; 6], true, at(1)));
+        table.maintain(0..CAPACITY, at(1000), |_, _| panic!("static"));
+        assert_eq!(table.mac(id, at(1000)), Some(MAC));
+        assert_eq!(table.list(at(1000))[0].state, "static");
+        assert_eq!(table.pin(PORT, STATION, None, at(1000)), Some(id));
+        assert_eq!(table.mac(id, at(1000)), None, "no longer static: to be resolved");
+    }
+
+    #[test]
+    fn a_full_window_refuses_and_loses_nobody() {
+        let table = Neighbors::default();
+        let mut known = Vec::new();
+        for address in 0..CAPACITY as u32 * 2 {
+            if table.find_or_add(PORT, address, at(1)).is_some() {
+                known.push(address);
+            }
+        }
+        assert!(known.len() > CAPACITY / 2 && known.len() <= CAPACITY);
+        assert!(known.iter().all(|address| table.find(PORT, *address).is_some()));
+    }
+
+    #[test]
+    fn an_unknown_station_is_learned_only_when_asked_to() {
+        let table = Neighbors::default();
+        assert!(!table.learn(PORT, STATION, MAC, false, at(1)));
+        assert_eq!(table.find(PORT, STATION), None);
+        assert!(table.learn(PORT, STATION, MAC, true, at(1)));
+    }
+}

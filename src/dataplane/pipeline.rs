@@ -1,0 +1,298 @@
+//! The order of the stages, for one burst from one port.
+//!
+//! ```text
+//!  burst ──► parse ──► classify ──┐ first loop: no frame waits for another's memory
+//!                                 │
+//!            ┌────────────────────┘ second loop: the connections' lines are in cache by now
+//!            ├─► client's packet ──► connect (found or made) ──► forward by NAT, tunnel or direct ─┐
+//!            ├─► server's packet ──► connect (found)         ──► NAT back                         ─┤
+//!            ├─► ARP, echo       ──► local                                                         │
+//!            └─► drop, counted                                  next hop's address, outbox, wait ◄─┘
+//! ```
+//! Each frame ends in one [`Outcome`], counted when it is sent ([`super::outbox`]) or here.
+
+use arrayvec::ArrayVec;
+
+use super::classify::{Step, Way, classify};
+use super::clock::Now;
+use super::conn::WorkerCounts;
+use super::connect::Connector;
+use super::error_limit::ErrorLimit;
+use super::forward::icmp_error::{self, Problem};
+use super::forward::ip_ids::IpIds;
+use super::forward::{self, direct, ipip, link, nat};
+use super::local::{self, Answer};
+use super::parse::{Kind, Parsed, parse};
+use super::port::{BURST, Burst, Frame};
+use super::route::{NextHop, Target};
+use super::sched::{Cursor, Share};
+use super::service::{Forwarding, PortId, Protocol, RealServer, Service};
+use super::shared::Shared;
+use super::snapshot::Snapshot;
+use super::stats::{FlowStats, Outcome, WorkerStats};
+
+/// What is to be done with a frame after the stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Send it from this port; its Ethernet header is complete.
+    Send(PortId, Outcome),
+    /// Send it to this next hop, whose address is not known yet.
+    Resolve(NextHop, Outcome),
+    /// Free it and count it.
+    End(Outcome),
+}
+
+/// What a worker remembers between bursts, beside what it shares.
+#[derive(Debug)]
+pub struct Memory {
+    /// Scheduler cursors by endpoint id.
+    pub cursors: Box<[Cursor]>,
+    /// Identifications of outer headers and ICMP messages.
+    pub ids: IpIds,
+    /// How many ICMP errors may still be sent.
+    pub errors: ErrorLimit,
+    /// Which worker this is.
+    pub share: Share,
+}
+
+/// One burst's surroundings.
+pub struct Stages<'a> {
+    /// What is configured.
+    pub snapshot: &'a Snapshot,
+    /// The tables.
+    pub shared: &'a Shared,
+    /// This worker's counters.
+    pub stats: &'a WorkerStats,
+    /// This worker's connection counts.
+    pub counts: &'a WorkerCounts,
+    /// This worker's memory.
+    pub memory: &'a mut Memory,
+    /// The burst's time.
+    pub now: Now,
+    /// The port it came from.
+    pub ingress: PortId,
+}
+
+/// A parsed packet and what is to be done with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Staged {
+    packet: Parsed,
+    step: Step,
+}
+
+/// One burst between the loops; what the parser refused is an outcome already.
+pub type Stage = ArrayVec<Result<Staged, Outcome>, BURST>;
+
+impl<'a> Stages<'a> {
+    /// The first loop: parses and classifies the whole burst, and asks for the connections' lines.
+    pub fn stage<F: Frame>(&self, burst: &mut Burst<F>, stage: &mut Stage) {
+        let mac = self.snapshot.ports[self.ingress.index()].mac;
+        for frame in burst.iter() {
+            frame.prefetch();
+        }
+        stage.clear();
+        for frame in burst.iter_mut() {
+            stage.push(parse(frame, mac).map(|packet| {
+                let step = classify(self.snapshot, &self.shared.table, &packet);
+                Staged { packet, step }
+            }));
+        }
+    }
+
+    /// The second loop's body: does with one frame what its step says.
+    #[inline]
+    pub fn handle<F: Frame>(&mut self, frame: &mut F, staged: &Result<Staged, Outcome>) -> Fate {
+        let staged = staged.as_ref().map_err(|outcome| *outcome);
+        staged.and_then(|staged| self.take(frame, &staged.packet, &staged.step)).unwrap_or_else(Fate::End)
+    }
+
+    #[inline]
+    fn take<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, step: &Step) -> Result<Fate, Outcome> {
+        match step {
+            Step::Inbound { service, way } => self.inbound(frame, packet, *service, way),
+            Step::Reply { real, way } => {
+                let (service, real) = self.connector().reply(*real, way, packet)?;
+                self.outbound(frame, packet, service, real)
+            }
+            Step::SharedReply { socket, way } => {
+                let (service, real) = self.connector().shared_reply(*socket, way, packet)?;
+                self.outbound(frame, packet, service, real)
+            }
+            Step::Arp => Ok(self.local(local::arp(self.snapshot, self.shared, self.ingress, self.now, frame))),
+            Step::Icmp => Ok(self.local(local::icmp(self.snapshot, packet, frame))),
+            Step::End(outcome) => Err(*outcome),
+        }
+    }
+
+    fn local(&self, answer: Answer) -> Fate {
+        match answer {
+            Answer::Reply(outcome) => Fate::Send(self.ingress, outcome),
+            Answer::End(outcome) => Fate::End(outcome),
+        }
+    }
+
+    #[inline]
+    fn connector<'b>(&'b mut self) -> Connector<'a, 'b> {
+        Connector {
+            snapshot: self.snapshot,
+            shared: self.shared,
+            stats: self.stats,
+            counts: self.counts,
+            cursors: &mut self.memory.cursors,
+            share: self.memory.share,
+            now: self.now,
+        }
+    }
+
+    #[inline]
+    fn inbound<F: Frame>(
+        &mut self,
+        frame: &mut F,
+        packet: &Parsed,
+        service: super::service::EndpointId,
+        way: &Way,
+    ) -> Result<Fate, Outcome> {
+        let snapshot = self.snapshot;
+        let service = snapshot.service(service).ok_or(Outcome::DropNoService)?;
+        let real = self.connector().inbound(service, way, packet)?.id;
+        // Looked up again rather than carried, so that the connector's borrow ends; the line is hot.
+        let real = snapshot.real(real).ok_or(Outcome::DropRealServerRemoved)?;
+        let hop = real.hop.ok_or(Outcome::DropNoRoute)?;
+        let mtu = snapshot.ports[hop.port.index()].mtu;
+        let room = match real.forwarding {
+            Forwarding::Tunnel => ipip::inner_mtu(mtu),
+            Forwarding::Nat | Forwarding::Direct => mtu,
+        };
+        if let Some(fate) = self.refuse(frame, packet, room) {
+            return Ok(fate);
+        }
+        let outcome = self.rewrite(frame, packet, real, hop)?;
+        let octets = u64::from(packet.ip_octets);
+        count(&self.stats.services[service.id.index()], octets, true);
+        count(&self.stats.reals[real.id.index()], octets, true);
+        Ok(self.towards(frame, hop, outcome))
+    }
+
+    #[inline]
+    fn rewrite<F: Frame>(
+        &mut self,
+        frame: &mut F,
+        packet: &Parsed,
+        real: &RealServer,
+        hop: NextHop,
+    ) -> Result<Outcome, Outcome> {
+        let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
+        let (rewritten, outcome) = match real.forwarding {
+            Forwarding::Nat => {
+                (nat::inbound(frame.bytes_mut(), l3, l4, transport(packet), real.address), Outcome::ForwardedNatIn)
+            }
+            Forwarding::Direct => (direct::hop(frame.bytes_mut(), l3), Outcome::ForwardedDirect),
+            Forwarding::Tunnel => {
+                let source = self.snapshot.ports[hop.port.index()].source.ok_or(Outcome::DropNoRoute)?;
+                let id = self.memory.ids.draw();
+                (ipip::encapsulate(frame, source, *real.address.ip(), id), Outcome::ForwardedTunnel)
+            }
+        };
+        rewritten.map(|()| outcome).map_err(unforwarded)
+    }
+
+    #[inline]
+    fn outbound<F: Frame>(
+        &mut self,
+        frame: &mut F,
+        packet: &Parsed,
+        service: &Service,
+        real: super::service::RealId,
+    ) -> Result<Fate, Outcome> {
+        let hop = self.hop(packet.dst)?;
+        let mtu = self.snapshot.ports[hop.port.index()].mtu;
+        if let Some(fate) = self.refuse(frame, packet, mtu) {
+            return Ok(fate);
+        }
+        let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
+        nat::outbound(frame.bytes_mut(), l3, l4, transport(packet), service.address).map_err(unforwarded)?;
+        let octets = u64::from(packet.ip_octets);
+        count(&self.stats.services[service.id.index()], octets, false);
+        count(&self.stats.reals[real.index()], octets, false);
+        Ok(self.towards(frame, hop, Outcome::ForwardedNatOut))
+    }
+
+    /// The next hop of an address that no real server's entry names: a client.
+    #[inline]
+    fn hop(&self, address: u32) -> Result<NextHop, Outcome> {
+        match self.snapshot.routes.find(address).ok_or(Outcome::DropNoRoute)? {
+            Target::Via { hop, .. } => Ok(hop),
+            Target::OnLink(port) => {
+                let neighbor = self.shared.neighbors.find_or_add(port, address, self.now);
+                Ok(NextHop { port, neighbor: neighbor.ok_or(Outcome::DropNeighborTableFull)? })
+            }
+        }
+    }
+
+    /// Answers a packet that cannot go on with an ICMP error, in its own frame; `None` if it can go on.
+    #[inline]
+    fn refuse<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, room: u16) -> Option<Fate> {
+        if packet.ttl > 1 && packet.ip_octets <= room {
+            return None;
+        }
+        Some(self.answer_error(frame, packet, room))
+    }
+
+    #[cold]
+    fn answer_error<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, room: u16) -> Fate {
+        let problem = if packet.ttl <= 1 {
+            Problem::TimeExceeded
+        } else if packet.dont_fragment {
+            Problem::FragmentationNeeded { mtu: room }
+        } else {
+            return Fate::End(Outcome::DropTooBig);
+        };
+        let own = self.snapshot.ports[self.ingress.index()].source;
+        let Some(source) = own.or_else(|| self.snapshot.ports.iter().find_map(|port| port.source)) else {
+            return Fate::End(problem.dropped());
+        };
+        if !self.memory.errors.allow(self.now) {
+            return Fate::End(problem.dropped());
+        }
+        match icmp_error::answer(frame, problem, source, self.memory.ids.draw()) {
+            Ok(answered) => Fate::Send(self.ingress, answered),
+            Err(dropped) => Fate::End(dropped),
+        }
+    }
+
+    /// Writes the Ethernet addresses for a next hop, as far as they are known.
+    #[inline]
+    fn towards<F: Frame>(&self, frame: &mut F, hop: NextHop, outcome: Outcome) -> Fate {
+        let source = self.snapshot.ports[hop.port.index()].mac;
+        match self.shared.neighbors.mac(hop.neighbor, self.now) {
+            Some(mac) => match link::readdress(frame.bytes_mut(), mac, source) {
+                Ok(()) => Fate::Send(hop.port, outcome),
+                Err(error) => Fate::End(unforwarded(error)),
+            },
+            None => Fate::Resolve(hop, outcome),
+        }
+    }
+}
+
+#[inline]
+fn transport(packet: &Parsed) -> Protocol {
+    if packet.kind == Kind::Udp { Protocol::Udp } else { Protocol::Tcp }
+}
+
+/// What a rewrite's error means for the packet. The parser has vouched for its lengths.
+#[cold]
+fn unforwarded(error: forward::Error) -> Outcome {
+    match error {
+        forward::Error::NoHeadroom => Outcome::DropNoHeadroom,
+        forward::Error::TooBig => Outcome::DropTooBig,
+        forward::Error::Truncated => Outcome::DropTruncated,
+    }
+}
+
+#[inline]
+fn count(flow: &FlowStats, octets: u64, inbound: bool) {
+    let (packets, total) =
+        if inbound { (&flow.in_packets, &flow.in_octets) } else { (&flow.out_packets, &flow.out_octets) };
+    packets.add(1);
+    total.add(octets);
+}

@@ -1,0 +1,86 @@
+//! What all workers and control share: the tables that packets change, the counters, and the two small rings
+//! between a worker and control.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam::queue::ArrayQueue;
+use crossbeam::utils::CachePadded;
+
+use super::conn::{Counts, Table};
+use super::neigh::Neighbors;
+use super::service::PortId;
+use super::stats::WorkerStats;
+
+/// Something a worker saw that people should read about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Another station claims one of the director's addresses (RFC 5227 §2.4).
+    AddressConflict {
+        /// The address.
+        address: Ipv4Addr,
+        /// Who claims it.
+        mac: [u8; 6],
+        /// Where it was heard.
+        port: PortId,
+    },
+}
+
+/// An address to be announced by a gratuitous ARP request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// The port to send from.
+    pub port: PortId,
+    /// The address, own or VIP.
+    pub address: Ipv4Addr,
+}
+
+const EVENTS: usize = 256;
+const ANNOUNCEMENTS: usize = 16_384;
+
+/// The shared state. Made once; lives as long as the director.
+pub struct Shared {
+    /// The connections.
+    pub table: Table,
+    /// The stations on the director's links.
+    pub neighbors: Neighbors,
+    /// Counters, one set a worker.
+    pub workers: Box<[CachePadded<WorkerStats>]>,
+    /// Connections by real server and activity.
+    pub counts: Counts,
+    /// From workers to control; when it is full, an event is lost and its packet still counted.
+    pub events: ArrayQueue<Event>,
+    /// From control to the first worker.
+    pub announcements: ArrayQueue<Announcement>,
+    carriers: Box<[AtomicBool]>,
+}
+
+impl Shared {
+    /// Makes the state for this many workers and ports, with room for ids below these.
+    ///
+    /// # Errors
+    /// If there is no memory for the counts.
+    pub fn new(table: Table, workers: usize, ports: usize, endpoint_ids: usize, real_ids: usize) -> io::Result<Self> {
+        Ok(Self {
+            table,
+            neighbors: Neighbors::default(),
+            workers: (0..workers).map(|_| WorkerStats::new(ports, endpoint_ids, real_ids).into()).collect(),
+            counts: Counts::new(workers)?,
+            events: ArrayQueue::new(EVENTS),
+            announcements: ArrayQueue::new(ANNOUNCEMENTS),
+            carriers: (0..ports).map(|_| AtomicBool::new(true)).collect(),
+        })
+    }
+
+    /// Whether a port has carrier.
+    #[inline]
+    pub fn carrier(&self, port: PortId) -> bool {
+        self.carriers[port.index()].load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a port has carrier. Only control calls this.
+    pub fn set_carrier(&self, port: PortId, up: bool) {
+        self.carriers[port.index()].store(up, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,183 @@
+//! The cell that carries what workers read, from the one thread that changes it to the many that look.
+//!
+//! Control builds a whole new [`Snapshot`] aside and publishes it with one pointer store. A worker looks once a
+//! burst: one load and one comparison when nothing changed. The old snapshot is kept by the [`Publisher`] until
+//! every worker has moved on, so that no worker ever runs a destructor:
+//!
+//! ```text
+//! control:  swap(new) ── keep old in `retired` ── strong count of old is 1? ── drop old
+//! worker:        burst with old ── next burst: load sees new, lets go of old (count - 1)
+//! ```
+//!
+//! A count of one therefore also means that every worker has passed a quiescent point since the swap: the moment
+//! from which an id that only the old snapshot named can be thought about being given out again.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Cache};
+use hashbrown::HashMap;
+
+use super::conn::Timeouts;
+use super::route::Routes;
+use super::service::{Endpoint, EndpointId, Local, PortSettings, Protocol, RealId, RealServer, Service};
+
+/// A fast, unkeyed hash for tables whose keys only the operator chooses.
+type ConfigHash = foldhash::fast::FixedState;
+
+/// Everything workers read: immutable once published.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Counts up with each publication.
+    pub generation: u64,
+    /// What each (address, port, protocol) is.
+    pub endpoints: Endpoints,
+    /// The addresses the director answers for.
+    pub locals: Locals,
+    /// Services by [`EndpointId`]; `None` where the id is no service, or its service was removed.
+    pub services: Box<[Option<Service>]>,
+    /// Real servers by [`RealId`]; `None` where there is none any more.
+    pub reals: Box<[Option<RealServer>]>,
+    /// By [`RealId`], the endpoint of the socket that a NAT real server shares with other services; kept for a real
+    /// server that was removed for as long as connections may name it.
+    pub sockets: Box<[Option<EndpointId>]>,
+    /// Ports by [`super::service::PortId`].
+    pub ports: Box<[PortSettings]>,
+    /// Where packets go next.
+    pub routes: Routes,
+    /// How long each connection state lasts.
+    pub timeouts: Timeouts,
+}
+
+impl Snapshot {
+    /// Returns the service of an id.
+    #[inline]
+    pub fn service(&self, id: EndpointId) -> Option<&Service> {
+        self.services.get(id.index())?.as_ref()
+    }
+
+    /// Returns the real server of an id.
+    #[inline]
+    pub fn real(&self, id: RealId) -> Option<&RealServer> {
+        self.reals.get(id.index())?.as_ref()
+    }
+
+    /// Returns the endpoint of a real server's shared socket.
+    #[inline]
+    pub fn socket(&self, id: RealId) -> Option<EndpointId> {
+        *self.sockets.get(id.index())?
+    }
+}
+
+/// (address, port, protocol) to [`Endpoint`]: small, and so always in cache.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints(HashMap<u64, Endpoint, ConfigHash>);
+
+impl Endpoints {
+    const fn key(address: u32, port: u16, protocol: Protocol) -> u64 {
+        ((address as u64) << 24) | ((port as u64) << 8) | protocol as u64
+    }
+
+    /// Finds what a socket address is; `address` in host order.
+    #[inline]
+    pub fn find(&self, address: u32, port: u16, protocol: Protocol) -> Option<Endpoint> {
+        self.0.get(&Self::key(address, port, protocol)).copied()
+    }
+
+    /// Sets what a socket address is, and returns what it was before.
+    pub fn insert(&mut self, address: u32, port: u16, protocol: Protocol, endpoint: Endpoint) -> Option<Endpoint> {
+        self.0.insert(Self::key(address, port, protocol), endpoint)
+    }
+}
+
+/// Addresses the director answers for, in host order.
+#[derive(Clone, Debug, Default)]
+pub struct Locals(HashMap<u32, Local, ConfigHash>);
+
+impl Locals {
+    /// Tells whether and how an address is the director's.
+    #[inline]
+    pub fn find(&self, address: u32) -> Option<Local> {
+        self.0.get(&address).copied()
+    }
+
+    /// Adds an address. An own address that is also a VIP stays an own address.
+    pub fn insert(&mut self, address: u32, local: Local) {
+        let entry = self.0.entry(address).or_insert(local);
+        if matches!(local, Local::Own(_)) {
+            *entry = local;
+        }
+    }
+
+    /// Iterates over all addresses, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, Local)> + '_ {
+        self.0.iter().map(|(address, local)| (*address, *local))
+    }
+}
+
+/// The writer's end: one, on the control thread.
+#[derive(Debug)]
+pub struct Publisher {
+    cell: Arc<ArcSwap<Snapshot>>,
+    retired: Vec<Arc<Snapshot>>,
+}
+
+impl Publisher {
+    /// Starts with a first snapshot.
+    pub fn new(first: Snapshot) -> Self {
+        Self { cell: Arc::new(ArcSwap::from_pointee(first)), retired: Vec::new() }
+    }
+
+    /// Makes a reader for one worker.
+    pub fn reader(&self) -> Reader {
+        Reader { cache: Cache::new(Arc::clone(&self.cell)) }
+    }
+
+    /// Returns the snapshot that workers are being given.
+    pub fn current(&self) -> Arc<Snapshot> {
+        self.cell.load_full()
+    }
+
+    /// Makes a view for listings, which do not hold up the writer.
+    pub fn viewer(&self) -> Viewer {
+        Viewer(Arc::clone(&self.cell))
+    }
+
+    /// Publishes `next`; its generation is set to one more than the current one's.
+    pub fn publish(&mut self, mut next: Snapshot) {
+        next.generation = self.cell.load().generation + 1;
+        self.retired.push(self.cell.swap(Arc::new(next)));
+        self.reclaim();
+    }
+
+    /// Frees the snapshots that no worker holds any more, and returns the oldest generation that one still may.
+    pub fn reclaim(&mut self) -> u64 {
+        self.retired.retain(|old| Arc::strong_count(old) > 1);
+        let current = self.cell.load().generation;
+        self.retired.iter().map(|old| old.generation).min().unwrap_or(current)
+    }
+}
+
+/// A look at what workers are being given, from any thread that is no worker.
+#[derive(Clone, Debug)]
+pub struct Viewer(Arc<ArcSwap<Snapshot>>);
+
+impl Viewer {
+    /// Returns the current snapshot. Held for long, it holds back what waits for its end.
+    pub fn current(&self) -> Arc<Snapshot> {
+        self.0.load_full()
+    }
+}
+
+/// A worker's end. Not shared: each worker has its own.
+#[derive(Debug)]
+pub struct Reader {
+    cache: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
+}
+
+impl Reader {
+    /// Returns the newest snapshot. Once a burst, also when idle: a reader that never looks holds the old one back.
+    #[inline]
+    pub fn load(&mut self) -> &Arc<Snapshot> {
+        self.cache.load()
+    }
+}

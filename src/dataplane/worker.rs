@@ -1,0 +1,321 @@
+//! One worker: its queues, its memory, and what it does each time round.
+//!
+//! ```text
+//! poll: look at the snapshot ─► each port: receive, stage, handle, send ─► packets that waited
+//!       ─► a slice of the table's sweep ─► each 250 ms: neighbours, announcements (first worker only)
+//! ```
+//! Nothing in here allocates once [`Worker::new`] returned.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+
+use super::clock::Now;
+use super::conn::{Sweeper, Tick, WorkerCounts};
+use super::error_limit::ErrorLimit;
+use super::forward::ip_ids::IpIds;
+use super::forward::link;
+use super::local::{ARP_FRAME, write_request};
+use super::neigh::{self, Resolution};
+use super::outbox::Outbox;
+use super::pipeline::{Fate, Memory, Stage, Stages};
+use super::port::{Burst, Frame, Port};
+use super::route::NextHop;
+use super::sched::{Cursor, Share};
+use super::service::PortId;
+use super::shared::{Announcement, Shared};
+use super::snapshot::{Reader, Snapshot};
+use super::stats::{Outcome, WorkerStats};
+use super::waiting::{Release, WaitQueue};
+
+/// Announcements sent in one tick: 1,000 a second at most, so that a thousand VIPs do not arrive as one burst.
+const ANNOUNCEMENTS_A_TICK: usize = 250;
+
+/// One endpoint id more than there can be.
+pub const ENDPOINT_IDS: usize = 1 << 16;
+
+/// What a worker does while nothing arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Asks again at once: least delay, a whole core.
+    Busy,
+    /// Sleeps for a time that doubles from 50 µs to 1 ms.
+    Nap,
+}
+
+const EMPTY_POLLS_BEFORE_A_NAP: u32 = 200;
+const FIRST_NAP: Duration = Duration::from_micros(50);
+const LONGEST_NAP: Duration = Duration::from_millis(1);
+
+/// A worker. Moves to its thread once and stays there.
+pub struct Worker<P: Port> {
+    ports: Vec<P>,
+    reader: Reader,
+    shared: Arc<Shared>,
+    memory: Memory,
+    burst: Burst<P::Frame>,
+    finished: Burst<P::Frame>,
+    stage: Box<Stage>,
+    outbox: Outbox<P::Frame>,
+    waiting: WaitQueue<P::Frame>,
+    sweeper: Sweeper,
+    tick: u64,
+}
+
+impl<P: Port> Worker<P> {
+    /// Makes the worker of this share, with its queue of each port, in the order of the ports' ids.
+    pub fn new(share: Share, ports: Vec<P>, reader: Reader, shared: Arc<Shared>, now: Now) -> Self {
+        let lanes = ports.len();
+        Self {
+            ports,
+            reader,
+            memory: Memory {
+                cursors: vec![Cursor::default(); ENDPOINT_IDS].into_boxed_slice(),
+                ids: IpIds::new(share.worker as u16, share.workers as u16),
+                errors: ErrorLimit::default(),
+                share,
+            },
+            burst: ArrayVec::new(),
+            finished: ArrayVec::new(),
+            stage: Box::new(ArrayVec::new()),
+            outbox: Outbox::new(lanes),
+            waiting: WaitQueue::default(),
+            sweeper: Sweeper::new(shared.table.lines(), share.worker as usize, share.workers as usize, now),
+            tick: u64::MAX,
+            shared,
+        }
+    }
+
+    /// The worker's queues.
+    pub fn ports_mut(&mut self) -> &mut [P] {
+        &mut self.ports
+    }
+
+    /// Goes round once and returns how many frames came.
+    pub fn poll(&mut self, now: Now) -> usize {
+        let round = Round {
+            snapshot: self.reader.load(),
+            shared: &self.shared,
+            stats: &self.shared.workers[self.memory.share.worker as usize],
+            counts: self.shared.counts.worker(self.memory.share.worker as usize),
+            now,
+        };
+        let mut received = 0;
+        for index in 0..self.ports.len() {
+            let port = PortId(index as u8);
+            let count = self.ports[index].receive(&mut self.burst);
+            if count > 0 {
+                received += count;
+                let octets = self.burst.iter().map(|frame| frame.bytes().len() as u64).sum();
+                round.stats.ports[index].rx_frames.add(count as u64);
+                round.stats.ports[index].rx_octets.add(octets);
+                let memory = &mut self.memory;
+                let mut stages = round.stages(memory, port);
+                stages.stage(&mut self.burst, &mut self.stage);
+                for (mut frame, staged) in self.burst.drain(..).zip(self.stage.iter()) {
+                    match stages.handle(&mut frame, staged) {
+                        Fate::Send(to, outcome) => {
+                            self.outbox.push(&mut self.ports, round.stats, to, frame, Some(outcome));
+                        }
+                        Fate::End(outcome) => {
+                            round.stats.count(outcome);
+                            self.finished.push(frame);
+                        }
+                        Fate::Resolve(hop, outcome) => {
+                            let refused = round.resolve(
+                                &mut self.ports,
+                                &mut self.outbox,
+                                &mut self.waiting,
+                                frame,
+                                hop,
+                                outcome,
+                            );
+                            self.finished.extend(refused);
+                        }
+                    }
+                }
+                self.ports[index].free(&mut self.finished);
+                self.outbox.flush(&mut self.ports, round.stats, |port| round.shared.carrier(port));
+            }
+        }
+        if !self.waiting.is_empty() {
+            round.release(&mut self.ports, &mut self.outbox, &mut self.waiting);
+        }
+        round.sweep(&mut self.sweeper);
+        if now.ticks() != self.tick {
+            self.tick = now.ticks();
+            if self.memory.share.worker == 0 {
+                round.keep_house(&mut self.ports, &mut self.outbox);
+            }
+        }
+        self.outbox.flush(&mut self.ports, round.stats, |port| round.shared.carrier(port));
+        round.stats.waiting.set(self.waiting.len() as u64);
+        let polls = if received > 0 { &round.stats.bursts } else { &round.stats.empty_polls };
+        polls.add(1);
+        received
+    }
+
+    /// Polls until `stop` is set, then gives up what still waits for a neighbour, so that every frame is accounted for.
+    pub fn run(&mut self, stop: &AtomicBool, idle: Idle, clock: impl Fn() -> Now) {
+        let mut empty = 0u32;
+        let mut nap = FIRST_NAP;
+        while !stop.load(Ordering::Relaxed) {
+            if self.poll(clock()) > 0 {
+                empty = 0;
+                nap = FIRST_NAP;
+                continue;
+            }
+            empty = empty.saturating_add(1);
+            if idle == Idle::Nap && empty > EMPTY_POLLS_BEFORE_A_NAP {
+                std::thread::sleep(nap);
+                nap = (nap * 2).min(LONGEST_NAP);
+            } else {
+                std::hint::spin_loop();
+            }
+        }
+        self.abandon();
+    }
+
+    /// Drops what still waits for a neighbour.
+    pub fn abandon(&mut self) {
+        let stats = &self.shared.workers[self.memory.share.worker as usize];
+        while let Some(release) = self.waiting.pop(Now::from_nanos(u64::MAX), |_| None) {
+            let (Release::Send(waiting, _) | Release::GiveUp(waiting)) = release;
+            if let Some(outcome) = waiting.outcome {
+                debug_assert!(Outcome::ALL.contains(&outcome));
+                stats.count(Outcome::DropNeighborUnresolved);
+            }
+        }
+        stats.waiting.set(0);
+    }
+}
+
+/// What one time round sees.
+struct Round<'a> {
+    snapshot: &'a Snapshot,
+    shared: &'a Shared,
+    stats: &'a WorkerStats,
+    counts: &'a WorkerCounts,
+    now: Now,
+}
+
+impl<'a> Round<'a> {
+    fn stages(&self, memory: &'a mut Memory, ingress: PortId) -> Stages<'a> {
+        Stages {
+            snapshot: self.snapshot,
+            shared: self.shared,
+            stats: self.stats,
+            counts: self.counts,
+            memory,
+            now: self.now,
+            ingress,
+        }
+    }
+
+    /// Lets a frame wait for its next hop, asking for it where nobody has; gives it back, counted, if it may not.
+    #[cold]
+    fn resolve<P: Port>(
+        &self,
+        ports: &mut [P],
+        outbox: &mut Outbox<P::Frame>,
+        waiting: &mut WaitQueue<P::Frame>,
+        frame: P::Frame,
+        hop: NextHop,
+        outcome: Outcome,
+    ) -> Option<P::Frame> {
+        match self.shared.neighbors.resolve(hop.neighbor, self.now) {
+            Resolution::Unreachable => {
+                self.stats.count(Outcome::DropNeighborUnresolved);
+                return Some(frame);
+            }
+            Resolution::Wait => {}
+            Resolution::Ask => {
+                if let Some(address) = self.shared.neighbors.address(hop.neighbor) {
+                    self.ask(ports, outbox, hop.port, address);
+                }
+            }
+        }
+        match waiting.push(frame, hop, Some(outcome), self.now) {
+            Ok(()) => None,
+            Err(frame) => {
+                self.stats.count(Outcome::DropNeighborQueueFull);
+                Some(frame)
+            }
+        }
+    }
+
+    /// Sends on the packets whose next hop has answered, and gives up those it did not answer in time.
+    #[cold]
+    fn release<P: Port>(&self, ports: &mut [P], outbox: &mut Outbox<P::Frame>, waiting: &mut WaitQueue<P::Frame>) {
+        while let Some(release) = waiting.pop(self.now, |id| self.shared.neighbors.mac(id, self.now)) {
+            match release {
+                Release::Send(mut waiting, mac) => {
+                    let source = self.snapshot.ports[waiting.hop.port.index()].mac;
+                    // The frame has an Ethernet header: it was received or made with one.
+                    let _ = link::readdress(waiting.frame.bytes_mut(), mac, source);
+                    outbox.push(ports, self.stats, waiting.hop.port, waiting.frame, waiting.outcome);
+                }
+                Release::GiveUp(waiting) => {
+                    if waiting.outcome.is_some() {
+                        self.stats.count(Outcome::DropNeighborUnresolved);
+                    }
+                }
+            }
+        }
+    }
+
+    fn sweep(&self, sweeper: &mut Sweeper) {
+        let mut expired = 0;
+        if let Some(slice) = sweeper.due(self.now) {
+            let sockets = |real| self.snapshot.socket(real);
+            let tick = Tick::at(self.now);
+            self.shared.table.sweep(&slice, tick, &self.snapshot.timeouts, sockets, |_, value| {
+                self.counts.removed(value);
+                expired += 1;
+            });
+        }
+        if expired > 0 {
+            self.stats.expired.add(expired);
+        }
+    }
+
+    /// The first worker's work of each tick.
+    #[cold]
+    fn keep_house<P: Port>(&self, ports: &mut [P], outbox: &mut Outbox<P::Frame>) {
+        for _ in 0..ANNOUNCEMENTS_A_TICK {
+            let Some(Announcement { port, address }) = self.shared.announcements.pop() else { break };
+            self.request(ports, outbox, port, address, address);
+        }
+        self.shared.neighbors.maintain(0..neigh::CAPACITY, self.now, |port, address| {
+            self.ask(ports, outbox, port, Ipv4Addr::from_bits(address));
+        });
+    }
+
+    fn ask<P: Port>(&self, ports: &mut [P], outbox: &mut Outbox<P::Frame>, port: PortId, target: Ipv4Addr) {
+        let settings = self.snapshot.ports.get(port.index());
+        if let Some(source) = settings.and_then(|settings| settings.source_towards(target)) {
+            self.request(ports, outbox, port, source, target);
+        }
+    }
+
+    fn request<P: Port>(
+        &self,
+        ports: &mut [P],
+        outbox: &mut Outbox<P::Frame>,
+        port: PortId,
+        source: Ipv4Addr,
+        target: Ipv4Addr,
+    ) {
+        let mac = self.snapshot.ports[port.index()].mac;
+        // Out of buffers: the next try comes with the next tick or packet.
+        if let Some(mut frame) = ports[port.index()].allocate()
+            && write_request(&mut frame, mac, source, target).is_some()
+        {
+            debug_assert_eq!(frame.bytes().len(), ARP_FRAME);
+            outbox.push(ports, self.stats, port, frame, None);
+        }
+    }
+}
