@@ -12,11 +12,10 @@ const OLDEST: &str = "22.11";
 
 const FUNCTIONS: &[&str] = &[
     "dpdk_.*",
-    "rte_eal_(init|cleanup|process_type)",
+    "rte_eal_(init|cleanup|remote_launch|wait_lcore|get_lcore_state)",
     "rte_strerror",
     "rte_version",
     "rte_(lcore_id|socket_id)",
-    "rte_thread_(register|unregister)",
     "rte_pktmbuf_(pool_create|alloc_bulk|free_bulk)",
     "rte_mempool_(avail_count|in_use_count|free|lookup)",
     "rte_mbuf_dyn(field|flag)_lookup",

@@ -8,6 +8,8 @@
 
 use arrayvec::ArrayVec;
 
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 pub mod memory;
 
 /// The most frames a worker handles in one go.
