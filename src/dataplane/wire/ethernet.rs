@@ -42,7 +42,7 @@ pub enum EtherType {
 }
 
 impl From<u16> for EtherType {
-    #[inline]
+    #[inline(always)]
     fn from(number: u16) -> Self {
         match number {
             0x0800 => Self::Ipv4,

@@ -36,7 +36,7 @@ pub enum Protocol {
 }
 
 impl From<u8> for Protocol {
-    #[inline]
+    #[inline(always)]
     fn from(number: u8) -> Self {
         match number {
             0 => Self::HopByHop,
@@ -58,25 +58,33 @@ impl From<u8> for Protocol {
     }
 }
 
-impl From<Protocol> for u8 {
-    #[inline]
-    fn from(protocol: Protocol) -> Self {
-        match protocol {
-            Protocol::HopByHop => 0,
-            Protocol::Icmp => 1,
-            Protocol::Ipv4 => 4,
-            Protocol::Tcp => 6,
-            Protocol::Udp => 17,
-            Protocol::Ipv6 => 41,
-            Protocol::Routing => 43,
-            Protocol::Fragment => 44,
-            Protocol::Esp => 50,
-            Protocol::Authentication => 51,
-            Protocol::Icmpv6 => 58,
-            Protocol::NoNextHeader => 59,
-            Protocol::DestinationOptions => 60,
-            Protocol::Sctp => 132,
-            Protocol::Unknown(other) => other,
+impl Protocol {
+    /// Returns the number.
+    #[inline(always)]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::HopByHop => 0,
+            Self::Icmp => 1,
+            Self::Ipv4 => 4,
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Ipv6 => 41,
+            Self::Routing => 43,
+            Self::Fragment => 44,
+            Self::Esp => 50,
+            Self::Authentication => 51,
+            Self::Icmpv6 => 58,
+            Self::NoNextHeader => 59,
+            Self::DestinationOptions => 60,
+            Self::Sctp => 132,
+            Self::Unknown(other) => other,
         }
+    }
+}
+
+impl From<Protocol> for u8 {
+    #[inline(always)]
+    fn from(protocol: Protocol) -> Self {
+        protocol.number()
     }
 }

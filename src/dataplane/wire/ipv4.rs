@@ -30,7 +30,7 @@ pub const HEADER_OCTETS: usize = 20;
 #[inline]
 pub const fn is_host(address: u32) -> bool {
     let network = address >> 24;
-    network != 0 && network != 127 && network < 224
+    (network != 0) & (network != 127) & (network < 224)
 }
 
 /// A view over an IPv4 packet.
@@ -177,7 +177,13 @@ impl<T: AsRef<[u8]>> Packet<T> {
     /// Returns the protocol of the data.
     #[inline]
     pub fn protocol(&self) -> Protocol {
-        self.buffer.as_ref()[field::PROTOCOL].into()
+        self.protocol_number().into()
+    }
+
+    /// Returns the protocol of the data, by its number: cheaper where only a few are told apart.
+    #[inline]
+    pub fn protocol_number(&self) -> u8 {
+        self.buffer.as_ref()[field::PROTOCOL]
     }
 
     /// Returns the header checksum.

@@ -86,6 +86,11 @@ proptest! {
     }
 
     #[test]
+    fn a_window_adds_up_as_a_slice_does(octets: [u8; 20]) {
+        prop_assert_eq!(Sum::of_window(&octets), Sum::of(&octets));
+    }
+
+    #[test]
     fn parts_of_even_length_may_be_added(
         first in prop::collection::vec(any::<[u8; 2]>(), 0..50),
         second in prop::collection::vec(any::<u8>(), 0..50),
