@@ -291,3 +291,6 @@ impl Repr {
         packet.set_target_protocol(&self.target_protocol.octets());
     }
 }
+
+#[cfg(test)]
+mod tests;

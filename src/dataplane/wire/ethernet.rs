@@ -159,3 +159,6 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Frame<T> {
         &mut self.buffer.as_mut()[field::PAYLOAD..]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -305,3 +305,6 @@ impl<'a> Echo<'a> {
         packet.fill_checksum();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,3 +88,6 @@ impl From<Protocol> for u8 {
         protocol.number()
     }
 }
+
+#[cfg(test)]
+mod tests;

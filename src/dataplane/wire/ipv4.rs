@@ -385,3 +385,6 @@ impl Repr {
             + Sum::word(u16::from(self.ttl) << 8)
     }
 }
+
+#[cfg(test)]
+mod tests;

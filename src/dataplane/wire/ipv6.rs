@@ -272,3 +272,6 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
         &mut self.buffer.as_mut()[field::PAYLOAD..end]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -329,3 +329,6 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
         self.set_checksum(sum.checksum());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,3 +139,6 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
         self.set_checksum(checksum::udp(sum.checksum()));
     }
 }
+
+#[cfg(test)]
+mod tests;
