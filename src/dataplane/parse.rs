@@ -287,4 +287,6 @@ fn parse_icmp(data: &[u8]) -> Option<(u8, u8)> {
 }
 
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod tests;
