@@ -8,7 +8,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::ctrl::config::DEFAULT_SOCKET;
 
-static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (commit {})", crate::VERSION, crate::COMMIT));
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let dpdk = if crate::DPDK.is_empty() { "no DPDK".to_owned() } else { format!("DPDK {}", crate::DPDK) };
+    format!("{} (commit {}, {dpdk})", crate::VERSION, crate::COMMIT)
+});
 
 /// The command line.
 #[derive(Debug, Parser)]

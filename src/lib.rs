@@ -17,3 +17,6 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The commit the program was built from.
 pub const COMMIT: &str = env!("MILLRACE_COMMIT");
+
+/// The version of the DPDK the program was built with; empty if it was built without.
+pub const DPDK: &str = env!("MILLRACE_DPDK");

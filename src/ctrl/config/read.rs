@@ -130,7 +130,7 @@ fn service(section: &Section<'_>) -> Result<Service, ConfigError> {
     let address = section.required("address")?;
     let address = address.parse(|text| {
         let socket = value::socket(text)?;
-        value::ipv4_only(socket.ip())?;
+        value::ipv4_only(text, socket.ip())?;
         Ok(socket)
     })?;
     let protocol = section.get("protocol").map(|item| item.word(PROTOCOLS, &["sctp"])).transpose()?;

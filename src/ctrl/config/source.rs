@@ -54,16 +54,16 @@ impl ConfigError {
     pub(super) fn syntax(file: &Path, text: &str, cause: &toml::de::Error) -> Self {
         let offset = cause.span().map_or(0, |span| span.start);
         let message = cause.message().replace('\n', "; ");
-        Self { file: file.to_owned(), line: Some(line_of(text, offset)), key: String::new(), message }
+        Self { file: file.to_owned(), line: Some(Lines::new(text).of(offset)), key: String::new(), message }
     }
 }
 
 impl Source {
     /// Notes the line of every key and array element of `root`, which was parsed from `text`.
     pub(super) fn new(file: &Path, text: &str, root: &DeTable<'_>) -> Self {
-        let mut lines = HashMap::new();
-        note_table(&mut lines, text, "", root);
-        Self { file: file.to_owned(), lines }
+        let mut notes = Notes { lines: Lines::new(text), found: HashMap::new() };
+        notes.table("", root);
+        Self { file: file.to_owned(), lines: notes.found }
     }
 
     /// Returns the file as it was named.
@@ -97,29 +97,46 @@ pub(super) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-fn note_table(lines: &mut HashMap<String, usize>, text: &str, path: &str, table: &DeTable<'_>) {
-    for (key, value) in table {
-        let path = join(path, key.get_ref());
-        lines.insert(path.clone(), line_of(text, key.span().start));
-        note_value(lines, text, &path, value.get_ref());
+/// The line numbers of a text's octets.
+struct Lines {
+    /// The offsets of the line ends.
+    ends: Vec<usize>,
+}
+
+impl Lines {
+    fn new(text: &str) -> Self {
+        Self { ends: text.bytes().enumerate().filter(|(_, octet)| *octet == b'\n').map(|(offset, _)| offset).collect() }
+    }
+
+    /// The line, from 1, of the octet at `offset`.
+    fn of(&self, offset: usize) -> usize {
+        1 + self.ends.partition_point(|end| *end < offset)
     }
 }
 
-fn note_value(lines: &mut HashMap<String, usize>, text: &str, path: &str, value: &DeValue<'_>) {
-    match value {
-        DeValue::Table(table) => note_table(lines, text, path, table),
-        DeValue::Array(elements) => {
-            for (place, element) in elements.iter().enumerate() {
-                let path = format!("{path}[{place}]");
-                lines.insert(path.clone(), line_of(text, element.span().start));
-                note_value(lines, text, &path, element.get_ref());
-            }
+/// Collects the lines of all keys and elements below a table.
+struct Notes {
+    lines: Lines,
+    found: HashMap<String, usize>,
+}
+
+impl Notes {
+    fn table(&mut self, path: &str, table: &DeTable<'_>) {
+        for (key, value) in table {
+            self.value(join(path, key.get_ref()), key.span().start, value.get_ref());
         }
-        _ => {}
     }
-}
 
-/// The line, from 1, of the octet at `offset`.
-fn line_of(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|octet| *octet == b'\n').count()
+    fn value(&mut self, path: String, offset: usize, value: &DeValue<'_>) {
+        match value {
+            DeValue::Table(table) => self.table(&path, table),
+            DeValue::Array(elements) => {
+                for (place, element) in elements.iter().enumerate() {
+                    self.value(format!("{path}[{place}]"), element.span().start, element.get_ref());
+                }
+            }
+            _ => {}
+        }
+        self.found.insert(path, self.lines.of(offset));
+    }
 }

@@ -90,10 +90,10 @@ fn what_this_version_does_not_do() {
         (
             "",
             "[[port]]\nname = 'a'\ndevice = 'net_ring0'\naddresses = [\n'192.0.2.2/24',\n'2001:db8::2/64']\n",
-            "6: port[0].addresses[1]: 2001:db8::2: IPv6 is ",
+            "6: port[0].addresses[1]: \"2001:db8::2/64\": IPv6 is ",
         ),
-        ("", "[[route]]\nto = '::/0'\nvia = 'fe80::1'\n", "2: route[0].to: ::: IPv6 is "),
-        ("", "[[service]]\naddress = '[2001:db8::1]:80'\n", "2: service[0].address: 2001:db8::1: IPv6 is "),
+        ("", "[[route]]\nto = '::/0'\nvia = 'fe80::1'\n", "2: route[0].to: \"::/0\": IPv6 is "),
+        ("", "[[service]]\naddress = '[2001:db8::1]:80'\n", "2: service[0].address: \"[2001:db8::1]:80\": IPv6 is "),
         ("", "[[service]]\naddress = '192.0.2.1:0'\n", "2: service[0].address: port 0 is "),
         (service, "persistence = { timeout = 300 }\n", "3: service[0].persistence: "),
         (service, "check = { type = 'http' }\n", "3: service[0].check: "),
@@ -491,4 +491,16 @@ fn what_is_allowed_but_seldom_meant() {
         loaded.config.summary(),
         "1 worker, 2 ports, 1 route, 0 static neighbours, 2 services with 2 real servers"
     );
+}
+
+#[test]
+fn half_a_file_is_refused_or_read_but_never_a_panic() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/millrace.toml");
+    let text = fs::read_to_string(path).unwrap();
+    for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
+        if let Err(error) = parse(Path::new("x.toml"), &text[..end]) {
+            let line = error.line.unwrap();
+            assert!(line <= 1 + text[..end].matches('\n').count(), "{error}");
+        }
+    }
 }

@@ -39,7 +39,7 @@ pub(super) fn address_and_port(text: &str) -> Result<(IpAddr, Option<u16>), Stri
 /// An address of one host.
 pub(super) fn host(text: &str) -> Result<IpAddr, String> {
     let address = text.parse().map_err(|_| format!("\"{text}\" is not an IP address"))?;
-    ipv4_only(address)?;
+    ipv4_only(text, address)?;
     station(address)?;
     Ok(address)
 }
@@ -50,7 +50,7 @@ pub(super) fn interface(text: &str) -> Result<IpNet, String> {
         Ok(address) => format!("\"{text}\" has no prefix length; write \"{address}/24\""),
         Err(_) => format!("\"{text}\" is not an IP address and prefix length"),
     })?;
-    ipv4_only(network.addr())?;
+    ipv4_only(text, network.addr())?;
     station(network.addr())?;
     if names_all(&network, network.addr()) {
         return Err(format!(
@@ -65,7 +65,7 @@ pub(super) fn interface(text: &str) -> Result<IpNet, String> {
 /// The destinations of a route: `0.0.0.0/0`.
 pub(super) fn prefix(text: &str) -> Result<IpNet, String> {
     let network: IpNet = text.parse().map_err(|_| format!("\"{text}\" is not an IP prefix; write \"0.0.0.0/0\""))?;
-    ipv4_only(network.addr())?;
+    ipv4_only(text, network.addr())?;
     if network != network.trunc() {
         return Err(format!("\"{text}\" has host bits set; the network is {}", network.trunc()));
     }
@@ -123,8 +123,8 @@ pub(super) fn eal_argument(text: &str) -> Result<String, String> {
 }
 
 /// Refuses IPv6, which the data plane does not forward.
-pub(super) fn ipv4_only(address: IpAddr) -> Result<(), String> {
-    if address.is_ipv6() { Err(format!("{address}: IPv6 is {LATER}")) } else { Ok(()) }
+pub(super) fn ipv4_only(text: &str, address: IpAddr) -> Result<(), String> {
+    if address.is_ipv6() { Err(format!("\"{text}\": IPv6 is {LATER}")) } else { Ok(()) }
 }
 
 /// Tells whether `address` is the network's own name or its broadcast address (RFC 919); /31 has neither (RFC 3021).

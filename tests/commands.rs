@@ -1,0 +1,173 @@
+//! The program as an operator calls it: what it prints where, and how it ends.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+
+use millrace::ctrl::api::{self, OutcomeReport, Report, Socket};
+use millrace::ctrl::config::Machine;
+
+const GOOD: &str = "\
+[[port]]
+name = 'lan'
+device = 'net_ring0'
+addresses = ['10.0.0.1/24']
+[[service]]
+address = '192.0.2.1:80'
+[[service.real]]
+address = '10.0.0.2'
+forwarding = 'direct'
+";
+
+/// A folder of one test's own.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("millrace-commands-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, text: &str) -> PathBuf {
+        let path = self.0.join("x.toml");
+        fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn millrace(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_millrace")).args(arguments).env_remove("MILLRACE_SOCKET").output().unwrap()
+}
+
+fn text(octets: &[u8]) -> &str {
+    std::str::from_utf8(octets).unwrap()
+}
+
+#[test]
+fn check_accepts_a_good_file() {
+    let folder = Folder::new("good");
+    let path = folder.write(GOOD);
+    let path = path.to_str().unwrap();
+    let output = millrace(&["check", "-c", path]);
+    let words = "1 worker, 1 port, 0 routes, 0 static neighbours, 1 service with 1 real server";
+    assert_eq!(text(&output.stdout), format!("{path}: good: {words}\n"));
+    assert_eq!((text(&output.stderr), output.status.code()), ("", Some(0)));
+}
+
+#[test]
+fn check_refuses_bad_files_with_one_line_and_status_2() {
+    let folder = Folder::new("bad");
+    let good = format!("director.workers = {:?}\n{GOOD}", &Machine::here().cores[..1]);
+    let service = &GOOD[GOOD.find("[[service]]").unwrap()..];
+    for (file, expected) in [
+        (
+            good.replace("forwarding", "forwardign"),
+            "10: service[0].real[0].forwardign: unknown key; did you mean \"forwarding\"?",
+        ),
+        (
+            format!("{good}{service}"),
+            "12: service[1].address: the TCP service 192.0.2.1:80 is already in line 7 (service[0].address)",
+        ),
+        (
+            good.replace("10.0.0.2", "10.9.0.2"),
+            "9: service[0].real[0].address: the real server 10.9.0.2 is on no port's network and no route leads to it",
+        ),
+        (
+            good.replace("10.0.0.2", "2001:db8::2"),
+            "9: service[0].real[0].address: 2001:db8::2 is IPv6, its service 192.0.2.1:80 is IPv4",
+        ),
+        (
+            good.replace("net_ring0", "net_af_packet0,iface=millrace-none"),
+            "4: port[0].device: there is no interface \"millrace-none\" here",
+        ),
+    ] {
+        let path = folder.write(&file);
+        let output = millrace(&["check", "--machine", "-c", path.to_str().unwrap()]);
+        let line = format!("{}:{expected}\n", path.display());
+        assert_eq!((text(&output.stdout), text(&output.stderr)), ("", line.as_str()));
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+/// A director with something to show.
+struct Shown;
+
+impl api::Director for Shown {
+    fn report(&self) -> Report {
+        let outcomes = [("drop_ttl", 7), ("drop_fragment", 0)];
+        let outcomes = outcomes.map(|(name, count)| (name.to_owned(), OutcomeReport { count, text: "why".to_owned() }));
+        Report { generation: 3, outcomes: outcomes.into(), ..Report::default() }
+    }
+
+    fn reload(&self) -> Result<Vec<String>, String> {
+        Err("x.toml:3: no".to_owned())
+    }
+}
+
+fn with_director(name: &str, test: impl FnOnce(&Path)) {
+    let folder = Folder::new(name);
+    let path = folder.0.join("api.sock");
+    let socket = Socket::bind(&path).unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(api::serve(socket, Arc::new(Shown), async { drop(stopped.await) })).unwrap();
+    });
+    test(&path);
+    stop.send(()).unwrap();
+    server.join().unwrap();
+}
+
+#[test]
+fn stats_and_reload_ask_the_director() {
+    with_director("ask", |path| {
+        let socket = path.to_str().unwrap();
+        let output = millrace(&["stats", "--socket", socket]);
+        assert!(text(&output.stdout).contains("drop_ttl       7  why\n"), "{}", text(&output.stdout));
+        assert!(!text(&output.stdout).contains("drop_fragment"));
+        let output = millrace(&["stats", "--json", "--socket", socket]);
+        let report: Report = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((report.generation, report.outcomes["drop_ttl"].count), (3, 7));
+        let output = millrace(&["reload", "--socket", socket]);
+        assert_eq!((text(&output.stderr), output.status.code()), ("x.toml:3: no\n", Some(1)));
+        let named = Command::new(env!("CARGO_BIN_EXE_millrace")).arg("stats").env("MILLRACE_SOCKET", socket).output();
+        assert!(named.unwrap().status.success());
+    });
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_mistake() {
+    with_director("pipe", |path| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        let mut child = child.args(["stats", "--all", "--socket"]).arg(path).stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    });
+}
+
+#[test]
+fn without_a_director_the_socket_is_named() {
+    let output = millrace(&["stats", "--socket", "/nowhere/api.sock"]);
+    let expected = "no director answers at /nowhere/api.sock: No such file or directory (os error 2)\n";
+    assert_eq!((text(&output.stderr), output.status.code()), (expected, Some(1)));
+}
+
+#[test]
+fn mistakes_in_the_arguments_end_with_status_2() {
+    for arguments in [&[][..], &["chekc"], &["check"], &["stats", "--jsn"]] {
+        let output = millrace(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+    }
+    for arguments in [&["--help"][..], &["--version"], &["check", "--help"]] {
+        assert!(millrace(arguments).status.success());
+    }
+}
