@@ -133,9 +133,9 @@ outcomes! {
     /// Connection table full.
     DropTableFull = "drop_table_full", "new connection, but the connection table is full";
     /// TTL ran out and no ICMP error may be sent.
-    DropTtl = "drop_ttl", "TTL ran out here; no ICMP error sent (rate limit or a packet that must not get one)";
+    DropTtl = "drop_ttl", "TTL ran out here; no ICMP error sent (rate limit, or none allowed)";
     /// Too big, and no ICMP error may be sent.
-    DropTooBig = "drop_too_big", "too big for the next link; no ICMP error sent (no DF, rate limit or a packet that must not get one)";
+    DropTooBig = "drop_too_big", "too big for the next link; no ICMP error sent (no DF, rate limit, or none allowed)";
     /// No route.
     DropNoRoute = "drop_no_route", "no route to the next hop";
     /// Neighbour did not answer.

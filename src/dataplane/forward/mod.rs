@@ -25,7 +25,6 @@ pub mod nat;
 #[cfg(test)]
 mod tests;
 
-use super::stats::Outcome;
 use super::wire::ipv4;
 
 /// Why a frame could not be rewritten.
@@ -37,16 +36,6 @@ pub enum Error {
     NoHeadroom,
     /// With an outer header it would be longer than an IPv4 packet can be.
     TooBig,
-}
-
-impl From<Error> for Outcome {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Truncated => Self::DropTruncated,
-            Error::NoHeadroom => Self::DropNoHeadroom,
-            Error::TooBig => Self::DropTooBig,
-        }
-    }
 }
 
 /// The IPv4 header's fixed part, as a window.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::dataplane::stats::Outcome;
 
 /// The Ethernet header of an answer.
 fn turned_around(mut frame: Vec<u8>) -> Vec<u8> {
