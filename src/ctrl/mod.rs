@@ -7,6 +7,7 @@ pub mod config;
 pub mod diff;
 pub mod director;
 pub mod ids;
+pub mod link;
 pub mod listing;
 pub mod signals;
 pub mod survey;
