@@ -177,7 +177,7 @@ def answered_at_last(lab):
     """The third request is answered: the packets leave."""
     unknown_server(lab)
     request_frame(lab, 0, "forwarded_nat_in")
-    for seconds in (1.1, 1.1):
+    for seconds in (1.3, 1.3):
         tick(lab, seconds)
     for _ in range(3):
         asks(lab)

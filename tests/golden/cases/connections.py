@@ -85,17 +85,18 @@ def two_services_any_server(lab, protocol):
     """The same with every server answering: whichever two were chosen, each VIP answers once and the third is nobody's."""
     pool(lab, SERVICE, protocol)
     pool(lab, OTHER, protocol)
-    for client in clients(5):
-        to_any(lab, opener(protocol), client, SERVICE, 0)
-        to_any(lab, opener(protocol), client, OTHER, 1)
+    turns = [(client, turn % 3, (turn + 1) % 3) for turn, client in enumerate(clients(5))]
+    for client, first, second in turns:
+        to_any(lab, opener(protocol).with_header(id=1), client, SERVICE, first)
+        to_any(lab, opener(protocol).with_header(id=2), client, OTHER, second)
     answer = follower(protocol, b"from whom?")
-    for client in clients(5):
-        packets = [answer.between(station.at(8080), client) for station in REALS]
-        outcomes = ["forwarded_nat_out", "forwarded_nat_out", "drop_no_connection_reply"]
-        for station, packet, outcome in zip(REALS, packets, outcomes):
-            lab.arrives(LAN, station, packet, outcome)
-        for service in (SERVICE, OTHER):
-            lab.leaves(WAN, GATEWAY, answer.between(service, client, 63))
+    for client, first, second in turns:
+        services = {first: SERVICE, second: OTHER}
+        for number, station in enumerate(REALS):
+            outcome = "forwarded_nat_out" if number in services else "drop_no_connection_reply"
+            lab.arrives(LAN, station, answer.between(station.at(8080), client), outcome)
+            if number in services:
+                lab.leaves(WAN, GATEWAY, answer.between(services[number], client, 63))
 
 
 @cases("connection/{protocol}/two-services-many-clients", protocol=PROTOCOLS)

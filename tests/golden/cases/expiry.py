@@ -129,6 +129,7 @@ def reuse_takes_a_turn(lab):
     lab.single_worker = "each worker has a cursor of its own"
     inbound(lab, tcp("S"))
     outbound(lab, tcp("SA"))
+    inbound(lab, tcp("A"))
     inbound(lab, tcp("RA"))
     inbound(lab, tcp("S", seq=77), REALS[1])
     inbound(lab, tcp("A", seq=78), REALS[1])
