@@ -9,7 +9,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::args::{CommandLine, EalArgs, ReservedOption};
 use super::pool::{self, Region};
-use super::{Errno, Hugepages};
+use super::{Errno, Hugepages, hugepages, mbuf};
 
 static STARTED: AtomicBool = AtomicBool::new(false);
 
@@ -20,6 +20,7 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 pub struct Eal {
     pub(super) runtime: Arc<Runtime>,
     line: CommandLine,
+    file_prefix: String,
     workers: usize,
     captures: bool,
     up: bool,
@@ -62,7 +63,7 @@ pub enum EalError {
     #[error("dpdk_args: {0}")]
     Reserved(#[from] ReservedOption),
     /// The EAL's own word; it says more on standard error.
-    #[error("the EAL did not start: {cause} (arguments: {arguments})")]
+    #[error("the EAL did not start ({cause}); it said why on standard error; its arguments: {arguments}")]
     Init {
         /// The error number's text.
         cause: Errno,
@@ -77,9 +78,9 @@ pub enum StopError {
     /// Devices, queues, pools or jobs are left.
     #[error("{0} devices, queues, pools or jobs still use the EAL")]
     InUse(usize),
-    /// Mbufs are not back in their pool.
+    /// There still are frames, outside of any device.
     #[error("{0} mbufs are still in use")]
-    MbufsInUse(u32),
+    MbufsInUse(i64),
 }
 
 /// An EAL that was not stopped.
@@ -122,7 +123,8 @@ impl Eal {
         on_core(args.main_core, || init(argv))
             .map_err(|cause| EalError::Init { cause, arguments: line.argv[1..].join(" ") })?;
         let captures = line.shared && start_captures();
-        Ok(Eal { runtime: Arc::default(), line, workers: args.worker_cores.len(), captures, up: true })
+        let file_prefix = args.file_prefix().to_owned();
+        Ok(Eal { runtime: Arc::default(), line, file_prefix, workers: args.worker_cores.len(), captures, up: true })
     }
 
     /// Returns the command line it was started with.
@@ -140,7 +142,7 @@ impl Eal {
         self.workers
     }
 
-    /// Stops the EAL, once nothing uses it and every mbuf is back.
+    /// Stops the EAL, once nothing uses it and no mbuf is left.
     ///
     /// # Errors
     /// Gives the EAL back if something still uses it.
@@ -155,9 +157,14 @@ impl Eal {
         let Some(runtime) = Arc::get_mut(&mut self.runtime) else {
             return Err(StopError::InUse(Arc::strong_count(&self.runtime) - 1));
         };
-        let missing = pool::mbufs_in_use(&runtime.books().pools);
-        if missing != 0 {
-            return Err(StopError::MbufsInUse(missing));
+        let left = mbuf::in_hand();
+        if left != 0 {
+            return Err(StopError::MbufsInUse(left));
+        }
+        let lost = pool::mbufs_in_use(&runtime.books().pools);
+        if lost != 0 {
+            // af_xdp closes its socket with the receive ring full; a ring with frames in it is just dropped.
+            log::debug!("{lost} mbufs went down with closed devices");
         }
         self.up = false;
         if self.captures {
@@ -165,10 +172,13 @@ impl Eal {
             unsafe { dpdk_sys::rte_pdump_uninit() };
         }
         // SAFETY: unmaps the EAL's memory. Nothing refers to it: Arc::get_mut proved that no pool handle, device, queue
-        // or job is left, and mbufs_in_use that no mbuf is. `up` lets this run once.
+        // or job is left, and `in_hand` that no mbuf is. `up` lets this run once.
         let ret = unsafe { dpdk_sys::rte_eal_cleanup() };
         if let Err(cause) = Errno::check(ret) {
             log::warn!("the EAL's clean-up failed: {cause}");
+        }
+        if self.line.shared {
+            hugepages::give_back(&self.file_prefix);
         }
         Ok(())
     }

@@ -26,6 +26,10 @@ impl Errno {
 
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 {
+            // Some of the EAL's failures set no number.
+            return f.write_str("no error number");
+        }
         // SAFETY: rte_strerror takes any number and returns a NUL-terminated string, never null, in a buffer of the
         // calling thread that stays as it is until this thread asks again.
         let text = unsafe { CStr::from_ptr(dpdk_sys::rte_strerror(self.0)) };

@@ -17,13 +17,16 @@ pub struct Hugepages {
 impl Hugepages {
     /// Looks at this machine, after giving back what a killed process with this `--file-prefix` left behind.
     pub fn here(prefix: &str) -> Self {
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let mounts: Vec<PathBuf> = hugetlbfs_mounts(&mounts).collect();
-        for mount in &mounts {
-            clear_leftovers(mount, prefix);
-        }
-        Self { free_mib: free_mib(Path::new("/sys/kernel/mm/hugepages")), mounted: !mounts.is_empty() }
+        let mounted = give_back(prefix) > 0;
+        Self { free_mib: free_mib(Path::new("/sys/kernel/mm/hugepages")), mounted }
     }
+}
+
+/// Removes the page files with this `--file-prefix` that no process holds: what one that was killed left behind, and
+/// what the EAL itself leaves after a clean stop, for a successor. Returns how many hugetlbfs there are.
+pub(super) fn give_back(prefix: &str) -> usize {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    hugetlbfs_mounts(&mounts).inspect(|mount| clear_leftovers(mount, prefix)).count()
 }
 
 /// Lists the mount points in the text of /proc/self/mounts (fstab(5)'s format: device, place, type, ...).
@@ -35,7 +38,7 @@ fn hugetlbfs_mounts(mounts: &str) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// Removes the page files of `prefix` that no process holds: the EAL locks each file for as long as it maps it.
+/// Does so in one hugetlbfs. The EAL locks each file for as long as it maps it.
 fn clear_leftovers(mount: &Path, prefix: &str) {
     let Ok(entries) = fs::read_dir(mount) else { return };
     let start = format!("{prefix}map_");
@@ -44,7 +47,7 @@ fn clear_leftovers(mount: &Path, prefix: &str) {
             let free = File::open(entry.path())
                 .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
             if free && fs::remove_file(entry.path()).is_ok() {
-                log::debug!("removed {}, left by a process that was killed", entry.path().display());
+                log::debug!("removed {}, which no process holds", entry.path().display());
             }
         }
     }

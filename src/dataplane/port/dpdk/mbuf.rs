@@ -10,7 +10,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use dpdk_sys::rte_mbuf;
 
@@ -35,8 +35,18 @@ unsafe impl Send for Mbuf {}
 // SAFETY: through a shared reference an mbuf is only read.
 unsafe impl Sync for Mbuf {}
 
-/// How many threads are inside `Mbuf::drop`: see `pool::mbufs_in_use`.
-pub(super) static DROPPING: AtomicUsize = AtomicUsize::new(0);
+/// How many `Mbuf`s there are, less what each queue has in its own balance until it is dropped.
+static IN_HAND: AtomicI64 = AtomicI64::new(0);
+
+/// Counts mbufs that came into our hands, or with a negative number left them, by another way than `Drop`.
+pub(super) fn count_in_hand(mbufs: i64) {
+    IN_HAND.fetch_add(mbufs, Ordering::Relaxed);
+}
+
+/// Returns how many `Mbuf`s there are, once no queue is left. If it is 0, no thread touches one any more.
+pub(super) fn in_hand() -> i64 {
+    IN_HAND.load(Ordering::Acquire)
+}
 
 /// A field of `struct rte_mbuf`, by its offset in octets.
 struct Field<T>(usize, PhantomData<T>);
@@ -63,7 +73,7 @@ mod field {
 }
 
 impl Mbuf {
-    /// Takes ownership; `None` if `pointer` is null.
+    /// Takes ownership; `None` if `pointer` is null. The caller counts it.
     ///
     /// # Safety
     /// A pointer that is not null must point to an mbuf that is the caller's alone.
@@ -187,12 +197,12 @@ impl Frame for Mbuf {
 
 impl Drop for Mbuf {
     fn drop(&mut self) {
-        DROPPING.fetch_add(1, Ordering::SeqCst);
         let mut pointer = self.0.as_ptr();
         // SAFETY: the mbuf is ours, and nobody uses it after: this is drop. The EAL is up, since it does not stop while
-        // an mbuf is out of its pool.
+        // there is an `Mbuf`.
         unsafe { dpdk_sys::rte_pktmbuf_free_bulk(&raw mut pointer, 1) };
-        DROPPING.fetch_sub(1, Ordering::SeqCst);
+        // Release: whoever stops the EAL sees that the call above is over.
+        IN_HAND.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -208,14 +218,14 @@ pub(super) fn as_raw(frames: &mut Burst<Mbuf>) -> *mut *mut rte_mbuf {
     frames.as_mut_ptr().cast()
 }
 
-/// Frees all of `frames` by one call.
+/// Frees all of `frames` by one call; the caller counts them.
 pub(super) fn free_burst(frames: &mut Burst<Mbuf>) {
     let count = frames.len();
     let first = as_raw(frames);
     // SAFETY: 0 is within the capacity. The mbufs are freed below, not dropped.
     unsafe { frames.set_len(0) };
     // SAFETY: `count` mbufs that were the burst's own, which no longer claims them. The EAL is up, since it does not
-    // stop while mbufs are out of their pool.
+    // stop while there is an `Mbuf`.
     unsafe { dpdk_sys::rte_pktmbuf_free_bulk(first, count as u32) };
 }
 

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Who may outlive whom is kept by reference counts rather than lifetimes, since queues move to other threads: the
-//! EAL is only torn down when no pool, device, queue or job is left and every mbuf is back in its pool; a device
-//! only stops when its queues are dropped. An [`Mbuf`] is one pointer, owns its buffer and frees it on drop; bursts
-//! go in and out through one call each.
+//! EAL is only torn down when no pool, device, queue, job or mbuf is left; a device only stops when its queues are
+//! dropped. An [`Mbuf`] is one pointer, owns its buffer and frees it on drop; bursts go in and out through one call
+//! each.
 //!
 //! Workers are lcores of the EAL rather than threads registered with it: registering one makes the EAL refuse other
 //! processes for good, and dpdk-dumpcap is another process.

@@ -4,7 +4,6 @@
 use std::ffi::{CString, c_int};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use dpdk_sys::rte_mempool;
 
@@ -113,9 +112,8 @@ impl Pool {
     pub fn allocate_burst(&self, count: usize, into: &mut Burst<Mbuf>) -> bool {
         let count = count.min(into.remaining_capacity());
         let len = into.len();
-        // SAFETY: an `Mbuf` is a non-null pointer and nothing else, so the free places of the array are places for
-        // `count` mbuf pointers, as C sees them.
-        let places = unsafe { into.as_mut_ptr().add(len) }.cast();
+        // SAFETY: `len` is at most the capacity, so this is at most one past the array's end.
+        let places = unsafe { mbuf::as_raw(into).add(len) };
         // SAFETY: the pool lives, since `runtime` keeps the EAL up; `places` has room for `count` pointers.
         let ret = unsafe { dpdk_sys::rte_pktmbuf_alloc_bulk(self.region.0.as_ptr(), places, count as u32) };
         if ret != 0 {
@@ -123,16 +121,21 @@ impl Pool {
         }
         // SAFETY: the call above wrote `count` pointers to fresh mbufs, each ours alone, into the first free places.
         unsafe { into.set_len(len + count) };
+        mbuf::count_in_hand(count as i64);
         true
     }
 
     /// Returns an empty mbuf; `None` if the pool is exhausted. For bursts there is [`Pool::allocate_burst`].
     pub fn allocate(&self) -> Option<Mbuf> {
-        let mut mbuf: *mut dpdk_sys::rte_mbuf = std::ptr::null_mut();
+        let mut fresh: *mut dpdk_sys::rte_mbuf = std::ptr::null_mut();
         // SAFETY: the pool lives, since `runtime` keeps the EAL up; there is room for one pointer.
-        let ret = unsafe { dpdk_sys::rte_pktmbuf_alloc_bulk(self.region.0.as_ptr(), &raw mut mbuf, 1) };
-        // SAFETY: on success the call wrote a pointer to a fresh mbuf that is ours alone.
-        (ret == 0).then(|| unsafe { Mbuf::from_raw(mbuf) }).flatten()
+        let ret = unsafe { dpdk_sys::rte_pktmbuf_alloc_bulk(self.region.0.as_ptr(), &raw mut fresh, 1) };
+        if ret != 0 {
+            return None;
+        }
+        mbuf::count_in_hand(1);
+        // SAFETY: the call wrote a pointer to a fresh mbuf that is ours alone.
+        unsafe { Mbuf::from_raw(fresh) }
     }
 
     /// Returns how many mbufs are out of the pool, in anybody's hands; a device's receive queues hold some.
@@ -157,14 +160,9 @@ impl Region {
     }
 }
 
-/// Counts the mbufs that are out of their pools. Once it is 0 and nobody can allocate, no thread touches one again.
+/// Counts the mbufs that are out of their pools.
 pub(super) fn mbufs_in_use(pools: &[Region]) -> u32 {
-    let missing = pools.iter().map(|pool| pool.in_use()).sum();
-    // An mbuf dropped on another thread counts as returned a few instructions before that thread is done with it.
-    while mbuf::DROPPING.load(Ordering::SeqCst) != 0 {
-        std::hint::spin_loop();
-    }
-    missing
+    pools.iter().map(|pool| pool.in_use()).sum()
 }
 
 fn create(number: usize, config: PoolConfig) -> Result<Region, Errno> {

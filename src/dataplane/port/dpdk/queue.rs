@@ -22,6 +22,8 @@ pub struct DpdkQueue {
     port: u16,
     queue: u16,
     pool: Pool,
+    /// Mbufs that came into our hands here, less those that left them: see `mbuf::in_hand`.
+    balance: i64,
     _device: Arc<Started>,
     _one_thread_at_a_time: PhantomData<Cell<()>>,
 }
@@ -33,7 +35,7 @@ impl DpdkQueue {
     /// The port is started, `queue` is set up in both directions with mbufs of `pool`, this is its only handle, and
     /// the port does not stop while a clone of `device` exists.
     pub(super) unsafe fn new(port: u16, queue: u16, pool: Pool, device: Arc<Started>) -> Self {
-        Self { port, queue, pool, _device: device, _one_thread_at_a_time: PhantomData }
+        Self { port, queue, pool, balance: 0, _device: device, _one_thread_at_a_time: PhantomData }
     }
 }
 
@@ -51,6 +53,7 @@ impl Port for DpdkQueue {
         let count = usize::from(unsafe { dpdk_sys::rte_eth_rx_burst(self.port, self.queue, places, room) });
         // SAFETY: the driver wrote `count` mbufs, at most `room`, which it handed over to us.
         unsafe { into.set_len(len + count) };
+        self.balance += count as i64;
         count
     }
 
@@ -63,6 +66,7 @@ impl Port for DpdkQueue {
             usize::from(unsafe { dpdk_sys::rte_eth_tx_burst(self.port, self.queue, mbuf::as_raw(frames), len) });
         // SAFETY: the driver took the first `count` mbufs, at most `len`.
         unsafe { mbuf::forget_front(frames, count) };
+        self.balance -= count as i64;
         count
     }
 
@@ -72,6 +76,13 @@ impl Port for DpdkQueue {
 
     #[inline]
     fn free(&mut self, frames: &mut Burst<Mbuf>) {
+        self.balance -= frames.len() as i64;
         mbuf::free_burst(frames);
+    }
+}
+
+impl Drop for DpdkQueue {
+    fn drop(&mut self) {
+        mbuf::count_in_hand(self.balance);
     }
 }
