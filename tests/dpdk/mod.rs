@@ -17,6 +17,7 @@ pub fn start(devices: &[String], workers: usize) -> Eal {
 }
 
 /// Opens a device and starts it with one queue pair.
+#[allow(dead_code, reason = "one test sets up its device itself")]
 pub fn open(eal: &Eal, name: &str, pool: &Pool) -> (Device, DpdkQueue) {
     let mut device = Device::open(eal, name).expect("the EAL was started with it");
     let mut queues = device.start(&DeviceConfig::default(), pool).expect("it starts");
