@@ -15,9 +15,8 @@ const FUNCTIONS: &[&str] = &[
     "rte_eal_(init|cleanup|remote_launch|wait_lcore|get_lcore_state)",
     "rte_strerror",
     "rte_version",
-    "rte_(lcore_id|socket_id)",
     "rte_pktmbuf_(pool_create|alloc_bulk|free_bulk)",
-    "rte_mempool_(avail_count|in_use_count|free|lookup)",
+    "rte_mempool_in_use_count",
     "rte_mbuf_dyn(field|flag)_lookup",
     "rte_eth_(rx|tx)_burst",
     "rte_eth_dev_(get_port_by_name|info_get|configure|adjust_nb_rx_tx_desc|start|stop|close|socket_id)",
@@ -25,13 +24,13 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_(rx|tx)_queue_setup",
     "rte_eth_(promiscuous|allmulticast)_enable",
     "rte_eth_macaddr_get",
-    "rte_eth_stats_(get|reset)",
+    "rte_eth_stats_get",
     "rte_pdump_(init|uninit)",
 ];
 
 const TYPES: &[&str] = &["rte_eth_(conf|dev_info|rxconf|txconf|stats)", "rte_ether_addr", "rte_mbuf", "rte_mempool"];
 
-const VARIABLES: &[&str] = &["DPDK_.*", "RTE_MAX_ETHPORTS", "RTE_MAX_LCORE", "RTE_MEMPOOL_CACHE_MAX_SIZE"];
+const VARIABLES: &[&str] = &["DPDK_.*"];
 
 fn main() {
     for file in ["build.rs", "shim.h"] {

@@ -21,24 +21,20 @@
 
 MBUF_FIELD(buf_addr, 8);
 MBUF_FIELD(data_off, 2);
-MBUF_FIELD(refcnt, 2);
 MBUF_FIELD(nb_segs, 2);
 MBUF_FIELD(ol_flags, 8);
 MBUF_FIELD(pkt_len, 4);
 MBUF_FIELD(data_len, 2);
 MBUF_FIELD(buf_len, 2);
-MBUF_FIELD(pool, 8);
 
 /* Offsets in octets from the start of struct rte_mbuf. */
 static const size_t DPDK_MBUF_BUF_ADDR = offsetof(struct rte_mbuf, buf_addr);
 static const size_t DPDK_MBUF_DATA_OFF = offsetof(struct rte_mbuf, data_off);
-static const size_t DPDK_MBUF_REFCNT = offsetof(struct rte_mbuf, refcnt);
 static const size_t DPDK_MBUF_NB_SEGS = offsetof(struct rte_mbuf, nb_segs);
 static const size_t DPDK_MBUF_OL_FLAGS = offsetof(struct rte_mbuf, ol_flags);
 static const size_t DPDK_MBUF_PKT_LEN = offsetof(struct rte_mbuf, pkt_len);
 static const size_t DPDK_MBUF_DATA_LEN = offsetof(struct rte_mbuf, data_len);
 static const size_t DPDK_MBUF_BUF_LEN = offsetof(struct rte_mbuf, buf_len);
-static const size_t DPDK_MBUF_POOL = offsetof(struct rte_mbuf, pool);
 
 static const uint64_t DPDK_RX_IP_CKSUM_MASK = RTE_MBUF_F_RX_IP_CKSUM_MASK;
 static const uint64_t DPDK_RX_IP_CKSUM_BAD = RTE_MBUF_F_RX_IP_CKSUM_BAD;
@@ -46,7 +42,6 @@ static const uint64_t DPDK_RX_IP_CKSUM_GOOD = RTE_MBUF_F_RX_IP_CKSUM_GOOD;
 
 static const uint64_t DPDK_RX_OFFLOAD_IPV4_CKSUM = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
 static const uint64_t DPDK_RX_OFFLOAD_TIMESTAMP = RTE_ETH_RX_OFFLOAD_TIMESTAMP;
-static const uint64_t DPDK_RX_OFFLOAD_RSS_HASH = RTE_ETH_RX_OFFLOAD_RSS_HASH;
 static const uint64_t DPDK_TX_OFFLOAD_MBUF_FAST_FREE = RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
 
 static const uint64_t DPDK_RSS_IPV4 = RTE_ETH_RSS_IPV4;

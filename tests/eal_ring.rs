@@ -86,7 +86,12 @@ fn an_exhausted_pool_refuses(pool: &Pool) {
     assert_eq!(bursts.len() * BURST + singles.len(), FRAMES as usize);
     assert_eq!(pool.in_use(), FRAMES);
     // Freed on another thread, which is no lcore and has no cache.
-    std::thread::spawn(move || drop((bursts, singles))).join().unwrap();
+    let free = move || {
+        bursts.iter_mut().for_each(Mbuf::free_burst);
+        drop(singles);
+        assert!(bursts.iter().all(|burst| burst.is_empty()));
+    };
+    std::thread::spawn(free).join().unwrap();
     assert_eq!(pool.in_use(), 0);
 }
 

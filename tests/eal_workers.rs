@@ -59,6 +59,9 @@ fn two_workers_on_one_port() {
     let expected = "net_pcap0: 3 workers need as many queue pairs, and it has 2 to receive and 2 to send";
     assert_eq!(error.to_string(), expected);
 
+    let jumbo = DeviceConfig { mtu: 9000, ..DeviceConfig::default() };
+    assert!(matches!(port.start(&jumbo, &pool), Err(DeviceError::SmallMbufs { mtu: 9000, room: 2048, .. })));
+
     let queues = port.start(&DeviceConfig { queues: WORKERS, ..DeviceConfig::default() }, &pool).unwrap();
     assert!(matches!(port.stop(), Err(DeviceError::QueuesInUse { queues: 2, .. })));
     let jobs: Vec<_> = (0..WORKERS)

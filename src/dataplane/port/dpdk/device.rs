@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::args::port_name;
 use super::eal::Runtime;
+use super::pool::frame_octets;
 use super::queue::DpdkQueue;
 use super::setup::{self, Capabilities};
 use super::{Eal, Errno, Pool};
@@ -79,6 +80,16 @@ pub enum DeviceError {
         receive: u16,
         /// How many transmit queues it has.
         transmit: u16,
+    },
+    /// Its frames do not fit one mbuf.
+    #[error("{device}: packets of {mtu} octets do not fit the pool's mbufs, which have room for frames of {room}")]
+    SmallMbufs {
+        /// The device's name.
+        device: String,
+        /// The MTU asked for.
+        mtu: u16,
+        /// The pool's room.
+        room: u16,
     },
     /// Some of its queues are still at work.
     #[error("{device}: {queues} of its queues are still in use")]
@@ -215,6 +226,10 @@ impl Device {
                 receive: rx_queues,
                 transmit: tx_queues,
             });
+        }
+        let (mtu, room) = (config.mtu, pool.room());
+        if frame_octets(mtu) > room {
+            return Err(DeviceError::SmallMbufs { device: self.name.clone(), mtu, room });
         }
         assert!(Arc::ptr_eq(&self.runtime, &pool.runtime), "a process has one EAL");
         // Whatever happens in between, a second try is refused.

@@ -17,7 +17,8 @@ use dpdk_sys::rte_mbuf;
 use super::timestamp;
 use crate::dataplane::port::{Burst, Frame, RxChecksum};
 
-/// An mbuf, owned: nobody else reads or writes it or its octets. Freed on drop; many at once by [`free_burst`].
+/// An mbuf, owned: nobody else reads or writes it or its octets. Freed on drop; many at once by
+/// [`Mbuf::free_burst`].
 ///
 /// A frame in several segments arrives as its first segment, which owns the rest.
 ///
@@ -116,6 +117,14 @@ impl Mbuf {
         unsafe { self.get(field::BUF_ADDR).add(usize::from(self.get(field::DATA_OFF))) }
     }
 
+    /// Frees all of `frames` by one call. A queue does it by its own `free`.
+    pub fn free_burst(frames: &mut Burst<Mbuf>) {
+        let count = frames.len() as i64;
+        free_burst(frames);
+        // Release: as in `drop`.
+        IN_HAND.fetch_sub(count, Ordering::Release);
+    }
+
     /// Returns when the frame was captured, in nanoseconds since 1970; only net_pcap tells.
     pub fn timestamp(&self) -> Option<u64> {
         timestamp::of(self)
@@ -166,7 +175,7 @@ impl Frame for Mbuf {
     #[inline]
     fn set_len(&mut self, octets: usize) -> Option<&mut [u8]> {
         let len = u16::try_from(octets).ok()?;
-        let room = self.get(field::BUF_LEN) - self.get(field::DATA_OFF);
+        let room = self.get(field::BUF_LEN).saturating_sub(self.get(field::DATA_OFF));
         if len > room || !self.is_contiguous() {
             return None;
         }

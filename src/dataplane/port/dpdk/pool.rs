@@ -17,12 +17,18 @@ const _: () = assert!(dpdk_sys::DPDK_PKTMBUF_HEADROOM as usize >= HEADROOM);
 /// Mbufs that each lcore keeps at hand; with the cache's overshoot of half, it holds 1.5 times as many.
 const CACHE: u32 = 256;
 
+/// Returns the octets of a frame with an IP packet of `mtu` octets: an Ethernet header and two VLAN tags more.
+pub(super) fn frame_octets(mtu: u16) -> u16 {
+    mtu.saturating_add(14 + 2 * 4)
+}
+
 /// What a pool is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolConfig {
     /// How many mbufs; see [`PoolConfig::frames_for`]. A power of two less one wastes least.
     pub frames: u32,
-    /// The largest frame in octets, beside [`HEADROOM`]. With af_xdp at most a page less the mbuf itself.
+    /// The largest frame in octets, beside [`HEADROOM`]; see [`PoolConfig::room_for`]. With af_xdp a buffer must fit in
+    /// a page, so this is at most 3,000 or so.
     pub room: u16,
     /// The NUMA node; `None` for any.
     pub socket: Option<u32>,
@@ -45,6 +51,11 @@ impl PoolConfig {
         (queued + in_hand + 1).next_power_of_two() - 1
     }
 
+    /// Returns the room for a frame of an IP packet of `mtu` octets with two VLAN tags; at least DPDK's usual 2,048.
+    pub fn room_for(mtu: u16) -> u16 {
+        frame_octets(mtu).max(2048)
+    }
+
     /// Returns the memory that such a pool needs, in MiB, rounded up and with some to spare.
     pub fn memory_mib(&self) -> u64 {
         // The mbuf itself, its mempool header and trailer.
@@ -58,6 +69,7 @@ impl PoolConfig {
 #[derive(Clone, Debug)]
 pub struct Pool {
     region: Region,
+    room: u16,
     sole: bool,
     pub(super) runtime: Arc<Runtime>,
 }
@@ -105,7 +117,7 @@ impl Pool {
         books.pools.push(region);
         books.sole_pool = config.sole;
         drop(books);
-        Ok(Pool { region, sole: config.sole, runtime: Arc::clone(&eal.runtime) })
+        Ok(Pool { region, room, sole: config.sole, runtime: Arc::clone(&eal.runtime) })
     }
 
     /// Adds `count` empty mbufs, or as many as `into` has places for, to `into`; all or none, and tells which.
@@ -141,6 +153,11 @@ impl Pool {
     /// Returns how many mbufs are out of the pool, in anybody's hands; a device's receive queues hold some.
     pub fn in_use(&self) -> u32 {
         self.region.in_use()
+    }
+
+    /// Returns the largest frame that fits one mbuf, in octets.
+    pub fn room(&self) -> u16 {
+        self.room
     }
 
     pub(super) fn as_ptr(&self) -> *mut rte_mempool {
@@ -183,6 +200,7 @@ mod tests {
     fn a_pool_covers_full_queues_and_hands() {
         assert_eq!(PoolConfig::frames_for(2, 1024, 1024, 1), 8191);
         assert_eq!(PoolConfig::frames_for(16, 1024, 1024, 8), 65_535);
+        assert_eq!((PoolConfig::room_for(1500), PoolConfig::room_for(9000)), (2048, 9022));
         let memory = PoolConfig { frames: 16_383, ..PoolConfig::default() }.memory_mib();
         assert!((40..80).contains(&memory), "{memory}");
     }
