@@ -63,14 +63,22 @@ impl<T> Field<T> {
 mod field {
     use super::Field;
 
-    // SAFETY, of all: dpdk-sys takes the offsets from the headers, and its shim.h asserts the sizes.
-    pub(super) const BUF_ADDR: Field<*mut u8> = unsafe { Field::at(dpdk_sys::DPDK_MBUF_BUF_ADDR) };
-    pub(super) const DATA_OFF: Field<u16> = unsafe { Field::at(dpdk_sys::DPDK_MBUF_DATA_OFF) };
-    pub(super) const NB_SEGS: Field<u16> = unsafe { Field::at(dpdk_sys::DPDK_MBUF_NB_SEGS) };
-    pub(super) const OL_FLAGS: Field<u64> = unsafe { Field::at(dpdk_sys::DPDK_MBUF_OL_FLAGS) };
-    pub(super) const PKT_LEN: Field<u32> = unsafe { Field::at(dpdk_sys::DPDK_MBUF_PKT_LEN) };
-    pub(super) const DATA_LEN: Field<u16> = unsafe { Field::at(dpdk_sys::DPDK_MBUF_DATA_LEN) };
-    pub(super) const BUF_LEN: Field<u16> = unsafe { Field::at(dpdk_sys::DPDK_MBUF_BUF_LEN) };
+    macro_rules! fields {
+        ($($name:ident: $type:ty = $offset:ident;)*) => {
+            // SAFETY: dpdk-sys takes the offsets from the headers, and its shim.h asserts the sizes.
+            $(pub(super) const $name: Field<$type> = unsafe { Field::at(dpdk_sys::$offset) };)*
+        };
+    }
+
+    fields! {
+        BUF_ADDR: *mut u8 = DPDK_MBUF_BUF_ADDR;
+        DATA_OFF: u16 = DPDK_MBUF_DATA_OFF;
+        NB_SEGS: u16 = DPDK_MBUF_NB_SEGS;
+        OL_FLAGS: u64 = DPDK_MBUF_OL_FLAGS;
+        PKT_LEN: u32 = DPDK_MBUF_PKT_LEN;
+        DATA_LEN: u16 = DPDK_MBUF_DATA_LEN;
+        BUF_LEN: u16 = DPDK_MBUF_BUF_LEN;
+    }
 }
 
 impl Mbuf {
