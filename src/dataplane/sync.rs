@@ -22,8 +22,6 @@ pub(crate) enum Fault {
     KeyValueKey,
     /// A link's check refuses a forward entry that is still pending.
     LinkRefusesPending,
-    /// A link is published after its forward entry.
-    LinkAfterLive,
     /// A link is taken for an orphan however young it is.
     YoungOrphans,
 }

@@ -79,7 +79,7 @@ impl Table {
     pub(super) fn claim(&self, key: Key, hash: Hash, content: Value) -> Result<Claim, Refused> {
         let lines = self.candidates(hash);
         let Some(claim) = self.claim_free(&lines, content) else {
-            return Err(self.lookup(key, hash).map_or(Refused::Full, |(slot, value)| Refused::Exists(slot, value)));
+            return Err(self.holder(key, &lines));
         };
         self.store_key(claim.slot, key);
         if !commits(Fault::NoFence) {
@@ -141,12 +141,29 @@ impl Table {
         claim
     }
 
+    /// Says who has or is about to have the entry of `key`, for which there is no free place.
+    #[cold]
+    fn holder(&self, key: Key, lines: &[u32]) -> Refused {
+        let mut places = self.places(lines);
+        let holder = places.find_map(|slot| self.held_by(slot, key).map(|value| (slot, value)));
+        match holder {
+            None => Refused::Full,
+            Some((slot, value)) if value.is_live() => Refused::Exists(slot, value),
+            Some((_, value)) => Refused::Busy(value),
+        }
+    }
+
+    /// The places of a key with these candidate lines, in order.
+    fn places(&self, lines: &[u32]) -> impl Iterator<Item = Slot> {
+        let stash = if self.stashed() == 0 { 0..0 } else { self.stash() };
+        lines.iter().copied().chain(stash).flat_map(slots_of)
+    }
+
     /// Looks for `key` in all its places but `own`. A pending rival in a later place is killed; a live one, or one in
     /// an earlier place, is to be given way to.
     fn rival(&self, key: Key, lines: &[u32], own: Slot) -> Option<Refused> {
-        let stash = if self.stashed() == 0 { 0..0 } else { self.stash() };
         let mut earlier = true;
-        for slot in lines.iter().copied().chain(stash).flat_map(slots_of) {
+        for slot in self.places(lines) {
             if slot == own {
                 earlier = false;
                 continue;

@@ -99,13 +99,7 @@ impl Table {
                 Ok(claim) => claim,
                 Err(refused) => return refused.into(),
             };
-            if commits(Fault::LinkAfterLive) {
-                self.publish(claim);
-            }
             match self.link(link_key, key, claim, content.seen(), &sockets) {
-                Ok(()) if commits(Fault::LinkAfterLive) => {
-                    return LinkedInsert::Inserted(claim.slot, self.value(claim.slot));
-                }
                 Ok(()) => match self.publish(claim) {
                     Some(live) => return LinkedInsert::Inserted(claim.slot, live),
                     None => self.release(claim.slot, claim.word),

@@ -40,5 +40,7 @@ pub use tcp_state::{Direction, TcpEvent};
 pub use tick::Tick;
 pub use timeouts::Timeouts;
 
+#[cfg(all(test, millrace_loom))]
+mod models;
 #[cfg(all(test, not(millrace_loom)))]
 mod tests;

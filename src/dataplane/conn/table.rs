@@ -152,9 +152,9 @@ impl Table {
     #[inline]
     pub fn prefetch(&self, level: Level, hash: Hash) {
         match level {
-            Level::First => memory::prefetch(self.line(self.first(hash))),
-            Level::Second => memory::prefetch(self.line(self.second(hash))),
-            Level::Overflow => self.overflow(hash).map(|line| memory::prefetch(self.line(line))).into_iter().collect(),
+            Level::First => self.prefetch_line(self.first(hash)),
+            Level::Second => self.prefetch_line(self.second(hash)),
+            Level::Overflow => self.overflow(hash).into_iter().for_each(|line| self.prefetch_line(line)),
         }
     }
 
@@ -169,7 +169,14 @@ impl Table {
     /// Asks for the line of a slot: the next step after a link.
     #[inline]
     pub fn prefetch_slot(&self, slot: Slot) {
-        memory::prefetch(self.line(slot.line()));
+        self.prefetch_line(slot.line());
+    }
+
+    #[inline(always)]
+    fn prefetch_line(&self, number: u32) {
+        if let Some(line) = self.lines.get(number as usize) {
+            memory::prefetch(line);
+        }
     }
 
     /// Finds a live entry in any of its places. Wait-free, and never misses one that was live throughout.
