@@ -51,6 +51,7 @@ pub(crate) mod faults {
     }
 
     /// Commits `fault` in every model this thread runs from now on.
+    #[cfg(test)]
     pub(crate) fn commit(fault: Option<Fault>) {
         COMMITTED.set(fault);
     }

@@ -4,7 +4,7 @@
 //! A model that passes proves little unless it fails when the protocol is broken: each guard has a model that
 //! commits the [`Fault`] of leaving it out and must panic with its own message.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -55,10 +55,10 @@ fn entry(real: u32, seen: u32) -> Value {
 
 /// Finds a client whose keys towards endpoints 1, 2, … have these first and second lines.
 fn client(lines: u32, wanted: &[[u32; 2]]) -> Vec<Key> {
-    static FOUND: Mutex<Option<HashMap<(u32, Vec<[u32; 2]>), u32>>> = Mutex::new(None);
+    static FOUND: Mutex<BTreeMap<Vec<[u32; 2]>, u32>> = Mutex::new(BTreeMap::new());
     let keys = |address| (1..=wanted.len() as u16).map(move |id| Key::new(address, 7, endpoint(id)));
     let mut found = FOUND.lock().unwrap();
-    let address = found.get_or_insert_default().entry((lines, wanted.to_vec())).or_insert_with(|| {
+    let address = found.entry([&[[lines, 0]], wanted].concat()).or_insert_with(|| {
         let secret = hash::Secret::new(SECRET);
         let place = |key| {
             let [first, second] = secret.hash(key).main().map(|fraction| hash::at(fraction, lines));

@@ -164,7 +164,7 @@ fn the_accounts_are_right_when_a_sweep_meets_packets() {
 /// An entry in the stash is found while the place before it changes hands, and the counter moves.
 #[test]
 fn a_stashed_entry_is_never_missed() {
-    explore(None, 8, || {
+    explore(None, 4, || {
         let keys = client(2, &[[0, 1], [1, 0], [0, 1], [0, 1], [0, 1]]);
         let [one, two, passing, resident, next] = keys[..] else { panic!() };
         let table = table(2, 2);
