@@ -110,7 +110,7 @@ impl Survey<'_> {
         let reals = service.reals.iter().filter_map(|id| self.snapshot.real(*id));
         ServiceReport {
             address: SocketAddr::V4(service.address),
-            protocol: service.protocol.to_string(),
+            protocol: service.protocol.to_string().to_lowercase(),
             scheduler: service.scheduler.to_string(),
             traffic: self.service_traffic(service.id),
             reals: reals.map(|real| self.real(real)).collect(),
