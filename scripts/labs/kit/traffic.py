@@ -1,8 +1,10 @@
 """What clients do in a lab, and what came of it."""
 
 import hashlib
+import itertools
 import json
 import subprocess
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -132,18 +134,44 @@ class Capture:
         return packets if whole else 0, found
 
 
-class Loop:
-    """Requests one after the other, until told to stop."""
+@dataclass
+class Answer:
+    """One answer of a loop."""
+
+    at: float  # when it was asked for
+    status: str
+    server: str
+
+
+class Loop(threading.Thread):
+    """Requests with curl, one after the other, until told to stop.
+
+    Each comes from a port of its own that no request had before. A port that is used again within two minutes leads
+    to the real server it led to before, also to a quiesced one, by tunnel and direct routing: their director does not
+    see connections end. IPVS does the same.
+    """
+
+    ports = itertools.count(40000)  # beyond the range that clients choose from by themselves: see stage.py
 
     def __init__(self, namespace, vip):
-        self.process = subprocess.Popen(
-            namespace.inside("sh", "-c", 'while :; do curl -sS -H "Connection: close" --max-time 10 -o /dev/null '
-                             '-w "%{http_code} %header{x-real-server}\\n" "$0" || echo "000 curl-$?"; done',
-                             f"http://{vip}/"),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+        super().__init__(daemon=True)
+        self.line = namespace.inside("curl", "-sS", "-H", "Connection: close", "--max-time", 10, "-o", "/dev/null", "-w",
+                                     "%{http_code} %header{x-real-server}", f"http://{vip}/", "--local-port")
+        self.answers = []
+        self.ended = threading.Event()
+        self.start()
+
+    def run(self):
+        """Asks again and again."""
+        while not self.ended.is_set():
+            at = time.monotonic()
+            line = [*self.line, str(next(self.ports))]
+            done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+            status, _, server = done.stdout.partition(" ")
+            self.answers.append(Answer(at, status, server))
 
     def stop(self):
-        """Ends the loop; returns its answers, in order, as (status, server)."""
-        self.process.terminate()
-        lines = self.process.communicate()[0].splitlines()
-        return [tuple(line.split(" ", 1)) for line in lines if " " in line]
+        """Ends the loop; returns its answers, in order."""
+        self.ended.set()
+        self.join()
+        return self.answers
