@@ -135,15 +135,15 @@ mod heap {
     }
 }
 
-/// Asks the CPU to load a line into its cache.
+/// Asks the CPU to load the cache line in which `place` begins.
 #[inline(always)]
-pub(super) fn prefetch(line: &Line) {
+pub fn prefetch<T>(place: &T) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch of any address has no effect that the program could see; SSE is part of x86_64.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(line).cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast()) }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = line;
+    let _ = place;
 }

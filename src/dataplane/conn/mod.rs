@@ -32,7 +32,7 @@ pub use hash::Hash;
 pub use insert::Insert;
 pub use key::Key;
 pub use link::{LinkedInsert, Socket, Unlinked};
-pub use memory::Backing;
+pub use memory::{Backing, prefetch};
 pub use state::{Class, State};
 pub use sweep::{Kept, Slice, Sweeper};
 pub use table::{Gone, Level, Slot, Table, Updated};

@@ -1,0 +1,214 @@
+//! A director with one worker on a memory port, made as the program makes it: from a configuration.
+
+use std::cell::RefCell;
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, ensure};
+use millrace::ctrl::apply::{Applier, MAX_REALS};
+use millrace::ctrl::config;
+use millrace::dataplane::clock::Now;
+use millrace::dataplane::conn::{Backing, Table};
+use millrace::dataplane::port::dpdk::Pool;
+use millrace::dataplane::sched::Share;
+use millrace::dataplane::shared::Shared;
+use millrace::dataplane::stats::Outcome;
+use millrace::dataplane::worker::{ENDPOINT_IDS, Worker};
+
+use super::port::{LoopPort, Order};
+use super::traffic::{self, DIRECTOR, DIRECTOR_MAC, GATEWAY_MAC, REALS, Segment, Traffic, VIP};
+use super::verify;
+use super::{Case, Rig};
+use crate::sampling::{Sample, sample};
+
+/// How many frames of each step are decoded and checked before anything is timed.
+const CHECKED: u32 = 100_000;
+
+/// A director by one forwarding method, and its established flows.
+pub struct Director {
+    shared: Arc<Shared>,
+    worker: Worker<LoopPort>,
+    _applier: Applier,
+    /// Passes only while packets do, so that flows are as old as if nothing else ran in between.
+    clock: Duration,
+    flows: u32,
+}
+
+impl Director {
+    /// Starts a director that forwards as `case` does, and lets `flows` clients connect.
+    pub fn new(case: Case, flows: u32, pool: &Pool) -> anyhow::Result<Self> {
+        let text = configuration(case.method());
+        let config = config::parse(Path::new("perf"), &text).map_err(|error| anyhow!("{error}"))?.config;
+        let secret = std::array::from_fn(|n| RandomState::new().hash_one(n));
+        let table = Table::new(flows as usize, secret).context("the connection table")?;
+        let shared = Arc::new(Shared::new(table, 1, 1, ENDPOINT_IDS, MAX_REALS as usize + 1)?);
+        let clock = Duration::from_secs(1);
+        let applier = Applier::start(Arc::clone(&shared), &config, vec![DIRECTOR_MAC], at(clock))?;
+        let port = LoopPort::new(pool, Traffic::new(Segment::Syn))?;
+        let share = Share { worker: 0, workers: 1 };
+        let worker = Worker::new(share, vec![port], applier.reader(), Arc::clone(&shared), at(clock));
+        let mut director = Self { shared, worker, _applier: applier, clock, flows };
+        director.connect(case)?;
+        Ok(director)
+    }
+
+    /// The handshakes of all flows, and then a look at what comes out of established ones.
+    fn connect(&mut self, case: Case) -> anyhow::Result<()> {
+        let all = self.flows;
+        self.handshake(case, Segment::Syn, all)?;
+        if case.is_nat() {
+            self.handshake(Case::NatOut, Segment::ReplySyn, all)?;
+        }
+        self.handshake(case, Segment::Ack, all)?;
+        let opened: u64 = self.shared.workers[0].services.iter().map(|service| service.connections.get()).sum();
+        ensure!(opened == u64::from(all), "{opened} connections were opened instead of {all}");
+
+        self.looked_at(case, Segment::Ack, Order::Random(all))?;
+        if case.is_nat() {
+            self.looked_at(Case::NatOut, Segment::Reply, Order::Random(all))?;
+        }
+        Ok(())
+    }
+
+    /// One segment of each flow, the first of them looked at.
+    fn handshake(&mut self, case: Case, segment: Segment, flows: u32) -> anyhow::Result<()> {
+        let first = CHECKED.min(flows);
+        self.looked_at(case, segment, Order::Sequence(0, first))?;
+        self.arm(segment, Order::Sequence(first, flows));
+        self.counted(case, |director| director.pass(u64::from(flows - first))).map(|_| ())
+    }
+
+    /// Passes up to [`CHECKED`] segments and decodes every frame that comes out.
+    fn looked_at(&mut self, case: Case, segment: Segment, order: Order) -> anyhow::Result<()> {
+        let wrong = Rc::new(RefCell::new(Ok(())));
+        let verdict = Rc::clone(&wrong);
+        self.arm(segment, order);
+        self.port().inspector = Some(Box::new(move |octets| {
+            let mut verdict = verdict.borrow_mut();
+            if verdict.is_ok() {
+                *verdict = verify::frame(case, octets);
+            }
+        }));
+        let passed = self.counted(case, |director| director.pass(u64::from(CHECKED)));
+        self.port().inspector = None;
+        wrong.replace(Ok(()))?;
+        passed.map(|_| ())
+    }
+
+    /// Polls until so many packets have come, or no more do.
+    fn pass(&mut self, packets: u64) -> Sample {
+        let mut done = 0;
+        let mut sum = sample(Duration::ZERO, |_| 0);
+        while done < packets {
+            let part = sample(Duration::from_millis(1), |time| self.worker.poll(at(self.clock + sum.time + time)));
+            sum = Sample { packets: sum.packets + part.packets, time: sum.time + part.time };
+            if part.packets == 0 {
+                break;
+            }
+            done += part.packets;
+        }
+        sum
+    }
+
+    /// Runs `run`; every frame that came in then must have been forwarded as `case` does, and have gone out.
+    fn counted(&mut self, case: Case, run: impl FnOnce(&mut Self) -> Sample) -> anyhow::Result<Sample> {
+        let before = self.counters(case);
+        let sample = run(self);
+        self.clock += sample.time;
+        let after = self.counters(case);
+        for ((name, before), (_, after)) in before.into_iter().zip(after) {
+            ensure!(
+                after - before == sample.packets,
+                "{}, {} flows: {name} {} of {} packets; outcomes: {:?}",
+                case.name(),
+                self.flows,
+                after - before,
+                sample.packets,
+                self.outcomes(),
+            );
+        }
+        Ok(sample)
+    }
+
+    fn counters(&mut self, case: Case) -> [(&'static str, u64); 5] {
+        let port = self.port();
+        let (given, taken) = (port.given, port.taken);
+        let stats = &self.shared.workers[0];
+        [
+            ("the port gave", given),
+            ("the worker received", stats.received()),
+            ("it forwarded", case.outcome().map_or(0, |outcome| stats.outcome(outcome))),
+            ("it sent", stats.ports[0].tx_frames.get()),
+            ("the port took", taken),
+        ]
+    }
+
+    fn outcomes(&self) -> Vec<(&'static str, u64)> {
+        let stats = &self.shared.workers[0];
+        let all = Outcome::ALL.iter().map(|&outcome| (outcome.name(), stats.outcome(outcome)));
+        all.filter(|(_, count)| *count > 0).collect()
+    }
+
+    fn arm(&mut self, segment: Segment, order: Order) {
+        let port = self.port();
+        port.traffic = Traffic::new(segment);
+        port.order = order;
+    }
+
+    fn port(&mut self) -> &mut LoopPort {
+        &mut self.worker.ports_mut()[0]
+    }
+}
+
+impl Rig for Director {
+    /// Forwards what established flows send, at random.
+    fn sample(&mut self, case: Case, length: Duration) -> anyhow::Result<Sample> {
+        let segment = if case == Case::NatOut { Segment::Reply } else { Segment::Ack };
+        self.arm(segment, Order::Random(self.flows));
+        self.counted(case, |director| sample(length, |time| director.worker.poll(at(director.clock + time))))
+    }
+
+    fn backing(&self) -> Option<Backing> {
+        Some(self.shared.table.backing())
+    }
+}
+
+fn at(clock: Duration) -> Now {
+    Now::from_nanos(clock.as_nanos() as u64)
+}
+
+/// One port towards clients and real servers, whose Ethernet addresses need no asking; one service.
+fn configuration(method: &str) -> String {
+    let mac = |[a, b, c, d, e, f]: [u8; 6]| format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+    let (own, gateway) = (mac(DIRECTOR_MAC), mac(GATEWAY_MAC));
+    let neighbor = |real| {
+        let (address, mac) = (traffic::real_address(real), mac(traffic::real_mac(real)));
+        format!("[[neighbor]]\naddress = \"{address}\"\nmac = \"{mac}\"\n")
+    };
+    let server = |real| format!("[[service.real]]\naddress = \"{}\"\n", traffic::real_address(real));
+    let neighbors: String = (0..REALS).map(neighbor).collect();
+    let servers: String = (0..REALS).map(server).collect();
+    format!(
+        r#"
+[[port]]
+name = "lan"
+device = "net_null0"
+addresses = ["{DIRECTOR}/24", "192.0.2.2/24"]
+mac = "{own}"
+[[route]]
+to = "0.0.0.0/0"
+via = "192.0.2.1"
+[[neighbor]]
+address = "192.0.2.1"
+mac = "{gateway}"
+{neighbors}
+[[service]]
+address = "{VIP}"
+scheduler = "rr"
+forwarding = "{method}"
+{servers}"#
+    )
+}

@@ -1,0 +1,200 @@
+//! One worker's forwarding rate, frames of 64 octets in mbufs, over a memory port on the same core.
+//!
+//! All cases of one number of flows are sampled in turn, over and over, so that each sees the core as the others do.
+
+mod director;
+mod port;
+mod reference;
+mod traffic;
+mod verify;
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, ensure};
+use clap::ValueEnum;
+use millrace::dataplane::conn::Backing;
+use millrace::dataplane::port::dpdk::{Eal, EalArgs, Pool, PoolConfig};
+use millrace::dataplane::stats::Outcome;
+
+use crate::report::Measurement;
+use crate::sampling::{Sample, Samples};
+use director::Director;
+use port::RING;
+use reference::{MacSwap, MemoryLimit, PortAlone};
+
+/// What is done with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Case {
+    /// Direct routing.
+    Dr,
+    /// The tunnel.
+    Ipip,
+    /// NAT, from a client to a real server.
+    NatIn,
+    /// NAT, from a real server to a client.
+    NatOut,
+    /// Only the Ethernet addresses are swapped.
+    MacSwap,
+    /// One random cache line is read and the Ethernet addresses are written.
+    MemoryLimit,
+    /// Nothing: the port alone.
+    Port,
+}
+
+impl Case {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Dr => "dr",
+            Self::Ipip => "ipip",
+            Self::NatIn => "nat-in",
+            Self::NatOut => "nat-out",
+            Self::MacSwap => "mac-swap",
+            Self::MemoryLimit => "memory-limit",
+            Self::Port => "port",
+        }
+    }
+
+    /// The configuration's word.
+    const fn method(self) -> &'static str {
+        match self {
+            Self::Dr => "direct",
+            Self::Ipip => "tunnel",
+            _ => "nat",
+        }
+    }
+
+    const fn is_nat(self) -> bool {
+        matches!(self, Self::NatIn | Self::NatOut)
+    }
+
+    /// How its packets end.
+    const fn outcome(self) -> Option<Outcome> {
+        match self {
+            Self::Dr => Some(Outcome::ForwardedDirect),
+            Self::Ipip => Some(Outcome::ForwardedTunnel),
+            Self::NatIn => Some(Outcome::ForwardedNatIn),
+            Self::NatOut => Some(Outcome::ForwardedNatOut),
+            Self::MacSwap | Self::MemoryLimit | Self::Port => None,
+        }
+    }
+}
+
+/// What to measure, and for how long.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    cases: Vec<Case>,
+    flows: Vec<u32>,
+    rounds: u32,
+    length: Duration,
+}
+
+impl Plan {
+    /// All cases and numbers of flows, or only those given.
+    pub fn new(quick: bool, cases: &[Case], flows: &[u32]) -> Self {
+        let (rounds, length) = if quick { (30, 10) } else { (100, 25) };
+        Self {
+            cases: if cases.is_empty() { Case::value_variants().to_vec() } else { cases.to_vec() },
+            flows: if flows.is_empty() { vec![1, 100_000, 1_000_000, 10_000_000] } else { flows.to_vec() },
+            rounds,
+            length: Duration::from_millis(length),
+        }
+    }
+}
+
+/// Before each sample, untimed: the caches are another case's.
+const WARM_UP: Duration = Duration::from_millis(2);
+
+/// Runs the plan on `core`.
+pub fn measure(plan: &Plan, core: usize) -> anyhow::Result<Vec<Measurement>> {
+    ensure!(plan.flows.iter().all(|flows| (1..=100_000_000).contains(flows)), "from 1 to 100 million flows");
+    // Three directors and three references have a ring each.
+    let config = PoolConfig { frames: 8 * RING as u32 - 1, ..PoolConfig::default() };
+    let extra = ["--in-memory", "--no-telemetry", "--log-level=lib.eal:error"].map(str::to_owned).to_vec();
+    let arguments = EalArgs { worker_cores: vec![core], memory_mib: config.memory_mib(), extra, ..EalArgs::default() };
+    let eal = Eal::start(&arguments)?;
+    let pool = Pool::new(&eal, config)?;
+    let plan = plan.clone();
+    let job = eal.launch(0, move || plan.flows.iter().map(|&flows| run(&plan, flows, &pool)).collect())?;
+    let results: anyhow::Result<Vec<Vec<Measurement>>> = job.join().map_err(|_| anyhow!("the worker panicked"))?;
+    Ok(results?.concat())
+}
+
+/// What runs a case, or both directions of NAT.
+trait Rig {
+    /// Runs `case` for about `length`.
+    fn sample(&mut self, case: Case, length: Duration) -> anyhow::Result<Sample>;
+
+    /// What pages the memory lies in that packets lead to.
+    fn backing(&self) -> Option<Backing> {
+        None
+    }
+}
+
+fn rig(case: Case, flows: u32, pool: &Pool) -> anyhow::Result<Box<dyn Rig>> {
+    Ok(match case {
+        Case::MacSwap => Box::new(MacSwap::new(flows, pool)?),
+        Case::MemoryLimit => Box::new(MemoryLimit::new(flows, pool)?),
+        Case::Port => Box::new(PortAlone::new(flows, pool)?),
+        Case::Dr | Case::Ipip | Case::NatIn | Case::NatOut => Box::new(Director::new(case, flows, pool)?),
+    })
+}
+
+fn pages(backing: Option<Backing>) -> &'static str {
+    match backing {
+        Some(Backing::HugePages) => "2 MiB",
+        Some(Backing::Transparent) => "transparent",
+        Some(Backing::Pages) => "4 KiB",
+        None => "-",
+    }
+}
+
+fn run(plan: &Plan, flows: u32, pool: &Pool) -> anyhow::Result<Vec<Measurement>> {
+    let mut rigs: Vec<(Case, Box<dyn Rig>)> = Vec::new();
+    // NAT's two directions share a director.
+    let key = |case: Case| if case == Case::NatOut { Case::NatIn } else { case };
+    for &case in &plan.cases {
+        if !rigs.iter().any(|(made, _)| *made == key(case)) {
+            let rig = rig(key(case), flows, pool).with_context(|| format!("{}, {flows} flows", case.name()))?;
+            rigs.push((key(case), rig));
+        }
+    }
+    let mut samples = vec![Samples::default(); plan.cases.len()];
+    for _ in 0..plan.rounds {
+        for (&case, samples) in plan.cases.iter().zip(&mut samples) {
+            if let Some((_, rig)) = rigs.iter_mut().find(|(made, _)| *made == key(case)) {
+                rig.sample(case, WARM_UP)?;
+                samples.push(rig.sample(case, plan.length)?);
+            }
+        }
+    }
+    let of = |case: Case| plan.cases.iter().position(|&other| other == case).map(|place| &samples[place]);
+    let measured = plan.cases.iter().zip(&samples).map(|(&case, own)| {
+        let versus = |reference: Case, of_samples: fn(&Samples) -> f64| {
+            of(reference).filter(|_| case.outcome().is_some()).map(|other| round(of_samples(other) / of_samples(own)))
+        };
+        let backing = rigs.iter().find(|(made, _)| *made == key(case)).and_then(|(_, rig)| rig.backing());
+        Measurement {
+            case: case.name(),
+            flows,
+            workers: 1,
+            frame_bytes: traffic::FRAME as u32 + 4,
+            mpps: round(1000.0 / own.median()),
+            mpps_min: round(1000.0 / own.worst()),
+            mpps_max: round(1000.0 / own.best()),
+            ns_per_packet: round(own.best()),
+            ns_per_packet_median: round(own.median()),
+            vs_mac_swap: versus(Case::MacSwap, Samples::best),
+            vs_memory_limit: versus(Case::MemoryLimit, Samples::best),
+            vs_mac_swap_median: versus(Case::MacSwap, Samples::median),
+            vs_memory_limit_median: versus(Case::MemoryLimit, Samples::median),
+            samples: own.len(),
+            pages: pages(backing),
+        }
+    });
+    Ok(measured.collect())
+}
+
+/// To three decimals.
+fn round(number: f64) -> f64 {
+    (number * 1000.0).round() / 1000.0
+}

@@ -1,0 +1,139 @@
+//! The memory port: a ring of mbufs that come in, each as the next flow's frame, and go back when they are sent.
+
+use std::collections::VecDeque;
+
+use anyhow::ensure;
+use millrace::dataplane::port::dpdk::{Mbuf, Pool};
+use millrace::dataplane::port::{BURST, Burst, Frame, Port};
+
+use super::traffic::{FRAME, Traffic};
+
+/// As many as a receive queue has descriptors ([`millrace::dataplane::port::dpdk::DeviceConfig`]).
+pub const RING: usize = 1024;
+
+/// Which flow's frame comes next.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Each once, one after the other, from the first number to before the second.
+    Sequence(u32, u32),
+    /// Any of so many, all as likely.
+    Random(u32),
+}
+
+/// Looks at a sent frame.
+pub type Inspector = Box<dyn FnMut(&[u8])>;
+
+/// A port without a device.
+pub struct LoopPort {
+    ring: VecDeque<Mbuf>,
+    /// What comes in.
+    pub traffic: Traffic,
+    /// In which order.
+    pub order: Order,
+    /// Frames that came in.
+    pub given: u64,
+    /// Frames that were sent.
+    pub taken: u64,
+    /// Sees the frames that are sent, if there is one.
+    pub inspector: Option<Inspector>,
+    random: u64,
+}
+
+impl LoopPort {
+    /// A port with a ring from `pool`, silent at first.
+    pub fn new(pool: &Pool, traffic: Traffic) -> anyhow::Result<Self> {
+        let mut ring = VecDeque::with_capacity(RING);
+        let mut burst = Burst::new();
+        while ring.len() < RING {
+            ensure!(pool.allocate_burst(BURST, &mut burst), "the mbuf pool is too small");
+            for mut mbuf in burst.drain(..) {
+                ensure!(mbuf.set_len(FRAME).is_some(), "an mbuf has no room for a frame");
+                ring.push_back(mbuf);
+            }
+        }
+        let order = Order::Sequence(0, 0);
+        Ok(Self { ring, traffic, order, given: 0, taken: 0, inspector: None, random: 0x2545_f491_4f6c_dd1d })
+    }
+
+    /// A number below `below`, all as likely (Marsaglia's xorshift64*).
+    #[inline]
+    fn draw(&mut self, below: u32) -> u32 {
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        let high = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
+        ((high * u64::from(below)) >> 32) as u32
+    }
+
+    #[inline]
+    fn give(&mut self, into: &mut Burst<Mbuf>, flow: u32) {
+        if let Some(mut frame) = self.ring.pop_front() {
+            self.traffic.stamp(frame.bytes_mut(), flow);
+            into.push(frame);
+        }
+    }
+
+    /// Takes back a frame, whatever became of it, as a frame of the length it had.
+    #[inline]
+    fn take(&mut self, mut frame: Mbuf) {
+        let len = frame.bytes().len();
+        if len > FRAME {
+            // What was put in front: an outer header and no more, since the padding went before it came.
+            frame.trim_front(20);
+        }
+        frame.set_len(FRAME);
+        self.ring.push_back(frame);
+    }
+}
+
+impl Port for LoopPort {
+    type Frame = Mbuf;
+
+    #[inline]
+    fn receive(&mut self, into: &mut Burst<Mbuf>) -> usize {
+        let room = into.remaining_capacity().min(self.ring.len());
+        let count = match self.order {
+            Order::Sequence(next, end) => {
+                let count = room.min((end - next) as usize);
+                for flow in next..next + count as u32 {
+                    self.give(into, flow);
+                }
+                self.order = Order::Sequence(next + count as u32, end);
+                count
+            }
+            Order::Random(flows) => {
+                for _ in 0..room {
+                    let flow = self.draw(flows);
+                    self.give(into, flow);
+                }
+                room
+            }
+        };
+        self.given += count as u64;
+        count
+    }
+
+    #[inline]
+    fn send(&mut self, frames: &mut Burst<Mbuf>) -> usize {
+        let count = frames.len();
+        if let Some(inspector) = &mut self.inspector {
+            frames.iter().for_each(|frame| inspector(frame.bytes()));
+        }
+        for frame in frames.drain(..) {
+            self.take(frame);
+        }
+        self.taken += count as u64;
+        count
+    }
+
+    /// Nothing: the director announces its addresses to nobody here.
+    fn allocate(&mut self) -> Option<Mbuf> {
+        None
+    }
+
+    fn free(&mut self, frames: &mut Burst<Mbuf>) {
+        for frame in frames.drain(..) {
+            self.take(frame);
+        }
+    }
+}
