@@ -29,8 +29,19 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Start the director: in the foreground, until SIGTERM or SIGINT; logs on standard error
+    ///
+    /// SIGHUP applies the configuration file again. RUST_LOG sets what is logged: error, warn, info, debug or trace.
+    #[cfg(feature = "dpdk")]
+    Run(RunArgs),
     /// Validate a configuration file: a summary, or the first mistake with file, line and key
     Check(CheckArgs),
+    /// Run the data plane over captures instead of ports, and write what it sends
+    ///
+    /// The captures' time stamps are the clock; devices, cores and dpdk_args of the configuration are not used. With
+    /// one worker the same input gives the same frames in the same order.
+    #[cfg(feature = "dpdk")]
+    Replay(ReplayArgs),
     /// Show what a running director counts: services, ports, workers, outcomes, neighbours
     Stats(StatsArgs),
     /// Have a running director apply its configuration file again, as SIGHUP does, and show what changed

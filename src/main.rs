@@ -5,9 +5,16 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use millrace::cli::{CheckArgs, Cli, Command, ReloadArgs, StatsArgs};
+#[cfg(feature = "dpdk")]
+use millrace::cli::{ReplayArgs, RunArgs};
 use millrace::ctrl::api::Client;
 use millrace::ctrl::config::{self, Machine};
 use millrace::ctrl::listing;
+#[cfg(feature = "dpdk")]
+use millrace::ctrl::{
+    replay,
+    run::{self, RunError},
+};
 
 /// Exit status for a mistake in the arguments or the configuration.
 const USAGE: u8 = 2;
@@ -18,9 +25,30 @@ fn main() -> ExitCode {
         .format_timestamp_millis()
         .init();
     match cli.command {
+        #[cfg(feature = "dpdk")]
+        Command::Run(args) => run(&args),
         Command::Check(args) => check(&args),
+        #[cfg(feature = "dpdk")]
+        Command::Replay(args) => replay(&args),
         Command::Stats(args) => stats(&args),
         Command::Reload(args) => reload(&args),
+    }
+}
+
+#[cfg(feature = "dpdk")]
+fn run(args: &RunArgs) -> ExitCode {
+    match run::run(&args.file.config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ RunError::Config(_)) => fail(USAGE, error),
+        Err(error) => fail(1, error),
+    }
+}
+
+#[cfg(feature = "dpdk")]
+fn replay(args: &ReplayArgs) -> ExitCode {
+    match replay::replay(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(if error.is_usage() { USAGE } else { 1 }, error),
     }
 }
 

@@ -208,6 +208,12 @@ impl Applier {
         sockets.into()
     }
 
+    /// Has a port's addresses announced once more: its link was down, and nobody heard.
+    pub fn announce_again(&mut self, port: PortId, config: &Config) {
+        self.announced.retain(|(announced, _)| *announced != port);
+        self.announce(config);
+    }
+
     /// Asks the first worker to announce the addresses that lie on a port's own link and were not announced yet.
     fn announce(&mut self, config: &Config) {
         let snapshot = self.publisher.current();

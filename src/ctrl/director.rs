@@ -80,13 +80,22 @@ impl Running {
         self.applier().tend(self.now());
     }
 
-    /// Notes and logs that a port lost or found its carrier.
+    /// Notes whether a port has a carrier. A change is logged, and a link that came back hears who is on it.
     pub fn carrier(&self, port: PortId, up: bool) {
-        if self.shared.carrier(port) != up {
-            let name = self.config.load().ports.get(port.index()).map(|port| port.name.clone()).unwrap_or_default();
-            if up { info!("port {name}: link up") } else { warn!("port {name}: link down") }
+        if self.shared.carrier(port) == up {
+            return;
+        }
+        let config = self.config.load();
+        let name = config.ports.get(port.index()).map(|port| port.name.as_str()).unwrap_or_default();
+        if up {
+            info!("port {name}: link up")
+        } else {
+            warn!("port {name}: link down")
         }
         self.shared.set_carrier(port, up);
+        if up {
+            self.applier().announce_again(port, &config);
+        }
     }
 
     /// Logs what the workers saw.

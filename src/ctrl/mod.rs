@@ -4,10 +4,20 @@
 pub mod api;
 pub mod apply;
 pub mod config;
+#[cfg(feature = "dpdk")]
+mod crew;
 pub mod diff;
 pub mod director;
 pub mod ids;
 pub mod link;
 pub mod listing;
+#[cfg(feature = "dpdk")]
+pub mod ports;
+#[cfg(feature = "dpdk")]
+pub mod replay;
+#[cfg(feature = "dpdk")]
+pub mod run;
 pub mod signals;
+#[cfg(feature = "dpdk")]
+mod stock;
 pub mod survey;

@@ -2,8 +2,8 @@
 //! asking for a line early.
 #![allow(unsafe_code)]
 
-use std::io;
 use std::ops::Deref;
+use std::{fmt, io};
 
 use super::counts::Pair;
 use super::table::Line;
@@ -17,6 +17,16 @@ pub enum Backing {
     Transparent,
     /// Ordinary pages.
     Pages,
+}
+
+impl fmt::Display for Backing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HugePages => "in 2 MiB pages",
+            Self::Transparent => "in ordinary pages that the kernel may join",
+            Self::Pages => "in ordinary pages",
+        })
+    }
 }
 
 /// A type that may lie in fresh memory.

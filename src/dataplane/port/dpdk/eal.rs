@@ -132,6 +132,11 @@ impl Eal {
         &self.line.argv[1..]
     }
 
+    /// Returns the prefix of its files, by which other processes find it.
+    pub fn file_prefix(&self) -> &str {
+        &self.file_prefix
+    }
+
     /// Tells whether dpdk-dumpcap can attach.
     pub fn captures(&self) -> bool {
         self.captures

@@ -17,6 +17,10 @@ pub(super) struct Capabilities {
     info: Box<rte_eth_dev_info>,
 }
 
+// SAFETY: what keeps `info` from being Send are its pointers to things of the driver's and the EAL's. They are passed
+// back to DPDK, which may be called from any thread, and never followed here.
+unsafe impl Send for Capabilities {}
+
 /// The hash that spreads flows over queues: addresses and ports, so that one flow stays on one queue.
 const RSS: u64 = dpdk_sys::DPDK_RSS_IPV4 | dpdk_sys::DPDK_RSS_NONFRAG_IPV4_TCP | dpdk_sys::DPDK_RSS_NONFRAG_IPV4_UDP;
 

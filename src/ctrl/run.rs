@@ -1,0 +1,228 @@
+//! `millrace run`: the director, from its start to its end.
+
+use std::future::poll_fn;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::task::Poll as Task;
+use std::time::{Duration, Instant};
+
+use core_affinity::CoreId;
+use log::{error, info, warn};
+use tokio::sync::oneshot;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::api::{self, BindError, Director, Socket};
+use super::apply::{Applier, ApplyError};
+use super::config::{self, Config, ConfigError, Device, Machine};
+use super::crew::Crew;
+use super::director::{Running, now};
+use super::link::{LinkError, LinkWatch};
+use super::ports::{Devices, Equipment, Ports, PortsError};
+use super::signals::{self, Signal, Signals};
+use super::stock::{self, StockError};
+use crate::dataplane::port::dpdk::LaunchError;
+use crate::dataplane::service::PortId;
+use crate::dataplane::shared::Shared;
+
+/// Why the director did not start, or did not end well; displays as one line.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration has a mistake, or does not fit this machine. No port was touched.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The control thread cannot wait for what it must.
+    #[error("the control thread does not start: {0}")]
+    Control(#[from] io::Error),
+    /// The socket cannot be listened on.
+    #[error(transparent)]
+    Socket(#[from] BindError),
+    /// A port does not start.
+    #[error(transparent)]
+    Ports(#[from] PortsError),
+    /// There is no memory.
+    #[error(transparent)]
+    Stock(#[from] StockError),
+    /// The configuration is too large.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The kernel does not tell about carriers.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// A worker does not start.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// It ran, and did not end well.
+    #[error("{0}")]
+    End(String),
+}
+
+/// Runs the director that `file` describes until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Why it did not start, or did not end well.
+pub fn run(file: &Path) -> Result<(), RunError> {
+    let loaded = config::load(file)?;
+    let machine = Machine::here();
+    machine.check(&loaded)?;
+    for note in loaded.notes() {
+        warn!("{note}");
+    }
+    let config = loaded.config;
+    let control = control_core(&machine.cores, &config.director.workers);
+    // Threads made from here on stay off the workers' cores; a worker goes to its own.
+    core_affinity::set_for_current(CoreId { id: control });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(direct(config, file, control))
+}
+
+/// The core of the control thread: the first that no worker polls on, if there is one.
+fn control_core(cores: &[usize], workers: &[usize]) -> usize {
+    let free = cores.iter().find(|core| !workers.contains(core));
+    free.or(cores.first()).copied().unwrap_or_default()
+}
+
+async fn direct(config: Config, file: &Path, control: usize) -> Result<(), RunError> {
+    let mut signals = Signals::new()?;
+    let socket = Socket::bind(&config.api.socket)?;
+    let mut ports = Ports::start(
+        &config,
+        &Equipment {
+            devices: config.ports.iter().map(|port| port.device.clone()).collect(),
+            main_core: control,
+            worker_cores: config.director.workers.clone(),
+            queues: config.director.workers.len() as u16,
+            dpdk_args: config.director.dpdk_args.clone(),
+        },
+    )?;
+    let origin = Instant::now();
+    let workers = config.director.workers.len();
+    let shared = Arc::new(stock::shared(&config, workers, stock::random_secret()?)?);
+    let applier = Applier::start(Arc::clone(&shared), &config, ports.macs().to_vec(), now(origin))?;
+    let devices = ports.devices();
+    let mut carriers = Carriers::start(&config, devices.clone()).await?;
+    carriers.first(&shared);
+    describe(&config, &ports, &shared);
+    let queues = ports.take_queues();
+    let crew = Crew::launch(ports.eal(), queues, &applier, &shared, &config.director, origin)?;
+    let counters = Box::new(move |place| devices.counters(place));
+    let running = Arc::new(Running::new(Arc::clone(&shared), applier, config, file.to_owned(), origin, counters));
+    let (tell, told) = oneshot::channel::<()>();
+    let server = tokio::spawn(api::serve(socket, Arc::clone(&running), async { drop(told.await) }));
+    signals::notify_ready();
+    info!("forwarding");
+
+    let ended = attend(&running, &mut signals, &mut carriers, &crew).await;
+
+    signals::notify_stopping();
+    drop(tell);
+    let _ = server.await;
+    let finished = crew.finish();
+    drop((running, carriers));
+    let accounted = stock::account(&shared);
+    let stopped = ports.stop();
+    ended.and(finished).and(accounted).and(stopped).map_err(RunError::End)
+}
+
+/// Does what is due until the director is to stop; an error if it stops because a worker did.
+async fn attend(
+    running: &Arc<Running>,
+    signals: &mut Signals,
+    carriers: &mut Carriers,
+    crew: &Crew,
+) -> Result<(), String> {
+    let mut seconds = interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Stop => {
+                    info!("stopping");
+                    return Ok(());
+                }
+                Signal::Reload => reload(running).await,
+            },
+            (port, up) = carriers.changed() => running.carrier(port, up),
+            _ = seconds.tick() => {
+                running.tend();
+                running.log_events();
+                carriers.ask_devices(running);
+                if crew.lost_one() {
+                    return Err("a worker ended on its own".to_owned());
+                }
+            }
+        }
+    }
+}
+
+async fn reload(running: &Arc<Running>) {
+    signals::notify_reloading();
+    let director = Arc::clone(running);
+    match tokio::task::spawn_blocking(move || director.reload()).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(refusal)) => error!("reload refused, nothing changed: {refusal}"),
+        Err(failed) => error!("reload did not finish: {failed}"),
+    }
+    signals::notify_ready();
+}
+
+/// Who knows about the carrier of each port.
+struct Carriers {
+    kernel: Option<LinkWatch>,
+    devices: Devices,
+    /// The ports whose own device tells.
+    asked: Vec<PortId>,
+}
+
+impl Carriers {
+    async fn start(config: &Config, devices: Devices) -> Result<Self, LinkError> {
+        let ports = || config.ports.iter().enumerate().map(|(place, port)| (PortId(place as u8), &port.device));
+        let interface = |device| Device::parse(device).ok()?.carrier().map(str::to_owned);
+        let told: Vec<_> = ports().filter_map(|(id, device)| Some((id, interface(device)?))).collect();
+        let asked = ports().filter(|(_, device)| interface(device).is_none()).map(|(id, _)| id).collect();
+        let kernel = if told.is_empty() { None } else { Some(LinkWatch::start(told).await?) };
+        Ok(Self { kernel, devices, asked })
+    }
+
+    /// Notes how it is at the start.
+    fn first(&self, shared: &Shared) {
+        for (port, up) in self.kernel.iter().flat_map(LinkWatch::carriers) {
+            shared.set_carrier(port, up);
+        }
+        for port in &self.asked {
+            shared.set_carrier(*port, self.devices.link_up(port.index()));
+        }
+    }
+
+    /// Waits for the kernel's word on a port.
+    async fn changed(&mut self) -> (PortId, bool) {
+        if let Some(watch) = &mut self.kernel {
+            match watch.changed().await {
+                Ok(change) => return change,
+                Err(cause) => error!("carriers are no longer watched: {cause}"),
+            }
+        }
+        self.kernel = None;
+        poll_fn(|_| Task::Pending).await
+    }
+
+    fn ask_devices(&self, running: &Running) {
+        for port in &self.asked {
+            running.carrier(*port, self.devices.link_up(port.index()));
+        }
+    }
+}
+
+fn describe(config: &Config, ports: &Ports, shared: &Shared) {
+    info!("millrace {} (commit {}) on {}", crate::VERSION, crate::COMMIT, config.summary());
+    for (place, (port, address)) in config.ports.iter().zip(ports.macs()).enumerate() {
+        let state = if shared.carrier(PortId(place as u8)) { "up" } else { "down" };
+        let (mac, driver) = (super::diff::mac(address), ports.devices().driver(place));
+        info!("port {}: {}, {mac}, driver {driver}, link {state}", port.name, port.device);
+    }
+    let (connections, backing) = (config.director.max_connections, shared.table.backing());
+    info!("connection table: {connections} connections, {backing}");
+    if ports.eal().captures() {
+        info!("packets can be captured: dpdk-dumpcap --file-prefix={}", ports.eal().file_prefix());
+    }
+}
