@@ -10,10 +10,10 @@ use super::neigh::{NeighborId, PATIENCE};
 use super::route::NextHop;
 use super::stats::Outcome;
 
-/// Places for one next hop.
-pub const PER_HOP: usize = 8;
+/// Places for one next hop: 50 clients that arrive in the first millisecond all get through. (Linux holds 101.)
+pub const PER_HOP: usize = 64;
 /// Places in all, for one worker.
-pub const IN_ALL: usize = 256;
+pub const IN_ALL: usize = 512;
 
 /// One waiting packet.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ SERVICE = Socket(VIP, 80)
 SERVER = REAL1.at(8080)
 OLD_MAC = "02:00:00:00:0b:99"
 
-QUEUE = 8
+QUEUE = 64
 """Frames that may wait for one next hop, per worker."""
 QUEUES = "each worker has wait queues of its own"
 
