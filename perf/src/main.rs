@@ -36,6 +36,9 @@ struct Arguments {
     /// The CPU core to measure on; by default the last that this process may use.
     #[arg(long)]
     core: Option<usize>,
+    /// Takes ordinary memory for the mbufs whatever there is, as valgrind needs it.
+    #[arg(long)]
+    no_huge: bool,
     /// Of `forward`, only these cases.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "CASE")]
     cases: Vec<forward::Case>,
@@ -62,7 +65,8 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let mut report = Report::new(core);
     if arguments.only.is_empty() || arguments.only.contains(&Name::Forward) {
         let plan = forward::Plan::new(arguments.quick, &arguments.cases, &arguments.flows);
-        report.results.extend(forward::measure(&plan, core)?);
+        let memory = if arguments.no_huge { "--no-huge" } else { "--in-memory" };
+        report.results.extend(forward::measure(&plan, core, memory)?);
     }
     print!("{report}");
     match &arguments.json {

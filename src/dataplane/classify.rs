@@ -3,7 +3,7 @@
 //! One or two looks into a table that stays in cache; then the connection's key is known and its line is asked
 //! for, long before it is read.
 
-use super::conn::{Hash, Key, Level, Socket, Table};
+use super::conn::{Hash, Key, Level, Socket, Spot, Table};
 use super::parse::{Kind, Parsed};
 use super::service::{Endpoint, EndpointId, Protocol, RealId};
 use super::snapshot::Snapshot;
@@ -16,6 +16,8 @@ pub struct Way {
     pub key: Key,
     /// The key's hash.
     pub hash: Hash,
+    /// Where it was when the burst was looked through.
+    pub spot: Spot,
 }
 
 /// What is to be done with a packet.
@@ -50,6 +52,17 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// The way to the packet's connection, if it has one.
+    #[inline]
+    pub fn way_mut(&mut self) -> Option<&mut Way> {
+        match self {
+            Self::Inbound { way, .. } | Self::Reply { way, .. } | Self::SharedReply { way, .. } => Some(way),
+            Self::End(_) | Self::Arp | Self::Icmp => None,
+        }
+    }
+}
+
 /// Classifies a parsed packet and prefetches its connection's line.
 #[inline]
 pub fn classify(snapshot: &Snapshot, table: &Table, packet: &Parsed) -> Step {
@@ -79,5 +92,5 @@ fn way(table: &Table, client: u32, port: u16, endpoint: EndpointId) -> Way {
     let key = Key::new(client, port, endpoint);
     let hash = table.hash(key);
     table.prefetch(Level::First, hash);
-    Way { key, hash }
+    Way { key, hash, spot: Spot::ELSEWHERE }
 }

@@ -67,7 +67,7 @@ impl<'a> Connector<'a, '_> {
     #[inline]
     pub fn inbound(&mut self, service: &Service, way: &Way, packet: &Parsed) -> Result<&'a RealServer, Outcome> {
         let request = Request { service, way, packet };
-        match self.table().lookup(way.key, way.hash) {
+        match self.table().lookup_at(way.spot, way.key, way.hash) {
             Some((slot, value)) => self.resident(&request, slot, value),
             None => self.newcomer(&request),
         }
@@ -181,7 +181,8 @@ impl<'a> Connector<'a, '_> {
     /// [`Outcome::DropNoConnectionReply`] if there is none.
     #[inline]
     pub fn reply(&self, real: RealId, way: &Way, packet: &Parsed) -> Result<(&'a Service, RealId), Outcome> {
-        let (slot, value) = self.table().lookup(way.key, way.hash).ok_or(Outcome::DropNoConnectionReply)?;
+        let found = self.table().lookup_at(way.spot, way.key, way.hash);
+        let (slot, value) = found.ok_or(Outcome::DropNoConnectionReply)?;
         if value.real() != real {
             return Err(Outcome::DropNoConnectionReply);
         }

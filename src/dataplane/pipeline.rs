@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!  burst ──► parse ──► classify ──┐ first loop: no frame waits for another's memory
-//!                                 │
-//!            ┌────────────────────┘ second loop: the connections' lines are in cache by now
+//!            ┌────────────────────┘
+//!            └─► spot ────────────┐ second loop: the connections' first lines are in cache by now; asks for the
+//!                                 │ second line of those that are not there
+//!            ┌────────────────────┘ third loop
 //!            ├─► client's packet ──► connect (found or made) ──► forward by NAT, tunnel or direct ─┐
 //!            ├─► server's packet ──► connect (found)         ──► NAT back                         ─┤
 //!            ├─► ARP, echo       ──► local                                                         │
@@ -84,7 +86,7 @@ pub struct Staged {
 pub type Stage = ArrayVec<Result<Staged, Outcome>, BURST>;
 
 impl<'a> Stages<'a> {
-    /// The first loop: parses and classifies the whole burst, and asks for the connections' lines.
+    /// The first two loops: parses and classifies the whole burst, and sees in which lines its connections are.
     pub fn stage<F: Frame>(&self, burst: &mut Burst<F>, stage: &mut Stage) {
         let mac = self.snapshot.ports[self.ingress.index()].mac;
         for frame in burst.iter() {
@@ -97,9 +99,14 @@ impl<'a> Stages<'a> {
                 Staged { packet, step }
             }));
         }
+        for staged in stage.iter_mut().flatten() {
+            if let Some(way) = staged.step.way_mut() {
+                way.spot = self.shared.table.spot(way.key, way.hash);
+            }
+        }
     }
 
-    /// The second loop's body: does with one frame what its step says.
+    /// The third loop's body: does with one frame what its step says.
     #[inline]
     pub fn handle<F: Frame>(&mut self, frame: &mut F, staged: &Result<Staged, Outcome>) -> Fate {
         let staged = staged.as_ref().map_err(|outcome| *outcome);

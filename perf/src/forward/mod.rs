@@ -104,12 +104,12 @@ impl Plan {
 /// Before each sample, untimed: the caches are another case's.
 const WARM_UP: Duration = Duration::from_millis(2);
 
-/// Runs the plan on `core`.
-pub fn measure(plan: &Plan, core: usize) -> anyhow::Result<Vec<Measurement>> {
+/// Runs the plan on `core`; `memory` is the EAL's option for where its memory comes from.
+pub fn measure(plan: &Plan, core: usize, memory: &str) -> anyhow::Result<Vec<Measurement>> {
     ensure!(plan.flows.iter().all(|flows| (1..=100_000_000).contains(flows)), "from 1 to 100 million flows");
     // Three directors and three references have a ring each.
     let config = PoolConfig { frames: 8 * RING as u32 - 1, ..PoolConfig::default() };
-    let extra = ["--in-memory", "--no-telemetry", "--log-level=lib.eal:error"].map(str::to_owned).to_vec();
+    let extra = [memory, "--no-telemetry", "--log-level=lib.eal:error"].map(str::to_owned).to_vec();
     let arguments = EalArgs { worker_cores: vec![core], memory_mib: config.memory_mib(), extra, ..EalArgs::default() };
     let eal = Eal::start(&arguments)?;
     let pool = Pool::new(&eal, config)?;

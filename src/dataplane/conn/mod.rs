@@ -35,7 +35,7 @@ pub use link::{LinkedInsert, Socket, Unlinked};
 pub use memory::{Backing, prefetch};
 pub use state::{Class, State};
 pub use sweep::{Kept, Slice, Sweeper};
-pub use table::{Gone, Level, Slot, Table, Updated};
+pub use table::{Gone, Level, Slot, Spot, Table, Updated};
 pub use tcp_state::{Direction, TcpEvent};
 pub use tick::Tick;
 pub use timeouts::Timeouts;

@@ -70,6 +70,15 @@ impl Slot {
     }
 }
 
+/// Where a key was a moment ago: a slot of its first line, or elsewhere if anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot(Slot);
+
+impl Spot {
+    /// Not in the first line.
+    pub const ELSEWHERE: Self = Self(Slot(u64::MAX));
+}
+
 /// A level of the table, in the order in which a key's places are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
@@ -148,7 +157,7 @@ impl Table {
         self.secret.hash(key)
     }
 
-    /// Asks for the lines of one level ahead of [`Table::lookup_in`].
+    /// Asks for the lines of one level ahead of [`Table::spot`] or [`Table::lookup`].
     #[inline]
     pub fn prefetch(&self, level: Level, hash: Hash) {
         match level {
@@ -182,20 +191,42 @@ impl Table {
     /// Finds a live entry in any of its places. Wait-free, and never misses one that was live throughout.
     #[inline]
     pub fn lookup(&self, key: Key, hash: Hash) -> Option<(Slot, Value)> {
-        self.lookup_in(Level::First, key, hash)
-            .or_else(|| self.lookup_in(Level::Second, key, hash))
-            .or_else(|| self.lookup_in(Level::Overflow, key, hash))
+        self.find(self.first(hash), key)
+            .or_else(|| self.find(self.second(hash), key))
+            .or_else(|| self.find_overflow(key, hash))
     }
 
-    /// Finds a live entry in one level. Over a burst: the first lines of all, then the second lines of those that
-    /// missed, then the rest, each level prefetched before.
-    #[inline]
-    pub fn lookup_in(&self, level: Level, key: Key, hash: Hash) -> Option<(Slot, Value)> {
-        match level {
-            Level::First => self.find(self.first(hash), key),
-            Level::Second => self.find(self.second(hash), key),
-            Level::Overflow => self.find_overflow(key, hash),
+    /// Looks for a key in its first line, and asks for the second if it is not there. For a whole burst, some time
+    /// after its first lines were asked for and before [`Table::lookup_at`] for each.
+    #[inline(always)]
+    pub fn spot(&self, key: Key, hash: Hash) -> Spot {
+        let number = self.first(hash);
+        let matches = self.line(number).matches(key);
+        if matches == 0 {
+            self.prefetch(Level::Second, hash);
+            return Spot::ELSEWHERE;
         }
+        Spot(Slot::new(number, matches.trailing_zeros() as usize % SLOTS))
+    }
+
+    /// [`Table::lookup`] of a key that was seen at `spot`, or elsewhere, a moment ago.
+    #[inline(always)]
+    pub fn lookup_at(&self, spot: Spot, key: Key, hash: Hash) -> Option<(Slot, Value)> {
+        if spot != Spot::ELSEWHERE {
+            let line = self.line(spot.0.line());
+            if let Some(value) = line.confirm(spot.0.place(), key, |phase| phase == Phase::Live) {
+                return Some((spot.0, value));
+            }
+        }
+        let (slot, value) = self.search(key, hash);
+        value.is_live().then_some((slot, value))
+    }
+
+    /// [`Table::lookup`], with a free value for nothing: two words come back in registers, three through memory, for
+    /// which the packet path would wait.
+    #[inline(never)]
+    fn search(&self, key: Key, hash: Hash) -> (Slot, Value) {
+        self.lookup(key, hash).unwrap_or((Spot::ELSEWHERE.0, Value(0)))
     }
 
     /// Reads a slot: the key and the value of the live entry in it.
@@ -257,6 +288,12 @@ impl Line {
         }
         let value = Value(self.values[place].load(Ordering::Relaxed));
         (accepts(value.phase()) && value.same_generation(before)).then_some(value)
+    }
+
+    /// The places that hold `key` just now, as a set of bits. Without a branch for each: which it is nobody can foresee.
+    #[inline(always)]
+    fn matches(&self, key: Key) -> u32 {
+        (0..SLOTS).fold(0, |set, place| set | u32::from(self.holds(place, key)) << place)
     }
 
     #[inline(always)]

@@ -58,6 +58,32 @@ fn an_entry_is_found_changed_and_removed() {
 }
 
 #[test]
+fn a_spot_leads_wherever_the_entry_is_by_then() {
+    let table = table(0);
+    // Rated load: some keys find their first line full.
+    let keys: Vec<Key> = (0..32_768).map(|n| Key::new(n, 1024, endpoint(1))).collect();
+    let spots: Vec<Spot> = keys.iter().map(|&key| table.spot(key, table.hash(key))).collect();
+    assert!(spots.iter().all(|&spot| spot == Spot::ELSEWHERE));
+    for &key in &keys {
+        assert!(matches!(table.insert(key, table.hash(key), open(7, 100)), Insert::Inserted(..)));
+    }
+    let mut further = 0;
+    for (&key, &early) in keys.iter().zip(&spots) {
+        let hash = table.hash(key);
+        let found = table.lookup(key, hash);
+        let (slot, value) = found.unwrap();
+        let spot = table.spot(key, hash);
+        further += usize::from(spot == Spot::ELSEWHERE);
+        assert_eq!(table.lookup_at(spot, key, hash), found);
+        assert_eq!(table.lookup_at(early, key, hash), found, "inserted after the look");
+        assert_eq!(table.remove(slot, value, tick(102), private), Ok(()));
+        assert_eq!(table.lookup_at(spot, key, hash), None, "removed after the look");
+        assert!(matches!(table.insert(key, hash, open(7, 100)), Insert::Inserted(..)));
+    }
+    assert!(further > 300, "{further} entries outside of their first line");
+}
+
+#[test]
 fn the_sweep_removes_what_has_expired_and_nothing_else() {
     let table = table(0);
     let timeouts = Timeouts::default();
