@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
 use super::Loaded;
 use super::device::Device;
 use super::source::ConfigError;
@@ -10,7 +12,7 @@ use super::source::ConfigError;
 /// What there is on a machine.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// CPU cores that this process may run on.
+    /// CPU cores that the kernel lets this process use.
     pub cores: Vec<usize>,
     /// The kernel's network interfaces in this namespace.
     pub interfaces: Vec<String>,
@@ -19,13 +21,12 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Looks at the machine this runs on. Ask before the EAL starts: it pins the calling thread to one core.
+    /// Looks at the machine this runs on.
     pub fn here() -> Self {
-        let cores = core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect();
         // Not /sys/class/net: that shows the namespace in which /sys was mounted.
         let listed = fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
         let interfaces = listed.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim().to_owned());
-        Self { cores, interfaces: interfaces.collect(), pci: "/sys/bus/pci/devices".into() }
+        Self { cores: cores(), interfaces: interfaces.collect(), pci: "/sys/bus/pci/devices".into() }
     }
 
     /// Checks that the workers' cores and the ports' devices exist.
@@ -79,4 +80,16 @@ impl Machine {
             _ => Ok(()),
         }
     }
+}
+
+/// Asks the kernel for every core and looks which it gives (sched_setaffinity(2)). The mask that this thread happens to
+/// have would not do: under `isolcpus=` it leaves out the isolated cores, which are there for the workers.
+fn cores() -> Vec<usize> {
+    let Ok(before) = sched_getaffinity(None) else { return Vec::new() };
+    let mut every = CpuSet::new();
+    (0..CpuSet::MAX_CPU).for_each(|core| every.set(core));
+    let given = sched_setaffinity(None, &every).and_then(|()| sched_getaffinity(None)).unwrap_or(before);
+    // It was allowed a moment ago.
+    let _ = sched_setaffinity(None, &before);
+    (0..CpuSet::MAX_CPU).filter(|core| given.is_set(*core)).collect()
 }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
 use super::*;
 
 #[test]
@@ -192,6 +194,16 @@ fn the_machine_is_compared_with_the_file() {
     }
     fs::remove_dir_all(pci).unwrap();
     assert!(Machine::here().interfaces.contains(&"lo".to_owned()));
+}
+
+#[test]
+fn a_narrow_affinity_hides_no_core() {
+    let all = Machine::here().cores;
+    let mut narrow = CpuSet::new();
+    narrow.set(*all.last().unwrap());
+    sched_setaffinity(None, &narrow).unwrap();
+    assert_eq!(Machine::here().cores, all);
+    assert_eq!(sched_getaffinity(None).unwrap(), narrow);
 }
 
 #[test]
