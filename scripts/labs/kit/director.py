@@ -69,10 +69,10 @@ class Director:
             self.namespace.ip("link", "set", port.name, "address", port.mac)
             self.namespace.nft(port.name, port.name, "priority -500; policy drop;", f'counter comment "{port.name}"')
 
-    def configure(self, services):
+    def configure(self, services, max_connections=100_000):
         """Writes the configuration. A service is (address, protocol, method, [(real server, weight)])."""
         args = ", ".join(f'"{argument}"' for argument in memory_arguments())
-        lines = ["[director]", f"workers = {self.workers}", "max_connections = 100_000", f'poll = "{self.poll}"',
+        lines = ["[director]", f"workers = {self.workers}", f"max_connections = {max_connections:_}", f'poll = "{self.poll}"',
                  f"dpdk_args = [{args}]", "", "[api]", f'socket = "{self.socket}"']
         for number, port in enumerate(self.ports):
             device = f"net_af_packet{number},iface={port.name},qpairs={len(self.workers)},framecnt=4096"

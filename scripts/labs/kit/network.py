@@ -64,6 +64,9 @@ class Namespace:
         """Makes a switch."""
         self.ip("link", "add", name, "type", "bridge", "mcast_snooping", 0)
         self.ip("link", "set", name, "up")
+        # With br_netfilter a bridge reads IP: it would keep back malformed packets and put fragments together.
+        if Path("/proc/sys/net/bridge").exists():
+            self.sysctl("net.bridge.bridge-nf-call-iptables", 0)
 
     def count(self, device, chain, **rules):
         """Counts arriving frames that match nftables expressions, one counter for each: see `counted`."""

@@ -108,29 +108,33 @@ def two_vips(lab, namespace, vips, http_port, udp_port, rounds):
 
 
 class Capture:
-    """A capture of all IP packets of a device, read as the addresses in it."""
+    """A capture of all IP packets of a device, or of others, read as text or as the addresses in it."""
 
-    def __init__(self, lab, namespace, device, name):
+    def __init__(self, lab, namespace, device, name, what="ip"):
         self.file = lab.folder / f"{name}.pcap"
         self.process = lab.start(namespace, f"{name}-capture", "tcpdump", "-Z", "root", "-i", device, "-n", "-U", "-s", 64, "-B", 16384,
-                                 "--immediate-mode", "-w", self.file, "ip")
+                                 "--immediate-mode", "-w", self.file, what)
         deadline = time.monotonic() + 5
         while "listening on" not in self.process.output() and time.monotonic() < deadline:
             time.sleep(0.02)
 
-    def addresses(self):
-        """Ends the capture; returns how many packets it holds (0 if it missed some) and the IP addresses in them."""
+    def text(self):
+        """Ends the capture; returns its packets, a line each."""
         time.sleep(0.3)
         self.process.stop()
-        whole = "\n0 packets dropped by kernel" in self.process.output()
         listed = subprocess.run(["tcpdump", "-nn", "-q", "-t", "-r", self.file], text=True, capture_output=True, check=True)
+        self.file.unlink()
+        return listed.stdout
+
+    def addresses(self):
+        """Ends the capture; returns how many packets it holds (0 if it missed some) and the IP addresses in them."""
         found, packets = set(), 0
-        for line in listed.stdout.splitlines():
+        for line in self.text().splitlines():
             words = line.split()
             if len(words) > 3 and words[0] == "IP":
                 packets += 1
                 found |= {".".join(word.rstrip(":").split(".")[:4]) for word in (words[1], words[3])}
-        self.file.unlink()
+        whole = "\n0 packets dropped by kernel" in self.process.output()
         return packets if whole else 0, found
 
 
