@@ -7,6 +7,9 @@ from pathlib import Path
 # Every process that a run starts carries the run's prefix in this variable, so that no stray is missed.
 MARK = "MILLRACE_LAB"
 
+# The ports that programs choose when they may choose; those beyond are left to who wants a certain one.
+CLIENT_PORTS = range(10000, 40000)
+
 
 def command(*args, check=True, **options):
     """Runs a command, its output as text. A failure shows what the command said."""
@@ -30,6 +33,7 @@ class Namespace:
         self.sysctl("net.ipv4.ip_forward", 0)
         self.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
         self.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
+        self.sysctl("net.ipv4.ip_local_port_range", f"{CLIENT_PORTS.start} {CLIENT_PORTS.stop - 1}")
         for scope in ("all", "default"):
             self.sysctl(f"net.ipv4.conf.{scope}.rp_filter", 0)
 

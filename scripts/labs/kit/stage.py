@@ -53,7 +53,6 @@ class Stage:
         network.cable(self.client, "eth0", self.router, "client", f"{CLIENT}/24")
         self.router.ip("addr", "add", "198.51.100.1/24", "dev", "client")
         self.client.ip("route", "add", "default", "via", "198.51.100.1")
-        self.client.sysctl("net.ipv4.ip_local_port_range", "10000 39999")
         self.router.ip("route", "add", f"{VIP}/32", "via", "192.0.2.2")
         network.cable(self.near, "eth0", self.switch, "near", f"{NEAR}/24", "brwan")
 

@@ -9,6 +9,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from .network import CLIENT_PORTS
+
 
 @dataclass
 class Requests:
@@ -32,15 +34,29 @@ class Requests:
         return f"{self.answered} of {self.sent} answered ({shares}){errors}"
 
 
+# Of requests: beyond those that clients choose by themselves, each once. A port that is used again within two minutes
+# leads to the real server it led to before, by tunnel and direct routing: their director does not see connections end.
+# IPVS does the same.
+PORTS = itertools.cycle(range(CLIENT_PORTS.stop, 65536))
+
+REQUEST = """\
+url = "http://{vip}/index.html"
+local-port = {port}
+output = /dev/null
+header = "Connection: close"
+connect-timeout = {patience}
+max-time = {patience}
+write-out = "%{{http_code}} %{{exitcode}} %{{time_total}} %header{{x-real-server}} %{{errormsg}}\\n"
+"""
+
+
 def requests(namespace, vip, count, parallel, patience=20):
-    """Sends HTTP requests with curl, each on a connection of its own, and counts the answers."""
+    """Sends HTTP requests with curl, each on a connection and from a port of its own, and counts the answers."""
     outcome = Requests(sent=count)
+    config = "next\n".join(REQUEST.format(vip=vip, port=next(PORTS), patience=patience) for _ in range(count))
     started = time.monotonic()
-    done = namespace.run(
-        "curl", "-sS", "-Z", "--parallel-immediate", "--parallel-max", parallel, "-H", "Connection: close",
-        "--connect-timeout", patience, "--max-time", patience, "-o", "/dev/null",
-        "-w", "%{http_code} %{exitcode} %{time_total} %header{x-real-server} %{errormsg}\\n",
-        f"http://{vip}/index.html?[1-{count}]", check=False)
+    done = namespace.run("curl", "-sS", "-Z", "--parallel-immediate", "--parallel-max", parallel, "-K", "-", input=config,
+                         check=False)
     outcome.seconds = time.monotonic() - started
     for line in done.stdout.splitlines():
         code, status, seconds, server, error = (line + "    ").split(" ", 4)
@@ -148,14 +164,7 @@ class Answer:
 
 
 class Loop(threading.Thread):
-    """Requests with curl, one after the other, until told to stop.
-
-    Each comes from a port of its own that no request had before. A port that is used again within two minutes leads
-    to the real server it led to before, also to a quiesced one, by tunnel and direct routing: their director does not
-    see connections end. IPVS does the same.
-    """
-
-    ports = itertools.count(40000)  # beyond the range that clients choose from by themselves: see stage.py
+    """Requests with curl, one after the other, each from a port of its own, until told to stop."""
 
     def __init__(self, namespace, vip):
         super().__init__(daemon=True)
@@ -169,7 +178,7 @@ class Loop(threading.Thread):
         """Asks again and again."""
         while not self.ended.is_set():
             at = time.monotonic()
-            line = [*self.line, str(next(self.ports))]
+            line = [*self.line, str(next(PORTS))]
             done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
             status, _, server = done.stdout.partition(" ")
             self.answers.append(Answer(at, status, server))
