@@ -1,0 +1,211 @@
+//! The director as an operator runs it, and replays with mistakes in them: on ordinary memory, without root.
+#![cfg(feature = "dpdk")]
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use millrace::ctrl::api::{Client, Report};
+use millrace::ctrl::config::Machine;
+
+/// One test's folder, with a configuration whose ports receive nothing.
+struct Desk(PathBuf);
+
+impl Desk {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("millrace-run-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        let desk = Self(path);
+        desk.write(&desk.config("10.0.0.2"));
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn config(&self, real: &str) -> String {
+        format!(
+            "director = {{ workers = {:?}, poll = 'adaptive', dpdk_args = ['--no-huge', '-m', '128', '--no-telemetry'] }}
+            api.socket = '{}'
+            port = [{{ name = 'lan', device = 'net_null0,no-rx=1', addresses = ['10.0.0.1/24'] }}]
+            [[service]]
+            address = '192.0.2.1:80'
+            real = [{{ address = '{real}' }}]
+            ",
+            &Machine::here().cores[..1],
+            self.path("api.sock").display()
+        )
+    }
+
+    fn write(&self, config: &str) {
+        fs::write(self.path("x.toml"), config).unwrap();
+    }
+
+    fn millrace(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_millrace")).args(arguments).current_dir(&self.0).output().unwrap()
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running director, ended with its test.
+struct Director<'a> {
+    desk: &'a Desk,
+    child: Child,
+}
+
+impl<'a> Director<'a> {
+    fn start(desk: &'a Desk) -> Self {
+        let log = File::create(desk.path("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        let command = command.args(["run", "-c", "x.toml"]).current_dir(&desk.0).stdout(Stdio::null()).stderr(log);
+        let director = Self { desk, child: command.spawn().unwrap() };
+        director.until("it answers", |director| director.stats().is_some());
+        director
+    }
+
+    fn stats(&self) -> Option<Report> {
+        Client::new(&self.desk.path("api.sock")).stats().ok()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.desk.path("log")).unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let line = format!("kill -s {name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
+    }
+
+    fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !condition(self) {
+            assert!(Instant::now() < deadline, "not within 20 s: {what}: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Director<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_director_reloads_refuses_and_ends() {
+    let desk = Desk::new("life");
+    let mut director = Director::start(&desk);
+    let report = director.stats().unwrap();
+    assert_eq!((report.generation, report.ports[0].link_up, report.services[0].reals.len()), (1, true, 1));
+
+    let second = desk.millrace(&["run", "-c", "x.toml"]);
+    let refusal = format!("{}: another director answers there\n", desk.path("api.sock").display());
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.ends_with(&refusal) && second.status.code() == Some(1), "{said}");
+
+    desk.write(&desk.config("10.0.0.3"));
+    director.signal("HUP");
+    director.until("the new file is applied", |director| director.stats().is_some_and(|now| now.generation == 2));
+    let report = director.stats().unwrap();
+    assert_eq!(report.services[0].reals[0].address.to_string(), "10.0.0.3:80");
+
+    desk.write("no such key = 1");
+    director.signal("HUP");
+    director.until("the wrong file is refused", |director| director.log().contains("reload refused, nothing changed"));
+    assert_eq!(director.stats().unwrap().generation, 2);
+
+    director.signal("TERM");
+    let ended = director.child.wait().unwrap();
+    assert_eq!(ended.code(), Some(0), "{}", director.log());
+    assert!(director.log().contains("every one accounted for"), "{}", director.log());
+    assert!(!desk.path("api.sock").exists(), "the socket is taken away");
+}
+
+#[test]
+fn a_killed_director_is_no_obstacle() {
+    let desk = Desk::new("killed");
+    let mut director = Director::start(&desk);
+    director.child.kill().unwrap();
+    director.child.wait().unwrap();
+    assert!(desk.path("api.sock").exists());
+    let mut director = Director::start(&desk);
+    director.signal("INT");
+    assert_eq!(director.child.wait().unwrap().code(), Some(0), "{}", director.log());
+}
+
+#[test]
+fn what_does_not_fit_this_machine_touches_nothing() {
+    let desk = Desk::new("machine");
+    desk.write(&desk.config("10.0.0.2").replace("net_null0,no-rx=1", "net_af_packet0,iface=millrace-none"));
+    let output = desk.millrace(&["run", "-c", "x.toml"]);
+    let line = "x.toml:3: port[0].device: there is no interface \"millrace-none\" here\n";
+    assert_eq!((String::from_utf8_lossy(&output.stderr).as_ref(), output.status.code()), (line, Some(2)));
+    assert!(!desk.path("api.sock").exists());
+}
+
+#[test]
+fn a_port_that_does_not_start_takes_everything_back() {
+    let desk = Desk::new("port");
+    desk.write(&desk.config("10.0.0.2").replace("net_null0,no-rx=1", "net_nothing0"));
+    let output = desk.millrace(&["run", "-c", "x.toml"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(!desk.path("api.sock").exists(), "{said}");
+}
+
+fn capture(path: &Path, frames: &[&[u8]], cut: usize) {
+    let mut file: Vec<u8> = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1].map(u32::to_le_bytes).concat();
+    for (second, frame) in frames.iter().enumerate() {
+        file.extend([second as u32, 0, frame.len() as u32, frame.len() as u32].map(u32::to_le_bytes).concat());
+        file.extend(*frame);
+    }
+    file.truncate(file.len() - cut);
+    fs::write(path, file).unwrap();
+}
+
+#[test]
+fn replays_with_mistakes_are_refused() {
+    let desk = Desk::new("replay");
+    capture(&desk.path("a.pcap"), &[&[0; 60]], 0);
+    capture(&desk.path("cut.pcap"), &[&[0; 60], &[0; 60]], 7);
+    fs::write(desk.path("text"), "not a capture at all").unwrap();
+    for (arguments, words, status) in [
+        (&["--in", "wan=a.pcap"][..], "--in wan: the configuration has no such port; it has lan", 2),
+        (&["--in", "lan=a.pcap", "--in", "lan=a.pcap"], "--in lan: given twice", 2),
+        (&["--in", "lan=text"], "text: neither a pcap nor a pcapng file", 2),
+        (&["--in", "lan=none.pcap"], "none.pcap: No such file or directory (os error 2)", 2),
+        (&["--in", "lan=a.pcap", "--out", "lan=./a.pcap"], "a.pcap: given for input and output", 2),
+        (&["--in", "lan=a.pcap", "--out", "lan=no/o.pcap"], "no/o.pcap: No such file or directory (os error 2)", 2),
+        (&["--in", "lan=a.pcap", "--out", "lan=a,b.pcap"], "a,b.pcap: a path with a comma in it cannot be given", 2),
+        (&["--in", "lan=cut.pcap"], "cut.pcap: damaged, or cut short: 1 frames could not be read", 1),
+    ] {
+        let output = desk.millrace(&[&["replay", "-c", "x.toml"], arguments].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(words), "{arguments:?}: {said}");
+        assert_eq!(output.status.code(), Some(status), "{said}");
+    }
+    assert!(fs::read(desk.path("a.pcap")).unwrap().len() > 60, "the input is whole");
+}
+
+#[test]
+fn a_replay_counts_and_writes() {
+    let desk = Desk::new("counts");
+    capture(&desk.path("a.pcap"), &[&[0; 60], &[0xff; 60], &[0; 14]], 0);
+    let arguments = ["--in", "lan=a.pcap", "--out", "lan=o.pcap", "--stats", "s.json", "--workers", "2"];
+    let output = desk.millrace(&[&["replay", "-c", "x.toml"], &arguments[..]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Report = serde_json::from_slice(&fs::read(desk.path("s.json")).unwrap()).unwrap();
+    assert_eq!(report.workers.iter().map(|worker| worker.received).sum::<u64>(), 3);
+    assert_eq!(report.outcomes.values().map(|outcome| outcome.count).sum::<u64>(), 3);
+    assert_eq!(report.uptime_seconds, 2.0, "the captures' clock");
+    // The port's own address is announced.
+    assert_eq!(fs::read(desk.path("o.pcap")).unwrap().len(), 24 + 16 + 42);
+}
