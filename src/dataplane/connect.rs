@@ -20,7 +20,7 @@ use super::wire::tcp::Flags;
 const TRIES: u32 = 8;
 
 /// What one worker needs to handle connections.
-pub struct Connector<'a, 'b> {
+pub struct Connector<'a> {
     /// What is configured.
     pub snapshot: &'a Snapshot,
     /// The tables.
@@ -30,7 +30,7 @@ pub struct Connector<'a, 'b> {
     /// This worker's connection counts.
     pub counts: &'a WorkerCounts,
     /// This worker's scheduler cursors, by endpoint id.
-    pub cursors: &'b mut [Cursor],
+    pub cursors: &'a mut [Cursor],
     /// Which worker this is.
     pub share: Share,
     /// The burst's time.
@@ -45,7 +45,7 @@ struct Request<'p> {
     packet: &'p Parsed,
 }
 
-impl<'a> Connector<'a, '_> {
+impl<'a> Connector<'a> {
     fn table(&self) -> &'a Table {
         &self.shared.table
     }
@@ -83,17 +83,20 @@ impl<'a> Connector<'a, '_> {
         real.ok_or(Outcome::DropRealServerRemoved)
     }
 
-    /// Moves a connection on by one packet.
-    #[inline]
+    /// Moves a connection on by one packet. Nearly every packet changes nothing.
+    #[inline(always)]
     fn advance(&self, slot: Slot, value: Value, reply: bool, packet: &Parsed) {
-        let tick = self.tick();
-        let next = |value: Value| after(value, reply, packet, tick);
-        if next(value) == value {
-            return;
+        if after(value, reply, packet, self.tick()) != value {
+            self.change(slot, value, reply, packet);
         }
+    }
+
+    #[inline(never)]
+    fn change(&self, slot: Slot, value: Value, reply: bool, packet: &Parsed) {
+        let tick = self.tick();
         // Gone: the sweep took it between the look and the write. This packet still goes where it was going; the
         // next one finds no entry.
-        if let Ok(updated) = self.table().update(slot, value, next) {
+        if let Ok(updated) = self.table().update(slot, value, |value| after(value, reply, packet, tick)) {
             self.counts.changed(updated.old, updated.new);
         }
     }

@@ -99,6 +99,9 @@ pub struct Parsed {
 const _: () = assert!(size_of::<Parsed>() <= 24);
 
 impl Parsed {
+    /// Of nothing in particular: what a place for one holds before the first packet.
+    pub const NOTHING: Self = ARP;
+
     /// Where the IPv4 packet ends in the frame, in octets. What follows is padding.
     #[inline]
     pub fn frame_octets(&self) -> usize {

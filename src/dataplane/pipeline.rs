@@ -13,8 +13,6 @@
 //! ```
 //! Each frame ends in one [`Outcome`], counted when it is sent ([`super::outbox`]) or here.
 
-use arrayvec::ArrayVec;
-
 use super::classify::{Step, Way, classify};
 use super::clock::Now;
 use super::conn::WorkerCounts;
@@ -59,20 +57,16 @@ pub struct Memory {
 
 /// One burst's surroundings.
 pub struct Stages<'a> {
-    /// What is configured.
-    pub snapshot: &'a Snapshot,
-    /// The tables.
-    pub shared: &'a Shared,
-    /// This worker's counters.
-    pub stats: &'a WorkerStats,
-    /// This worker's connection counts.
-    pub counts: &'a WorkerCounts,
-    /// This worker's memory.
-    pub memory: &'a mut Memory,
-    /// The burst's time.
-    pub now: Now,
+    /// What handles connections; made once, for the whole burst.
+    connector: Connector<'a>,
+    ids: &'a mut IpIds,
+    errors: &'a mut ErrorLimit,
+    snapshot: &'a Snapshot,
+    shared: &'a Shared,
+    stats: &'a WorkerStats,
+    now: Now,
     /// The port it came from.
-    pub ingress: PortId,
+    ingress: PortId,
 }
 
 /// A parsed packet and what is to be done with it.
@@ -82,35 +76,66 @@ pub struct Staged {
     step: Step,
 }
 
-/// One burst between the loops; what the parser refused is an outcome already.
-pub type Stage = ArrayVec<Result<Staged, Outcome>, BURST>;
+/// One burst between the loops.
+#[derive(Debug)]
+pub struct Stage([Staged; BURST]);
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self([Staged { packet: Parsed::NOTHING, step: Step::Arp }; BURST])
+    }
+}
+
+impl Stage {
+    /// What became of a burst's frames, in their order; of those that the parser refused, the outcome only.
+    pub fn iter(&self) -> impl Iterator<Item = &Staged> {
+        self.0.iter()
+    }
+}
 
 impl<'a> Stages<'a> {
+    /// The surroundings of a burst that came from `ingress`.
+    pub fn new(
+        snapshot: &'a Snapshot,
+        shared: &'a Shared,
+        (stats, counts): (&'a WorkerStats, &'a WorkerCounts),
+        memory: &'a mut Memory,
+        now: Now,
+        ingress: PortId,
+    ) -> Self {
+        let Memory { cursors, ids, errors, share } = memory;
+        let connector = Connector { snapshot, shared, stats, counts, cursors, share: *share, now };
+        Self { connector, ids, errors, snapshot, shared, stats, now, ingress }
+    }
+
     /// The first two loops: parses and classifies the whole burst, and sees in which lines its connections are.
     pub fn stage<F: Frame>(&self, burst: &mut Burst<F>, stage: &mut Stage) {
         let mac = self.snapshot.ports[self.ingress.index()].mac;
         for frame in burst.iter() {
             frame.prefetch();
         }
-        stage.clear();
-        for frame in burst.iter_mut() {
-            stage.push(parse(frame, mac).map(|packet| {
-                let step = classify(self.snapshot, &self.shared.table, &packet);
-                Staged { packet, step }
-            }));
+        let table = &self.shared.table;
+        // Written where it stays: a parsed packet that is put together elsewhere and copied costs more than its parsing.
+        for (frame, staged) in burst.iter_mut().zip(&mut stage.0) {
+            match parse(frame, mac) {
+                Ok(packet) => {
+                    staged.packet = packet;
+                    staged.step = classify(self.snapshot, table, &packet);
+                }
+                Err(outcome) => staged.step = Step::End(outcome),
+            }
         }
-        for staged in stage.iter_mut().flatten() {
+        for staged in stage.0.iter_mut().take(burst.len()) {
             if let Some(way) = staged.step.way_mut() {
-                way.spot = self.shared.table.spot(way.key, way.hash);
+                way.spot = table.spot(way.key, way.hash);
             }
         }
     }
 
     /// The third loop's body: does with one frame what its step says.
     #[inline]
-    pub fn handle<F: Frame>(&mut self, frame: &mut F, staged: &Result<Staged, Outcome>) -> Fate {
-        let staged = staged.as_ref().map_err(|outcome| *outcome);
-        staged.and_then(|staged| self.take(frame, &staged.packet, &staged.step)).unwrap_or_else(Fate::End)
+    pub fn handle<F: Frame>(&mut self, frame: &mut F, staged: &Staged) -> Fate {
+        self.take(frame, &staged.packet, &staged.step).unwrap_or_else(Fate::End)
     }
 
     #[inline]
@@ -118,11 +143,11 @@ impl<'a> Stages<'a> {
         match step {
             Step::Inbound { service, way } => self.inbound(frame, packet, *service, way),
             Step::Reply { real, way } => {
-                let (service, real) = self.connector().reply(*real, way, packet)?;
+                let (service, real) = self.connector.reply(*real, way, packet)?;
                 self.outbound(frame, packet, service, real)
             }
             Step::SharedReply { socket, way } => {
-                let (service, real) = self.connector().shared_reply(*socket, way, packet)?;
+                let (service, real) = self.connector.shared_reply(*socket, way, packet)?;
                 self.outbound(frame, packet, service, real)
             }
             Step::Arp => Ok(self.local(local::arp(self.snapshot, self.shared, self.ingress, self.now, frame))),
@@ -139,19 +164,6 @@ impl<'a> Stages<'a> {
     }
 
     #[inline]
-    fn connector<'b>(&'b mut self) -> Connector<'a, 'b> {
-        Connector {
-            snapshot: self.snapshot,
-            shared: self.shared,
-            stats: self.stats,
-            counts: self.counts,
-            cursors: &mut self.memory.cursors,
-            share: self.memory.share,
-            now: self.now,
-        }
-    }
-
-    #[inline]
     fn inbound<F: Frame>(
         &mut self,
         frame: &mut F,
@@ -161,9 +173,7 @@ impl<'a> Stages<'a> {
     ) -> Result<Fate, Outcome> {
         let snapshot = self.snapshot;
         let service = snapshot.service(service).ok_or(Outcome::DropNoService)?;
-        let real = self.connector().inbound(service, way, packet)?.id;
-        // Looked up again rather than carried, so that the connector's borrow ends; the line is hot.
-        let real = snapshot.real(real).ok_or(Outcome::DropRealServerRemoved)?;
+        let real = self.connector.inbound(service, way, packet)?;
         let hop = real.hop.ok_or(Outcome::DropNoRoute)?;
         let mtu = snapshot.ports[hop.port.index()].mtu;
         let room = match real.forwarding {
@@ -196,7 +206,7 @@ impl<'a> Stages<'a> {
             Forwarding::Direct => (direct::hop(frame.bytes_mut(), l3), Outcome::ForwardedDirect),
             Forwarding::Tunnel => {
                 let source = self.snapshot.ports[hop.port.index()].source.ok_or(Outcome::DropNoRoute)?;
-                let id = self.memory.ids.draw();
+                let id = self.ids.draw();
                 (ipip::encapsulate(frame, source, *real.address.ip(), id), Outcome::ForwardedTunnel)
             }
         };
@@ -258,10 +268,10 @@ impl<'a> Stages<'a> {
         let Some(source) = own.or_else(|| self.snapshot.ports.iter().find_map(|port| port.source)) else {
             return Fate::End(problem.dropped());
         };
-        if !self.memory.errors.allow(self.now) {
+        if !self.errors.allow(self.now) {
             return Fate::End(problem.dropped());
         }
-        match icmp_error::answer(frame, problem, source, self.memory.ids.draw()) {
+        match icmp_error::answer(frame, problem, source, self.ids.draw()) {
             Ok(answered) => Fate::Send(self.ingress, answered),
             Err(dropped) => Fate::End(dropped),
         }

@@ -80,7 +80,7 @@ impl<P: Port> Worker<P> {
             },
             burst: ArrayVec::new(),
             finished: ArrayVec::new(),
-            stage: Box::new(ArrayVec::new()),
+            stage: Box::default(),
             outbox: Outbox::new(lanes),
             waiting: WaitQueue::default(),
             sweeper: Sweeper::new(shared.table.lines(), share.worker as usize, share.workers as usize, now),
@@ -204,15 +204,7 @@ struct Round<'a> {
 
 impl<'a> Round<'a> {
     fn stages(&self, memory: &'a mut Memory, ingress: PortId) -> Stages<'a> {
-        Stages {
-            snapshot: self.snapshot,
-            shared: self.shared,
-            stats: self.stats,
-            counts: self.counts,
-            memory,
-            now: self.now,
-            ingress,
-        }
+        Stages::new(self.snapshot, self.shared, (self.stats, self.counts), memory, self.now, ingress)
     }
 
     /// Lets a frame wait for its next hop, asking for it where nobody has; gives it back, counted, if it may not.
