@@ -302,20 +302,20 @@ impl Build<'_> {
                 self.pin(port, address, Some(entry.mac))?;
             }
         }
-        let mut routes = Routes::default();
+        let mut routes = Vec::new();
         for route in &config.routes {
             if let (IpNet::V4(to), IpAddr::V4(gateway), Some(port)) = (route.to, route.via, config.on_link(route.via)) {
                 let hop = self.pin(port, gateway, Self::fixed(config, gateway))?;
-                routes.insert(to, Target::Via { gateway, hop });
+                routes.push((to, Target::Via { gateway, hop }));
             }
         }
         // After the routes: a port's own network comes before a route of the same length.
         for (place, port) in config.ports.iter().enumerate() {
             for net in port.addresses.iter().filter_map(v4_net) {
-                routes.insert(net, Target::OnLink(PortId(place as u8)));
+                routes.push((net, Target::OnLink(PortId(place as u8))));
             }
         }
-        Ok(Hops { routes })
+        Ok(Hops { routes: routes.into_iter().collect() })
     }
 
     fn hop(&mut self, config: &Config, routes: &Routes, address: Ipv4Addr) -> Result<Option<NextHop>, ApplyError> {

@@ -69,8 +69,15 @@ impl Snapshot {
 }
 
 /// (address, port, protocol) to [`Endpoint`]: small, and so always in cache.
+///
+/// Open addressing with linear steps, at most half full. Only the operator chooses the keys, so the hash needs no secret;
+/// a stranger's packet meets at worst the longest run of neighbours.
 #[derive(Clone, Debug, Default)]
-pub struct Endpoints(HashMap<u64, Endpoint, ConfigHash>);
+pub struct Endpoints {
+    /// A power of two of places. A key is never 0, since no protocol is.
+    places: Box<[(u64, Option<Endpoint>)]>,
+    used: usize,
+}
 
 impl Endpoints {
     const fn key(address: u32, port: u16, protocol: Protocol) -> u64 {
@@ -80,12 +87,48 @@ impl Endpoints {
     /// Finds what a socket address is; `address` in host order.
     #[inline]
     pub fn find(&self, address: u32, port: u16, protocol: Protocol) -> Option<Endpoint> {
-        self.0.get(&Self::key(address, port, protocol)).copied()
+        let key = Self::key(address, port, protocol);
+        let mut place = Self::hash(key);
+        loop {
+            let (found, endpoint) = *self.places.get(place & self.places.len().wrapping_sub(1))?;
+            if found == key || found == 0 {
+                return endpoint;
+            }
+            place = place.wrapping_add(1);
+        }
     }
 
     /// Sets what a socket address is, and returns what it was before.
     pub fn insert(&mut self, address: u32, port: u16, protocol: Protocol, endpoint: Endpoint) -> Option<Endpoint> {
-        self.0.insert(Self::key(address, port, protocol), endpoint)
+        if (self.used + 1) * 2 > self.places.len() {
+            let larger = vec![(0, None); (self.places.len() * 2).max(16)].into_boxed_slice();
+            let old = std::mem::replace(&mut self.places, larger);
+            for (key, endpoint) in old.into_iter().filter(|(key, _)| *key != 0) {
+                *self.place(key) = (key, endpoint);
+            }
+        }
+        let key = Self::key(address, port, protocol);
+        let (found, held) = self.place(key);
+        let fresh = *found == 0;
+        *found = key;
+        let before = held.replace(endpoint);
+        self.used += usize::from(fresh);
+        before
+    }
+
+    /// The place that holds a key, or the free one that is to.
+    fn place(&mut self, key: u64) -> &mut (u64, Option<Endpoint>) {
+        let mask = self.places.len() - 1;
+        let mut place = Self::hash(key) & mask;
+        while self.places[place].0 != key && self.places[place].0 != 0 {
+            place = (place + 1) & mask;
+        }
+        &mut self.places[place]
+    }
+
+    /// Multiplied by 2^64 over the golden ratio; the upper bits depend on all of the key.
+    const fn hash(key: u64) -> usize {
+        (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
     }
 }
 
@@ -179,5 +222,44 @@ impl Reader {
     #[inline]
     pub fn load(&mut self) -> &Arc<Snapshot> {
         self.cache.load()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU16;
+
+    use super::*;
+
+    fn service(id: u16) -> Endpoint {
+        Endpoint::Service(EndpointId(NonZeroU16::new(id).unwrap()))
+    }
+
+    #[test]
+    fn endpoints_are_found_by_address_port_and_protocol() {
+        let mut endpoints = Endpoints::default();
+        assert_eq!(endpoints.find(1, 80, Protocol::Tcp), None);
+        assert_eq!(endpoints.insert(1, 80, Protocol::Tcp, service(1)), None);
+        assert_eq!(endpoints.insert(1, 80, Protocol::Tcp, service(2)), Some(service(1)));
+        assert_eq!(endpoints.find(1, 80, Protocol::Tcp), Some(service(2)));
+        for (address, port, protocol) in [(1, 80, Protocol::Udp), (1, 81, Protocol::Tcp), (2, 80, Protocol::Tcp)] {
+            assert_eq!(endpoints.find(address, port, protocol), None);
+        }
+    }
+
+    #[test]
+    fn many_endpoints_are_all_found_and_runs_stay_short() {
+        let mut endpoints = Endpoints::default();
+        let all = || (1..=20_000u16).map(|n| (0x0a00_0000 + u32::from(n) / 4, 80 + n % 4, n));
+        for (address, port, id) in all() {
+            endpoints.insert(address, port, Protocol::Tcp, service(id));
+        }
+        for (address, port, id) in all() {
+            assert_eq!(endpoints.find(address, port, Protocol::Tcp), Some(service(id)));
+            assert_eq!(endpoints.find(address, port, Protocol::Udp), None);
+        }
+        assert!(endpoints.places.len() >= 40_000);
+        let longest = endpoints.places.split(|(key, _)| *key == 0).map(<[_]>::len).max();
+        assert!(longest < Some(64), "{longest:?}");
     }
 }
