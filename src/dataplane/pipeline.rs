@@ -15,7 +15,7 @@
 
 use super::classify::{Step, Way, classify};
 use super::clock::Now;
-use super::conn::WorkerCounts;
+use super::conn::{Socket, WorkerCounts};
 use super::connect::Connector;
 use super::error_limit::ErrorLimit;
 use super::forward::icmp_error::{self, Problem};
@@ -26,7 +26,7 @@ use super::parse::{Kind, Parsed, parse};
 use super::port::{BURST, Burst, Frame};
 use super::route::{NextHop, Target};
 use super::sched::{Cursor, Share};
-use super::service::{Forwarding, PortId, Protocol, RealServer, Service};
+use super::service::{EndpointId, Forwarding, PortId, Protocol, RealId, RealServer, Service};
 use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::stats::{FlowStats, Outcome, WorkerStats};
@@ -117,12 +117,17 @@ impl<'a> Stages<'a> {
         let table = &self.shared.table;
         // Written where it stays: a parsed packet that is put together elsewhere and copied costs more than its parsing.
         for (frame, staged) in burst.iter_mut().zip(&mut stage.0) {
-            match parse(frame, mac) {
+            staged.step = match parse(frame, mac) {
                 Ok(packet) => {
                     staged.packet = packet;
-                    staged.step = classify(self.snapshot, table, &packet);
+                    Step::Arp
                 }
-                Err(outcome) => staged.step = Step::End(outcome),
+                Err(outcome) => Step::End(outcome),
+            }
+        }
+        for staged in stage.0.iter_mut().take(burst.len()) {
+            if !matches!(staged.step, Step::End(_)) {
+                staged.step = classify(self.snapshot, table, &staged.packet);
             }
         }
         for staged in stage.0.iter_mut().take(burst.len()) {
@@ -142,14 +147,8 @@ impl<'a> Stages<'a> {
     fn take<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, step: &Step) -> Result<Fate, Outcome> {
         match step {
             Step::Inbound { service, way } => self.inbound(frame, packet, *service, way),
-            Step::Reply { real, way } => {
-                let (service, real) = self.connector.reply(*real, way, packet)?;
-                self.outbound(frame, packet, service, real)
-            }
-            Step::SharedReply { socket, way } => {
-                let (service, real) = self.connector.shared_reply(*socket, way, packet)?;
-                self.outbound(frame, packet, service, real)
-            }
+            Step::Reply { real, way } => self.outbound(frame, packet, self.connector.reply(*real, way, packet)?),
+            Step::SharedReply { socket, way } => self.outbound_shared(frame, packet, *socket, way),
             Step::Arp => Ok(self.local(local::arp(self.snapshot, self.shared, self.ingress, self.now, frame))),
             Step::Icmp => Ok(self.local(local::icmp(self.snapshot, packet, frame))),
             Step::End(outcome) => Err(*outcome),
@@ -168,7 +167,7 @@ impl<'a> Stages<'a> {
         &mut self,
         frame: &mut F,
         packet: &Parsed,
-        service: super::service::EndpointId,
+        service: EndpointId,
         way: &Way,
     ) -> Result<Fate, Outcome> {
         let snapshot = self.snapshot;
@@ -213,13 +212,24 @@ impl<'a> Stages<'a> {
         rewritten.map(|()| outcome).map_err(unforwarded)
     }
 
-    #[inline]
+    /// Apart from [`outbound`](Self::outbound)'s other caller, which so has it inline.
+    #[inline(never)]
+    fn outbound_shared<F: Frame>(
+        &mut self,
+        frame: &mut F,
+        packet: &Parsed,
+        socket: Socket,
+        way: &Way,
+    ) -> Result<Fate, Outcome> {
+        self.outbound(frame, packet, self.connector.shared_reply(socket, way, packet)?)
+    }
+
+    #[inline(always)]
     fn outbound<F: Frame>(
         &mut self,
         frame: &mut F,
         packet: &Parsed,
-        service: &Service,
-        real: super::service::RealId,
+        (service, real): (&Service, RealId),
     ) -> Result<Fate, Outcome> {
         let hop = self.hop(packet.dst)?;
         let mtu = self.snapshot.ports[hop.port.index()].mtu;

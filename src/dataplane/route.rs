@@ -31,13 +31,21 @@ pub enum Target {
     },
 }
 
-/// All routes, immutable within a snapshot: the addresses in order, cut where another target begins. Looking one up is
-/// a binary search without a branch that could be mispredicted.
-#[derive(Clone, Debug, Default)]
+/// All routes, immutable within a snapshot: the addresses in order, cut into spans where another target begins. An
+/// address's first octet tells its span, or a few, among which a binary search decides.
+#[derive(Clone, Debug)]
 pub struct Routes {
     /// The first address of each span, in host order; the first span's is 0.
     starts: Box<[u32]>,
     targets: Box<[Option<Target>]>,
+    /// By first octet: the first and the last span of its addresses.
+    octets: Box<[(u32, u32); 256]>,
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self::from_iter([])
+    }
 }
 
 impl FromIterator<(Ipv4Net, Target)> for Routes {
@@ -58,7 +66,11 @@ impl FromIterator<(Ipv4Net, Target)> for Routes {
             }
             spans.insert(first, Some(target));
         }
-        Self { starts: spans.keys().copied().collect(), targets: spans.into_values().collect() }
+        let starts: Box<[u32]> = spans.keys().copied().collect();
+        let span = |address: u32| starts.partition_point(|start| *start <= address) as u32 - 1;
+        let octets =
+            std::array::from_fn(|octet| (span((octet as u32) << 24), span((octet as u32) << 24 | 0x00ff_ffff)));
+        Self { targets: spans.into_values().collect(), octets: Box::new(octets), starts }
     }
 }
 
@@ -66,8 +78,13 @@ impl Routes {
     /// Finds where an address, in host order, leads.
     #[inline]
     pub fn find(&self, address: u32) -> Option<Target> {
-        let after = self.starts.partition_point(|start| *start <= address);
-        *self.targets.get(after.wrapping_sub(1))?
+        let (first, last) = self.octets[(address >> 24) as usize];
+        let mut span = first as usize;
+        if first != last {
+            let later = self.starts.get(span + 1..=last as usize)?;
+            span += later.partition_point(|start| *start <= address);
+        }
+        *self.targets.get(span)?
     }
 }
 

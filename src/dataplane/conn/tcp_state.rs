@@ -45,6 +45,10 @@ impl TcpEvent {
     /// The event of a segment with these flags (RFC 9293 §3.1: FIN 1, SYN 2, RST 4, ACK 16).
     #[inline]
     pub const fn of(flags: u8) -> Self {
+        EVENTS[(flags & 0x1f) as usize]
+    }
+
+    const fn decide(flags: u8) -> Self {
         if flags & 0x04 != 0 {
             Self::Rst
         } else if flags & 0x02 != 0 {
@@ -58,6 +62,17 @@ impl TcpEvent {
         }
     }
 }
+
+/// The events of all flags: looked up rather than decided, as no branch foresees a client's next segment.
+static EVENTS: [TcpEvent; 32] = {
+    let mut events = [TcpEvent::None; 32];
+    let mut flags = 0;
+    while flags < events.len() {
+        events[flags] = TcpEvent::decide(flags as u8);
+        flags += 1;
+    }
+    events
+};
 
 /// The states by their numbers, and, past them, what has no column: closed.
 type Row = [State; 16];

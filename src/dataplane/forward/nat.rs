@@ -12,7 +12,7 @@ use std::net::SocketAddrV4;
 use super::{Error, split};
 use crate::dataplane::service::Protocol;
 use crate::dataplane::wire::checksum::Delta;
-use crate::dataplane::wire::{tcp, udp};
+use crate::dataplane::wire::{ethernet, ipv4, tcp, udp};
 
 /// Sends a client's packet on to the real server `to`: destination address and port, TTL, checksums.
 ///
@@ -22,7 +22,7 @@ use crate::dataplane::wire::{tcp, udp};
 /// [`Error::Truncated`] if the frame does not hold both headers.
 #[inline]
 pub fn inbound(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, to: SocketAddrV4) -> Result<(), Error> {
-    translate::<true>(frame, l3, l4, protocol, to)
+    translate::<true>(frame, (l3, l4), protocol, to)
 }
 
 /// Sends a real server's packet on to the client, as coming from the service `from`: source address and port, TTL,
@@ -34,15 +34,42 @@ pub fn inbound(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, to: S
 /// [`Error::Truncated`] if the frame does not hold both headers.
 #[inline]
 pub fn outbound(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, from: SocketAddrV4) -> Result<(), Error> {
-    translate::<false>(frame, l3, l4, protocol, from)
+    translate::<false>(frame, (l3, l4), protocol, from)
 }
+
+/// Where the headers of nearly all packets begin: no tag, no IP options.
+const USUAL: (usize, usize) = (ethernet::HEADER_OCTETS, ethernet::HEADER_OCTETS + ipv4::HEADER_OCTETS);
 
 /// Replaces the destination if `INBOUND`, else the source.
 #[inline(always)]
 fn translate<const INBOUND: bool>(
     frame: &mut [u8],
-    l3: usize,
-    l4: usize,
+    offsets: (usize, usize),
+    protocol: Protocol,
+    new: SocketAddrV4,
+) -> Result<(), Error> {
+    // The same twice, once with constants: they need one check of the frame's length instead of six.
+    if offsets == USUAL {
+        translate_at::<INBOUND>(frame, USUAL, protocol, new)
+    } else {
+        translate_anywhere::<INBOUND>(frame, offsets, protocol, new)
+    }
+}
+
+#[cold]
+fn translate_anywhere<const INBOUND: bool>(
+    frame: &mut [u8],
+    offsets: (usize, usize),
+    protocol: Protocol,
+    new: SocketAddrV4,
+) -> Result<(), Error> {
+    translate_at::<INBOUND>(frame, offsets, protocol, new)
+}
+
+#[inline(always)]
+fn translate_at<const INBOUND: bool>(
+    frame: &mut [u8],
+    (l3, l4): (usize, usize),
     protocol: Protocol,
     new: SocketAddrV4,
 ) -> Result<(), Error> {
