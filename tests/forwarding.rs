@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use millrace::dataplane::service::RealId;
 use millrace::dataplane::stats::Outcome;
+use millrace::dataplane::waiting::PER_HOP;
 use support::*;
 
 const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(198, 51, 100, 7), 40_000);
@@ -162,13 +163,13 @@ fn a_silent_next_hop_costs_its_own_packets_only() {
     let client = (Ipv4Addr::new(192, 0, 2, 78), 4000);
     let mut director = Director::new(&service(VIP, "tcp", "nat"), 1);
     director.through(0, WAN, &tcp(client, VIP, WAN_MAC, "S", b""), LAN);
-    for _ in 0..10 {
+    for _ in 0..PER_HOP + 2 {
         director.give(0, LAN, &tcp(FIRST, client, LAN_MAC, "SA", b""));
     }
     assert_eq!(director.count(Outcome::DropNeighborQueueFull), 2);
     director.pass(5000);
     assert_eq!(director.sent().len(), 2, "two more requests");
-    assert_eq!(director.count(Outcome::DropNeighborUnresolved), 8);
+    assert_eq!(director.count(Outcome::DropNeighborUnresolved), PER_HOP as u64);
     director.balanced();
 }
 
