@@ -12,7 +12,7 @@ const OLDEST: &str = "22.11";
 
 const FUNCTIONS: &[&str] = &[
     "dpdk_.*",
-    "rte_eal_(init|cleanup|remote_launch|wait_lcore|get_lcore_state)",
+    "rte_eal_(init|cleanup|remote_launch|wait_lcore|get_lcore_state|get_runtime_dir)",
     "rte_strerror",
     "rte_version",
     "rte_pktmbuf_(pool_create|alloc_bulk|free_bulk)",

@@ -1,7 +1,9 @@
 //! DPDK's environment: started once in a process, stopped when nothing uses it any more.
 #![allow(unsafe_code)]
 
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +11,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::args::{CommandLine, EalArgs, ReservedOption};
 use super::pool::{self, Region};
-use super::{Errno, Hugepages, hugepages, mbuf};
+use super::{Errno, Hugepages, hugepages, mbuf, runtime_dir};
 
 static STARTED: AtomicBool = AtomicBool::new(false);
 
@@ -97,7 +99,7 @@ impl Eal {
     /// Returns the version of the DPDK in use, such as `DPDK 22.11.11`.
     pub fn version() -> String {
         // SAFETY: returns a NUL-terminated string that is built once and never changes; usable before the EAL starts.
-        unsafe { std::ffi::CStr::from_ptr(dpdk_sys::rte_version()) }.to_string_lossy().into_owned()
+        unsafe { CStr::from_ptr(dpdk_sys::rte_version()) }.to_string_lossy().into_owned()
     }
 
     /// Starts the EAL. The calling thread becomes the main lcore and keeps its core affinity; the EAL's own threads
@@ -184,6 +186,7 @@ impl Eal {
         }
         if self.line.shared {
             hugepages::give_back(&self.file_prefix);
+            runtime_dir::remove(&runtime_directory());
         }
         Ok(())
     }
@@ -216,6 +219,13 @@ fn on_core<T>(core: usize, start: impl FnOnce() -> T) -> T {
         let _ = sched_setaffinity(None, &before);
     }
     result
+}
+
+/// Returns where the EAL keeps the files of this process.
+fn runtime_directory() -> PathBuf {
+    // SAFETY: returns a NUL-terminated string of the library's own, which only the EAL's start writes to.
+    let path = unsafe { CStr::from_ptr(dpdk_sys::rte_eal_get_runtime_dir()) };
+    OsStr::from_bytes(path.to_bytes()).into()
 }
 
 fn start_captures() -> bool {

@@ -42,15 +42,17 @@ fn hugetlbfs_mounts(mounts: &str) -> impl Iterator<Item = PathBuf> {
 fn clear_leftovers(mount: &Path, prefix: &str) {
     let Ok(entries) = fs::read_dir(mount) else { return };
     let start = format!("{prefix}map_");
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&start) {
-            let free = File::open(entry.path())
-                .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
-            if free && fs::remove_file(entry.path()).is_ok() {
-                log::debug!("removed {}, which no process holds", entry.path().display());
-            }
+    let ours = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&start));
+    for file in ours.map(|entry| entry.path()) {
+        if nobody_holds(&file) && fs::remove_file(&file).is_ok() {
+            log::debug!("removed {}, which no process holds", file.display());
         }
     }
+}
+
+/// Tells whether no process has a lock on a file (flock(2)).
+pub(super) fn nobody_holds(file: &Path) -> bool {
+    File::open(file).is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok())
 }
 
 fn free_mib(sizes: &Path) -> u64 {

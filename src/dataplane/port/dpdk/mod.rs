@@ -26,6 +26,7 @@ mod lcore;
 mod mbuf;
 mod pool;
 mod queue;
+mod runtime_dir;
 mod setup;
 mod timestamp;
 
