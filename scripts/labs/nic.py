@@ -82,6 +82,7 @@ def run(lab, options):
         raise RuntimeError(f"not installed: {', '.join(missing)} (scripts/setup)")
     client, fabric, servers = build(lab)
     guest = boot(lab, fabric)
+    refusals(lab, guest)
     bind(lab, guest)
     director = Director(guest)
     start(lab, director)
@@ -158,19 +159,42 @@ def interface(guest, card):
     return guest.run(f"ls /sys/bus/pci/devices/{card.pci}/net").strip()
 
 
-def bind(lab, guest):
-    """Gives the cards to vfio-pci; before that, that bind-nic does not take the card that leads to the world."""
-    wan = CARDS[0]
-    name = interface(guest, wan)
-    guest.run(f"ip addr add {WAN}/24 dev {name}; ip link set {name} up; ip route add default via {ROUTER_WAN}")
-    status, said = guest.attempt(f"bind-nic bind {wan.pci} --force")
-    refused = status == 1 and "default route" in said and driver(guest, wan) == "e1000e"
-    lab.report.check("bind-nic refuses the card of the default route", refused, said.strip())
-    guest.run(f"ip addr flush dev {name}; ip link set {name} down")
+def refusals(lab, guest):
+    """What bind-nic does not take: what is no network card, and a card by which the machine is reached."""
+    pci, name = CARDS[0].pci, interface(guest, CARDS[0])
 
-    for card in CARDS:
-        said = guest.run(f"bind-nic bind {card.pci}")
+    def refuses(what, prepare, target, says):
+        guest.run(prepare)
+        status, said = guest.attempt(f"bind-nic bind {target}")
+        held = status == 1 and says in said and driver(guest, CARDS[0]) == "e1000e" and interface(guest, CARDS[0]) == name
+        lab.report.check(f"bind-nic refuses {what}", held, said.strip())
+
+    refuses("an address where nothing is", "true", "0000:00:1e.7", "no PCI device")
+    refuses("what is not a network card", "true", "00:1f.0", "not a network card")
+    guest.run(f"ip addr add {WAN}/24 dev {name}; ip link set {name} up")
+    refuses("a card in use", "true", pci, f"is in use, {name} is up with {WAN}/24")
+    route = "ip route replace default"
+    refuses("the card of the default route", f"{route} via {ROUTER_WAN}", f"{pci} --force", f"default route (on {name})")
+    hops = f"nexthop via {ROUTER_WAN} dev {name} nexthop via {CLIENT} dev {name}"
+    refuses("the card of one of several default routes", f"{route} {hops}", f"{pci} --force", "default route")
+    refuses("the card of IPv6's default route", f"ip route del default; ip -6 route add default dev {name}",
+            f"{pci} --force", "default route")
+    refuses("a card under the interface of the default route",
+            f"ip -6 route del default; ip link add link {name} name upper0 type macvlan; "
+            f"ip link set upper0 up; ip route add default dev upper0", f"{pci} --force", "default route (on upper0)")
+    guest.run("ip link del upper0")
+
+
+def bind(lab, guest):
+    """Gives the cards to vfio-pci: the first one in spite of its address, which --force permits."""
+    for card, force in zip(CARDS, ("--force", "")):
+        said = guest.run(f"bind-nic bind {card.pci} {force}")
         lab.report.check(f"bind-nic binds {card.name}", driver(guest, card) == "vfio-pci", said.strip())
+    said = guest.run(f"bind-nic bind {CARDS[0].pci}")
+    lab.report.check("bind-nic leaves alone what is bound", "already" in said, said.strip())
+    listed = guest.run("bind-nic status").splitlines()
+    shown = [line.split()[2:4] for line in listed if line.startswith(tuple(card.pci for card in CARDS))]
+    lab.report.check("bind-nic status shows it", shown == [["vfio-pci", "-"]] * 2, " | ".join(listed[1:]))
 
 
 def unbind(lab, guest):

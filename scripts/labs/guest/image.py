@@ -6,6 +6,7 @@ the same links. For DPDK that matters: a driver that is there twice is registere
 """
 
 import gzip
+import hashlib
 import os
 import re
 import shutil
@@ -17,9 +18,12 @@ from pathlib import Path
 KERNEL_PACKAGE = "linux-image-amd64"
 
 KERNEL_MODULES = {
-    "e1000e", "irqbypass", "vfio", "vfio-pci", "vfio-pci-core", "vfio_iommu_type1", "vfio_virqfd",
+    "e1000e", "irqbypass", "macvlan", "vfio", "vfio-pci", "vfio-pci-core", "vfio_iommu_type1", "vfio_virqfd",
     "virtio", "virtio_console", "virtio_pci", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_ring",
 }  # fmt: skip
+
+# Part of a kept kernel's name: one that was kept with other modules is not found.
+MODULES_MARK = hashlib.sha256(" ".join(sorted(KERNEL_MODULES)).encode()).hexdigest()[:8]
 
 DPDK_DRIVERS = ("bus_pci", "bus_vdev", "mempool_ring", "net_e1000")
 
@@ -40,7 +44,7 @@ class Kernel:
 def kernel():
     """Returns the kernel in the cache; the first time, one of 70 MB is fetched by apt."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "millrace"
-    kept = sorted(cache.glob("linux-image-*"), key=lambda path: path.stat().st_mtime)
+    kept = sorted(cache.glob(f"linux-image-*+{MODULES_MARK}"), key=lambda path: path.stat().st_mtime)
     if kept:
         return Kernel(kept[-1])
     try:
@@ -66,7 +70,7 @@ def fetch_kernel(cache):
         (deb,) = unpacking.glob("*.deb")
         unpack_kernel(deb, unpacking)
         deb.unlink()
-        return unpacking.rename(cache / found[1])
+        return unpacking.rename(cache / f"{found[1]}+{MODULES_MARK}")
     finally:
         shutil.rmtree(unpacking, ignore_errors=True)
 
