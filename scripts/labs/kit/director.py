@@ -69,9 +69,10 @@ class Director:
             self.namespace.ip("link", "set", port.name, "address", port.mac)
             self.namespace.nft(port.name, port.name, "priority -500; policy drop;", f'counter comment "{port.name}"')
 
-    def configure(self, services, max_connections=100_000):
-        """Writes the configuration. A service is (address, protocol, method, [(real server, weight)])."""
-        args = ", ".join(f'"{argument}"' for argument in memory_arguments())
+    def configure(self, services, max_connections=100_000, memory=None):
+        """Writes the configuration. A service is (address, protocol, method, [(real server, weight)]); `memory` is for
+        the EAL, in place of `memory_arguments`."""
+        args = ", ".join(f'"{argument}"' for argument in memory or memory_arguments())
         lines = ["[director]", f"workers = {self.workers}", f"max_connections = {max_connections:_}", f'poll = "{self.poll}"',
                  f"dpdk_args = [{args}]", "", "[api]", f'socket = "{self.socket}"']
         for number, port in enumerate(self.ports):
