@@ -1,12 +1,14 @@
 //! The command line's grammar. What the commands do is in `main` and in [`crate::ctrl`].
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::ctrl::config::DEFAULT_SOCKET;
+use crate::ctrl::connections::Filter;
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let dpdk = if crate::DPDK.is_empty() { "no DPDK".to_owned() } else { format!("DPDK {}", crate::DPDK) };
@@ -48,6 +50,8 @@ pub enum Command {
     ///
     /// A file with a mistake, or with a change that needs a restart, is refused: the director goes on as before.
     Reload(ReloadArgs),
+    /// Look at the connections of a running director, or remove some
+    Conn(ConnArgs),
 }
 
 /// The file that says what to balance.
@@ -156,6 +160,83 @@ pub struct ReloadArgs {
     /// The director.
     #[command(flatten)]
     pub director: SocketPath,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `conn`.
+#[derive(Clone, Debug, Args)]
+pub struct ConnArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ConnCommand,
+}
+
+/// The subcommands of `conn`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConnCommand {
+    /// List connections, in the layout of ipvsadm -Lnc
+    List(ConnListArgs),
+    /// Show the connection of one client's address and port to one service
+    Show(ConnShowArgs),
+    /// Count connections, by state
+    Count(ConnListArgs),
+    /// Remove connections: a client that goes on is a stranger, and must open a new one
+    Flush(ConnFlushArgs),
+}
+
+/// Arguments of `conn list` and `conn count`.
+#[derive(Clone, Debug, Args)]
+pub struct ConnListArgs {
+    /// The director.
+    #[command(flatten)]
+    pub director: SocketPath,
+
+    /// Which connections.
+    #[command(flatten)]
+    pub filter: Filter,
+
+    /// Print JSON; a list prints an object each line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `conn show`.
+#[derive(Clone, Debug, Args)]
+pub struct ConnShowArgs {
+    /// The director.
+    #[command(flatten)]
+    pub director: SocketPath,
+
+    /// The client
+    #[arg(value_name = "CLIENT:PORT")]
+    pub client: SocketAddr,
+
+    /// The virtual service; without it, the client's connections to all services
+    #[arg(value_name = "VIP:PORT")]
+    pub service: Option<SocketAddr>,
+
+    /// Print JSON, an object each line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `conn flush`.
+#[derive(Clone, Debug, Args)]
+pub struct ConnFlushArgs {
+    /// The director.
+    #[command(flatten)]
+    pub director: SocketPath,
+
+    /// Which connections.
+    #[command(flatten)]
+    pub filter: Filter,
+
+    /// Every connection there is
+    #[arg(long)]
+    pub all: bool,
 
     /// Print JSON
     #[arg(long)]

@@ -1,7 +1,8 @@
 //! The `millrace` program: reads the command line and hands over.
 
-use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+mod conn;
+mod output;
+
 use std::process::ExitCode;
 
 use millrace::cli::{CheckArgs, Cli, Command, ReloadArgs, StatsArgs};
@@ -16,8 +17,7 @@ use millrace::ctrl::{
     run::{self, RunError},
 };
 
-/// Exit status for a mistake in the arguments or the configuration.
-const USAGE: u8 = 2;
+use output::{USAGE, fail, print, print_json};
 
 fn main() -> ExitCode {
     let cli = Cli::read();
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay(&args),
         Command::Stats(args) => stats(&args),
         Command::Reload(args) => reload(&args),
+        Command::Conn(args) => conn::run(&args),
     }
 }
 
@@ -84,24 +85,4 @@ fn reload(args: &ReloadArgs) -> ExitCode {
         Ok(reloaded) => print(&(reloaded.changed.join("\n") + "\n")),
         Err(error) => fail(1, error),
     }
-}
-
-fn print_json(value: &impl serde::Serialize) -> ExitCode {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => print(&(text + "\n")),
-        Err(error) => fail(1, error),
-    }
-}
-
-/// Writes `text` on standard output; a reader that has seen enough is no mistake.
-fn print(text: &str) -> ExitCode {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(cause) if cause.kind() != ErrorKind::BrokenPipe => fail(1, format_args!("standard output: {cause}")),
-        _ => ExitCode::SUCCESS,
-    }
-}
-
-fn fail(status: u8, error: impl Display) -> ExitCode {
-    eprintln!("{error}");
-    ExitCode::from(status)
 }

@@ -6,7 +6,12 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use millrace::ctrl::api::{self, OutcomeReport, Report, Socket};
-use millrace::ctrl::config::Machine;
+use millrace::ctrl::apply::Applier;
+use millrace::ctrl::config::{self, Machine};
+use millrace::ctrl::connections::{Filter, Scan};
+use millrace::dataplane::clock::Now;
+use millrace::dataplane::conn::Table;
+use millrace::dataplane::shared::Shared;
 
 const GOOD: &str = "\
 [[port]]
@@ -97,6 +102,14 @@ fn check_refuses_bad_files_with_one_line_and_status_2() {
     }
 }
 
+/// A walk through an empty table.
+fn nothing(filter: Filter) -> Scan {
+    let config = config::parse(Path::new("x.toml"), GOOD).unwrap().config;
+    let shared = Arc::new(Shared::new(Table::new(64, [1, 2, 3, 4]).unwrap(), 1, 1, 16, 16).unwrap());
+    let applier = Applier::start(Arc::clone(&shared), &config, vec![[2, 0, 0, 0, 0, 1]], Now::default()).unwrap();
+    Scan::new(shared, applier.viewer(), applier.names(), filter, Now::default())
+}
+
 /// A director with something to show.
 struct Shown;
 
@@ -105,6 +118,10 @@ impl api::Director for Shown {
         let outcomes = [("drop_ttl", 7), ("drop_fragment", 0)];
         let outcomes = outcomes.map(|(name, count)| (name.to_owned(), OutcomeReport { count, text: "why".to_owned() }));
         Report { generation: 3, outcomes: outcomes.into(), ..Report::default() }
+    }
+
+    fn scan(&self, filter: Filter) -> Scan {
+        nothing(filter)
     }
 
     fn reload(&self) -> Result<Vec<String>, String> {

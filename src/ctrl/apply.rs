@@ -13,6 +13,7 @@ use hashbrown::{HashMap, HashSet};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::config::{self, Config};
+use super::connections::Names;
 use super::ids::Ids;
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{self, Connections, Timeouts};
@@ -137,6 +138,16 @@ impl Applier {
     /// A view of what workers are being given.
     pub fn viewer(&self) -> Viewer {
         self.publisher.viewer()
+    }
+
+    /// Who has which id, those included that are gone and may still have connections.
+    pub fn names(&self) -> Names {
+        let services = self.endpoints.owners().filter_map(|(owner, id)| match owner {
+            EndpointOwner::Service((address, _)) => Some((endpoint_id(id), *address)),
+            EndpointOwner::SharedSocket(_) => None,
+        });
+        let reals = self.reals.owners().map(|((_, (address, _)), id)| (RealId(id), *address));
+        Names { services: services.collect(), reals: reals.collect() }
     }
 
     /// Publishes a configuration as one new snapshot.

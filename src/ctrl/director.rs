@@ -13,6 +13,7 @@ use log::{info, warn};
 use super::api::{self, DeviceReport, Report};
 use super::apply::Applier;
 use super::config::{self, Config};
+use super::connections::{Filter, Scan};
 use super::diff;
 use super::survey::Survey;
 use crate::dataplane::clock::Now;
@@ -122,6 +123,10 @@ impl api::Director for Running {
         let config = self.config.load();
         let snapshot = self.viewer.current();
         Survey { shared: &self.shared, snapshot: &snapshot, config: &config, now: self.now() }.report(&self.device)
+    }
+
+    fn scan(&self, filter: Filter) -> Scan {
+        Scan::new(Arc::clone(&self.shared), self.viewer.clone(), self.applier().names(), filter, self.now())
     }
 
     fn reload(&self) -> Result<Vec<String>, String> {

@@ -4,6 +4,7 @@
 pub mod api;
 pub mod apply;
 pub mod config;
+pub mod connections;
 #[cfg(feature = "dpdk")]
 mod crew;
 pub mod diff;

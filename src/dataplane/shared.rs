@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 
-use super::conn::{Counts, Table};
+use super::conn::{Counts, Table, WorkerCounts};
 use super::neigh::Neighbors;
 use super::service::PortId;
 use super::stats::WorkerStats;
@@ -47,7 +47,7 @@ pub struct Shared {
     pub neighbors: Neighbors,
     /// Counters, one set a worker.
     pub workers: Box<[CachePadded<WorkerStats>]>,
-    /// Connections by real server and activity.
+    /// Connections by real server and activity: each worker's, then control's.
     pub counts: Counts,
     /// From workers to control; when it is full, an event is lost and its packet still counted.
     pub events: ArrayQueue<Event>,
@@ -66,11 +66,16 @@ impl Shared {
             table,
             neighbors: Neighbors::default(),
             workers: (0..workers).map(|_| WorkerStats::new(ports, endpoint_ids, real_ids).into()).collect(),
-            counts: Counts::new(workers)?,
+            counts: Counts::new(workers + 1)?,
             events: ArrayQueue::new(EVENTS),
             announcements: ArrayQueue::new(ANNOUNCEMENTS),
             carriers: (0..ports).map(|_| AtomicBool::new(true)).collect(),
         })
+    }
+
+    /// Where control books the connections that it removes itself.
+    pub fn control_counts(&self) -> &WorkerCounts {
+        self.counts.worker(self.workers.len())
     }
 
     /// Whether a port has carrier.

@@ -1,17 +1,21 @@
 //! Asks a director through its Unix socket; what the command line uses.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{error, fmt, io};
 
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
-use hyper::{Method, Request, StatusCode};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
 
 use super::report::{Refusal, Reloaded, Report, Version};
+use crate::ctrl::connections::{ConnectionCount, ConnectionReport, Filter, Flushed};
 
 /// How long an answer may take. A reload builds a whole snapshot: with ten thousand services, a second or two.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -75,25 +79,76 @@ impl Client {
         self.ask(Method::GET, "/v1/version")
     }
 
+    /// Asks for connections, and hands each to `each` as it arrives, until that says to stop.
+    ///
+    /// # Errors
+    /// If no director answers, or the answer ends early.
+    pub fn connections(
+        &self,
+        filter: &Filter,
+        mut each: impl FnMut(ConnectionReport) -> ControlFlow<()>,
+    ) -> Result<(), ClientError> {
+        let path = query("/v1/connections", filter);
+        self.runtime()?.block_on(async {
+            let mut body = self.accepted(Method::GET, &path).await?.into_body();
+            let mut rest = Vec::new();
+            while let Some(piece) = timeout(PATIENCE, body.frame()).await.map_err(|_| self.silent())? {
+                rest.extend_from_slice(&piece.map_err(|what| self.garbled(&what))?.into_data().unwrap_or_default());
+                let whole = rest.iter().rposition(|octet| *octet == b'\n').map_or(0, |end| end + 1);
+                for line in rest[..whole].split(|octet| *octet == b'\n').filter(|line| !line.is_empty()) {
+                    let connection = serde_json::from_slice(line).map_err(|what| self.garbled(&what))?;
+                    if each(connection).is_break() {
+                        return Ok(());
+                    }
+                }
+                rest.drain(..whole);
+            }
+            Ok(())
+        })
+    }
+
+    /// Asks how many connections there are.
+    ///
+    /// # Errors
+    /// If no director answers.
+    pub fn count(&self, filter: &Filter) -> Result<ConnectionCount, ClientError> {
+        self.ask(Method::GET, &query("/v1/connections/count", filter))
+    }
+
+    /// Has connections removed.
+    ///
+    /// # Errors
+    /// If no director answers.
+    pub fn flush(&self, filter: &Filter) -> Result<Flushed, ClientError> {
+        self.ask(Method::DELETE, &query("/v1/connections", filter))
+    }
+
     fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|cause| ClientError::NoDirector(self.socket.clone(), cause))?;
-        let (status, body) = runtime.block_on(async {
-            tokio::time::timeout(PATIENCE, self.exchange(method, path))
-                .await
-                .unwrap_or_else(|_| Err(ClientError::NoDirector(self.socket.clone(), io::ErrorKind::TimedOut.into())))
-        })?;
-        let garbled = |what: serde_json::Error| self.garbled(&what);
-        if status.is_success() {
-            return serde_json::from_slice(&body).map_err(garbled);
+        self.runtime()?.block_on(async {
+            let body = self.accepted(method, path).await?.into_body();
+            let body = timeout(PATIENCE, body.collect()).await.map_err(|_| self.silent())?;
+            let body = body.map_err(|what| self.garbled(&what))?.to_bytes();
+            serde_json::from_slice(&body).map_err(|what| self.garbled(&what))
+        })
+    }
+
+    fn runtime(&self) -> Result<Runtime, ClientError> {
+        let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        built.map_err(|cause| ClientError::NoDirector(self.socket.clone(), cause))
+    }
+
+    /// Asks, and returns the answer unless it is a refusal.
+    async fn accepted(&self, method: Method, path: &str) -> Result<Response<Incoming>, ClientError> {
+        let response = timeout(PATIENCE, self.exchange(method, path)).await.map_err(|_| self.silent())??;
+        if response.status().is_success() {
+            return Ok(response);
         }
-        let refusal: Refusal = serde_json::from_slice(&body).map_err(garbled)?;
+        let body = response.into_body().collect().await.map_err(|what| self.garbled(&what))?.to_bytes();
+        let refusal: Refusal = serde_json::from_slice(&body).map_err(|what| self.garbled(&what))?;
         Err(ClientError::Refused(refusal.error))
     }
 
-    async fn exchange(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), ClientError> {
+    async fn exchange(&self, method: Method, path: &str) -> Result<Response<Incoming>, ClientError> {
         let none = |cause| ClientError::NoDirector(self.socket.clone(), cause);
         let stream = UnixStream::connect(&self.socket).await.map_err(none)?;
         let (mut sender, connection) =
@@ -105,13 +160,20 @@ impl Client {
             .header("host", "millrace")
             .body(Empty::<Bytes>::new())
             .map_err(|what| self.garbled(&what))?;
-        let response = sender.send_request(request).await.map_err(|what| self.garbled(&what))?;
-        let status = response.status();
-        let body = response.into_body().collect().await.map_err(|what| self.garbled(&what))?;
-        Ok((status, body.to_bytes()))
+        sender.send_request(request).await.map_err(|what| self.garbled(&what))
+    }
+
+    fn silent(&self) -> ClientError {
+        ClientError::NoDirector(self.socket.clone(), io::ErrorKind::TimedOut.into())
     }
 
     fn garbled(&self, what: &dyn fmt::Display) -> ClientError {
         ClientError::Garbled(self.socket.clone(), what.to_string())
     }
+}
+
+fn query(path: &str, filter: &Filter) -> String {
+    // A filter's fields are plain strings: they are always written.
+    let query = serde_urlencoded::to_string(filter).unwrap_or_default();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }

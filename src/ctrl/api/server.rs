@@ -17,7 +17,9 @@ use axum::{Json, Router};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::connections;
 use super::report::{Refusal, Reloaded, Report, Version};
+use crate::ctrl::connections::{Filter, Scan};
 
 /// How long a stop waits for a client that began a request and does not finish it.
 const GRACE: Duration = Duration::from_secs(1);
@@ -26,6 +28,9 @@ const GRACE: Duration = Duration::from_secs(1);
 pub trait Director: Send + Sync + 'static {
     /// Adds up the counters. Called on the control runtime: must not block.
     fn report(&self) -> Report;
+
+    /// Starts a walk through the connection table.
+    fn scan(&self, filter: Filter) -> Scan;
 
     /// Applies the configuration file again and returns what changed, one line each. May block.
     ///
@@ -146,6 +151,8 @@ fn router<D: Director>(director: Arc<D>) -> Router {
     Router::new()
         .route("/v1/stats", get(stats::<D>))
         .route("/v1/reload", post(reload::<D>))
+        .route("/v1/connections", get(connections::list::<D>).delete(connections::flush::<D>))
+        .route("/v1/connections/count", get(connections::count::<D>))
         .route("/v1/version", get(version))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
@@ -176,6 +183,6 @@ async fn wrong_method(method: Method, uri: Uri) -> Response {
     refuse(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}", uri.path()))
 }
 
-fn refuse(status: StatusCode, error: String) -> Response {
+pub(super) fn refuse(status: StatusCode, error: String) -> Response {
     (status, Json(Refusal { error })).into_response()
 }

@@ -9,6 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
+use crate::ctrl::apply::Applier;
+use crate::ctrl::config;
+use crate::ctrl::connections::{Filter, Scan};
+use crate::dataplane::clock::Now;
+use crate::dataplane::conn::Table;
+use crate::dataplane::shared::Shared;
 
 /// A director that counts reloads and refuses every second one.
 #[derive(Default)]
@@ -17,6 +23,14 @@ struct Counting(AtomicU64);
 impl Director for Counting {
     fn report(&self) -> Report {
         Report { generation: self.0.load(Ordering::Relaxed), ..Report::default() }
+    }
+
+    fn scan(&self, filter: Filter) -> Scan {
+        let text = "[[port]]\nname = 'lan'\ndevice = 'net_ring0'\naddresses = ['10.0.0.1/24']";
+        let config = config::parse(Path::new("x.toml"), text).unwrap().config;
+        let shared = Arc::new(Shared::new(Table::new(64, [1, 2, 3, 4]).unwrap(), 1, 1, 16, 16).unwrap());
+        let applier = Applier::start(Arc::clone(&shared), &config, vec![[2, 0, 0, 0, 0, 1]], Now::default()).unwrap();
+        Scan::new(shared, applier.viewer(), applier.names(), filter, Now::default())
     }
 
     fn reload(&self) -> Result<Vec<String>, String> {

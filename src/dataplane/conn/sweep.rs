@@ -41,6 +41,12 @@ impl Table {
         if self.retire(slot, seen, now, &sockets, |_, _| {}) { Ok(()) } else { Err(Kept::Changed) }
     }
 
+    /// [`Table::remove`] whatever the entry's age, and tells whether it did. For a caller that comes by each slot at most
+    /// once in [`SHORTEST_LIFE`] ticks, so that a slot's owners still follow each other slowly enough to be told apart.
+    pub fn flush(&self, slot: Slot, seen: Value, now: Tick, sockets: impl Fn(RealId) -> Option<EndpointId>) -> bool {
+        self.retire(slot, seen, now, &sockets, |_, _| {})
+    }
+
     /// Removes what has expired in `slice`, and tells `removed` of each connection, for the caller to account for.
     /// Links that lead nowhere go too.
     pub fn sweep(
