@@ -4,6 +4,7 @@
 //! keeps a deleted server in its trash), every worker has moved on to a snapshot without it, and nothing refers to
 //! it, twice in a row. Until then the same owner coming back finds its id, and its connections, again.
 
+use std::collections::VecDeque;
 use std::hash::Hash;
 
 use hashbrown::HashMap;
@@ -32,7 +33,8 @@ struct Owner {
 #[derive(Debug)]
 pub struct Ids<K> {
     owners: HashMap<K, Owner>,
-    free: Vec<u32>,
+    /// Ids given back, the oldest first.
+    free: VecDeque<u32>,
     next: u32,
     limit: u32,
 }
@@ -40,7 +42,7 @@ pub struct Ids<K> {
 impl<K: Hash + Eq + Clone> Ids<K> {
     /// No owners yet; ids from 1 to `limit`.
     pub fn new(limit: u32) -> Self {
-        Self { owners: HashMap::new(), free: Vec::new(), next: 1, limit }
+        Self { owners: HashMap::new(), free: VecDeque::new(), next: 1, limit }
     }
 
     /// Returns the owner's id: its old one if it still has it, else a new one; `None` if there is none left.
@@ -49,13 +51,13 @@ impl<K: Hash + Eq + Clone> Ids<K> {
             known.gone = None;
             return Some(known.id);
         }
-        let id = self.free.pop().or_else(|| {
-            let next = self.next;
-            (next <= self.limit).then(|| {
-                self.next += 1;
-                next
-            })
-        })?;
+        // As late as can be is an id used again: its counters go on where the former owner's ended.
+        let id = if self.next <= self.limit {
+            self.next += 1;
+            self.next - 1
+        } else {
+            self.free.pop_front()?
+        };
         self.owners.insert(owner, Owner { id, gone: None });
         Some(id)
     }
@@ -93,7 +95,7 @@ impl<K: Hash + Eq + Clone> Ids<K> {
             let quiet = oldest >= gone.generation && !referred(key, owner.id);
             let long = now.millis().saturating_sub(gone.since.millis()) >= TRASH_MILLIS;
             if quiet && gone.quiet && long {
-                free.push(owner.id);
+                free.push_back(owner.id);
                 return false;
             }
             gone.quiet = quiet;
@@ -121,6 +123,20 @@ mod tests {
         assert_eq!(ids.assign("a"), Some(1));
         ids.release(at(300), 9, |_, _| false);
         assert_eq!(ids.get(&"a"), Some(1), "it is back");
+    }
+
+    #[test]
+    fn an_id_is_reused_when_there_is_no_other_and_the_oldest_first() {
+        let mut ids = Ids::new(3);
+        for owner in ["a", "b"] {
+            ids.assign(owner);
+            ids.retire(at(0), 1, |_| false);
+        }
+        ids.release(at(200), 1, |key, _| *key == "a");
+        ids.release(at(201), 1, |key, _| *key == "a");
+        ids.release(at(202), 1, |_, _| false);
+        ids.release(at(203), 1, |_, _| false);
+        assert_eq!([ids.assign("c"), ids.assign("d"), ids.assign("e")], [Some(3), Some(2), Some(1)]);
     }
 
     #[test]
