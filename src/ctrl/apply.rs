@@ -5,7 +5,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
@@ -16,19 +16,22 @@ use super::config::{self, Config};
 use super::connections::Names;
 use super::ids::Ids;
 use crate::dataplane::clock::Now;
-use crate::dataplane::conn::{self, Connections, Timeouts};
+use crate::dataplane::conn::{Connections, MAX_REAL_ID, Timeouts};
 use crate::dataplane::neigh::NeighborId;
-use crate::dataplane::route::{NextHop, Routes, Target};
-use crate::dataplane::service::{
-    Endpoint, EndpointId, Forwarding, Local, PortId, PortSettings, Protocol, RealId, RealServer, Service,
-};
+use crate::dataplane::route::Routes;
+use crate::dataplane::service::{EndpointId, Local, PortId, PortSettings, Protocol, RealId};
 use crate::dataplane::shared::{Announcement, Shared};
 use crate::dataplane::snapshot::{Endpoints, Locals, Publisher, Reader, Snapshot, Viewer};
 
+mod build;
+
+use build::{Build, Built, place};
+
 /// The most endpoints: services, and real servers' sockets that several services share.
-pub const MAX_ENDPOINTS: u32 = u16::MAX as u32;
+pub const MAX_ENDPOINTS: u32 = config::MAX_ENDPOINTS as u32;
 /// The most real servers, counted once for each service that has them.
-pub const MAX_REALS: u32 = (1 << 16) - 1;
+pub const MAX_REALS: u32 = config::MAX_REALS as u32;
+const _: () = assert!(MAX_REALS <= MAX_REAL_ID.0);
 
 /// Why a configuration cannot be applied. The running one stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +75,13 @@ enum EndpointOwner {
 /// Who owns a real server id: a service's endpoint and the real server's socket.
 type RealOwner = (EndpointId, Socket);
 
+/// Who appears in a configuration.
+#[derive(Default)]
+struct Owners {
+    endpoints: HashSet<EndpointOwner>,
+    reals: HashSet<RealOwner>,
+}
+
 /// Builds and publishes snapshots.
 pub struct Applier {
     shared: Arc<Shared>,
@@ -79,8 +89,12 @@ pub struct Applier {
     macs: Vec<[u8; 6]>,
     endpoints: Ids<EndpointOwner>,
     reals: Ids<RealOwner>,
+    /// Who appears in the configuration that runs.
+    owners: Owners,
     /// The one service a socket belongs or first belonged to.
     first: HashMap<Socket, EndpointId>,
+    /// How many versions of services there were: see [`crate::dataplane::service::Service::version`].
+    versions: u32,
     pinned: HashSet<NeighborId>,
     unpin: Vec<(u64, NeighborId)>,
     announced: HashSet<(PortId, Ipv4Addr)>,
@@ -121,7 +135,9 @@ impl Applier {
             macs,
             endpoints: Ids::new(MAX_ENDPOINTS),
             reals: Ids::new(MAX_REALS),
+            owners: Owners::default(),
             first: HashMap::new(),
+            versions: 0,
             pinned: HashSet::new(),
             unpin: Vec::new(),
             announced: HashSet::new(),
@@ -155,10 +171,17 @@ impl Applier {
     /// # Errors
     /// What cannot be applied; the running configuration stays as it was.
     pub fn apply(&mut self, config: &Config, now: Now) -> Result<(), ApplyError> {
-        let mut build = Build { pins: HashSet::new(), now, applier: self };
-        let hops = build.neighbors(config)?;
-        let (services, reals, endpoints, owners) = build.services(config, &hops)?;
-        let pins = build.pins;
+        let (built, pins, owners) = Build::new(self, now).build(config);
+        let Built { services, reals, endpoints, routes } = match built {
+            Ok(built) => built,
+            Err(error) => {
+                self.take_back(pins.keys(), now);
+                return Err(error);
+            }
+        };
+        for (neighbor, mac) in &pins {
+            self.shared.neighbors.fix(*neighbor, *mac);
+        }
         let snapshot = Snapshot {
             generation: 0,
             endpoints,
@@ -167,18 +190,33 @@ impl Applier {
             reals,
             sockets: self.sockets(),
             ports: settings(config, &self.macs),
-            routes: hops.routes,
+            routes,
             timeouts: Timeouts::default(),
         };
         self.publisher.publish(snapshot);
         let generation = self.publisher.current().generation;
-        self.endpoints.retire(now, generation, |owner| owners.endpoints.contains(owner));
-        self.reals.retire(now, generation, |owner| owners.reals.contains(owner));
-        self.unpin.retain(|(_, id)| !pins.contains(id));
-        self.unpin.extend(self.pinned.difference(&pins).map(|id| (generation, *id)));
-        self.pinned = pins;
+        self.owners = owners;
+        self.retire(now, generation);
+        self.unpin.retain(|(_, id)| !pins.contains_key(id));
+        self.unpin.extend(self.pinned.iter().filter(|id| !pins.contains_key(*id)).map(|id| (generation, *id)));
+        self.pinned = pins.into_keys().collect();
         self.announce(config);
         Ok(())
+    }
+
+    /// Undoes what a build that failed has left: ids and pins of what does not run.
+    fn take_back<'a>(&mut self, pins: impl Iterator<Item = &'a NeighborId>, now: Now) {
+        let generation = self.publisher.current().generation;
+        self.retire(now, generation);
+        for id in pins.filter(|id| !self.pinned.contains(*id) && !self.unpin.iter().any(|(_, old)| old == *id)) {
+            self.shared.neighbors.unpin(*id);
+        }
+    }
+
+    fn retire(&mut self, now: Now, generation: u64) {
+        let Owners { endpoints, reals } = &self.owners;
+        self.endpoints.retire(now, generation, |owner| endpoints.contains(owner));
+        self.reals.retire(now, generation, |owner| reals.contains(owner));
     }
 
     /// Does what waits for workers to move on: frees old snapshots, ids nobody refers to, neighbours nobody names.
@@ -188,17 +226,14 @@ impl Applier {
         let shared = &self.shared;
         let busy = |id: u32| shared.counts.connections(RealId(id)) != Connections::default();
         self.reals.release(now, oldest, |_, id| busy(id));
-        let reals = &self.reals;
-        let first = &self.first;
+        let sockets: HashSet<Socket> = self.reals.owners().map(|((_, socket), _)| *socket).collect();
+        self.first.retain(|socket, _| sockets.contains(socket));
+        let services = self.reals.owners().map(|((service, _), _)| *service).chain(self.first.values().copied());
+        let services: HashSet<EndpointId> = services.collect();
         self.endpoints.release(now, oldest, |owner, id| match owner {
-            EndpointOwner::Service(_) => {
-                reals.owners().any(|((service, _), _)| u32::from(service.0.get()) == id)
-                    || first.values().any(|service| u32::from(service.0.get()) == id)
-            }
-            EndpointOwner::SharedSocket(socket) => reals.owners().any(|((_, real), _)| real == socket),
+            EndpointOwner::Service(_) => services.contains(&endpoint_id(id)),
+            EndpointOwner::SharedSocket(socket) => sockets.contains(socket),
         });
-        let kept: HashSet<Socket> = self.reals.owners().map(|((_, socket), _)| *socket).collect();
-        self.first.retain(|socket, _| kept.contains(socket));
         let neighbors = &self.shared.neighbors;
         self.unpin.retain(|(generation, id)| {
             if oldest >= *generation {
@@ -235,7 +270,8 @@ impl Applier {
             let on_link = vips.filter(|vip| port.addresses.iter().any(|net| net.contains(vip)));
             wanted.extend(own.chain(on_link).map(|address| (PortId(place as u8), address)));
         }
-        self.announced.retain(|known| wanted.contains(known));
+        let stays: HashSet<_> = wanted.iter().copied().collect();
+        self.announced.retain(|known| stays.contains(known));
         for (port, address) in wanted {
             if self.announced.insert((port, address)) {
                 // A full ring means thousands of VIPs at once; those are found by ARP all the same.
@@ -272,186 +308,4 @@ fn locals(config: &Config) -> Locals {
         }
     }
     locals
-}
-
-/// Next hops with their pinned neighbours.
-struct Hops {
-    routes: Routes,
-}
-
-/// Who appears in the configuration.
-#[derive(Default)]
-struct Owners {
-    endpoints: HashSet<EndpointOwner>,
-    reals: HashSet<RealOwner>,
-}
-
-type Tables = (Box<[Option<Service>]>, Box<[Option<RealServer>]>, Endpoints, Owners);
-
-struct Build<'a> {
-    applier: &'a mut Applier,
-    pins: HashSet<NeighborId>,
-    now: Now,
-}
-
-impl Build<'_> {
-    fn pin(&mut self, port: usize, address: Ipv4Addr, mac: Option<[u8; 6]>) -> Result<NextHop, ApplyError> {
-        let port = PortId(port as u8);
-        let neighbors = &self.applier.shared.neighbors;
-        let neighbor = neighbors.pin(port, address.to_bits(), mac, self.now).ok_or(ApplyError::Neighbors(address))?;
-        self.pins.insert(neighbor);
-        Ok(NextHop { port, neighbor })
-    }
-
-    fn fixed(config: &Config, address: Ipv4Addr) -> Option<[u8; 6]> {
-        config.neighbors.iter().find(|entry| entry.address == IpAddr::V4(address)).map(|entry| entry.mac)
-    }
-
-    fn neighbors(&mut self, config: &Config) -> Result<Hops, ApplyError> {
-        for entry in &config.neighbors {
-            if let (IpAddr::V4(address), Some(port)) = (entry.address, config.on_link(entry.address)) {
-                self.pin(port, address, Some(entry.mac))?;
-            }
-        }
-        let mut routes = Vec::new();
-        for route in &config.routes {
-            if let (IpNet::V4(to), IpAddr::V4(gateway), Some(port)) = (route.to, route.via, config.on_link(route.via)) {
-                let hop = self.pin(port, gateway, Self::fixed(config, gateway))?;
-                routes.push((to, Target::Via { gateway, hop }));
-            }
-        }
-        // After the routes: a port's own network comes before a route of the same length.
-        for (place, port) in config.ports.iter().enumerate() {
-            for net in port.addresses.iter().filter_map(v4_net) {
-                routes.push((net, Target::OnLink(PortId(place as u8))));
-            }
-        }
-        Ok(Hops { routes: routes.into_iter().collect() })
-    }
-
-    fn hop(&mut self, config: &Config, routes: &Routes, address: Ipv4Addr) -> Result<Option<NextHop>, ApplyError> {
-        Ok(match routes.find(address.to_bits()) {
-            Some(Target::Via { hop, .. }) => Some(hop),
-            Some(Target::OnLink(port)) => Some(self.pin(port.index(), address, Self::fixed(config, address))?),
-            None => None,
-        })
-    }
-
-    fn endpoint(&mut self, owner: EndpointOwner, owners: &mut Owners) -> Result<EndpointId, ApplyError> {
-        owners.endpoints.insert(owner);
-        self.applier.endpoints.assign(owner).map(endpoint_id).ok_or(ApplyError::EndpointIds)
-    }
-
-    fn services(&mut self, config: &Config, hops: &Hops) -> Result<Tables, ApplyError> {
-        let previous = self.applier.publisher.current();
-        let mut owners = Owners::default();
-        let mut endpoints = Endpoints::default();
-        let mut services: Vec<Option<Service>> = Vec::new();
-        let mut reals: Vec<Option<RealServer>> = Vec::new();
-        let shared = shared_sockets(config);
-        for wanted in &config.services {
-            let Some(vip) = v4(wanted.address) else { continue };
-            let id = self.endpoint(EndpointOwner::Service((vip, wanted.protocol)), &mut owners)?;
-            endpoints.insert(vip.ip().to_bits(), vip.port(), wanted.protocol, Endpoint::Service(id));
-            let mut members: Vec<(SocketAddrV4, &config::Real)> =
-                wanted.reals.iter().filter_map(|real| Some((v4(real.address)?, real))).collect();
-            members.sort_by_key(|(address, _)| *address);
-            let mut ids = Vec::with_capacity(members.len());
-            for (address, real) in &members {
-                let socket = (*address, wanted.protocol);
-                let owner = (id, socket);
-                owners.reals.insert(owner);
-                let real_id = RealId(self.applier.reals.assign(owner).ok_or(ApplyError::RealIds)?);
-                let mut sharing = None;
-                if real.forwarding == Forwarding::Nat {
-                    sharing = self.sharing(socket, id, shared.contains(&socket), &mut owners)?;
-                    let endpoint = match sharing {
-                        Some(socket) => Endpoint::Shared(socket),
-                        None => Endpoint::Private { service: id, real: real_id },
-                    };
-                    endpoints.insert(address.ip().to_bits(), address.port(), wanted.protocol, endpoint);
-                }
-                let hop = self.hop(config, &hops.routes, *address.ip())?;
-                place(
-                    &mut reals,
-                    real_id.index(),
-                    RealServer {
-                        id: real_id,
-                        service: id,
-                        address: *address,
-                        forwarding: real.forwarding,
-                        weight: real.weight,
-                        shared: sharing,
-                        hop,
-                    },
-                );
-                ids.push(real_id);
-            }
-            let mut service = Service {
-                id,
-                address: vip,
-                protocol: wanted.protocol,
-                scheduler: wanted.scheduler,
-                weights: members.iter().map(|(_, real)| real.weight).collect(),
-                version: 1,
-                reals: ids.into(),
-            };
-            service.version = version(&service, &reals, &previous);
-            place(&mut services, id.index(), service);
-        }
-        Ok((services.into(), reals.into(), endpoints, owners))
-    }
-
-    /// Decides whether a NAT socket is shared: from the moment that a second service names it, and then for as long
-    /// as its id lives, since connections made meanwhile have links.
-    fn sharing(
-        &mut self,
-        socket: Socket,
-        service: EndpointId,
-        several: bool,
-        owners: &mut Owners,
-    ) -> Result<Option<conn::Socket>, ApplyError> {
-        let first = *self.applier.first.entry(socket).or_insert(service);
-        let owner = EndpointOwner::SharedSocket(socket);
-        // A socket that changes hands is shared too: the former service's connections must not be mistaken.
-        if !several && first == service && self.applier.endpoints.get(&owner).is_none() {
-            return Ok(None);
-        }
-        Ok(Some(conn::Socket { endpoint: self.endpoint(owner, owners)?, first }))
-    }
-}
-
-/// The NAT sockets that more than one service names.
-fn shared_sockets(config: &Config) -> HashSet<Socket> {
-    let mut seen = HashSet::new();
-    let mut shared = HashSet::new();
-    for service in &config.services {
-        for real in service.reals.iter().filter(|real| real.forwarding == Forwarding::Nat) {
-            if let Some(address) = v4(real.address)
-                && !seen.insert((address, service.protocol))
-            {
-                shared.insert((address, service.protocol));
-            }
-        }
-    }
-    shared
-}
-
-fn place<T>(slots: &mut Vec<Option<T>>, index: usize, value: T) {
-    if slots.len() <= index {
-        slots.resize_with(index + 1, || None);
-    }
-    slots[index] = Some(value);
-}
-
-/// A service's version: the former one if its scheduler sees no difference.
-fn version(service: &Service, reals: &[Option<RealServer>], previous: &Snapshot) -> u32 {
-    let Some(old) = previous.service(service.id) else { return 1 };
-    let weight = |reals: &[Option<RealServer>], id: &RealId| {
-        reals.get(id.index()).and_then(Option::as_ref).map(|real| real.weight)
-    };
-    let same = old.scheduler == service.scheduler
-        && old.reals == service.reals
-        && service.reals.iter().all(|id| weight(reals, id) == weight(&previous.reals, id));
-    if same { old.version } else { old.version.wrapping_add(1).max(1) }
 }

@@ -17,7 +17,7 @@
 
 use std::net::Ipv4Addr;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use super::clock::{Now, TICK_NANOS};
 use super::service::PortId;
@@ -47,6 +47,9 @@ const UNUSED: u32 = ticks(60);
 pub const PATIENCE: u32 = RETRANSMIT * TRIES as u32;
 
 const USED_BIT: u64 = 1 << 63;
+const PINNED_BIT: u64 = 1 << 62;
+/// The key of a slot that is just being freed: no station's.
+const LEAVING: u64 = u64::MAX;
 const STATE_SHIFT: u32 = 48;
 const MAC_MASK: u64 = (1 << STATE_SHIFT) - 1;
 const INCOMPLETE: u64 = 0;
@@ -57,7 +60,8 @@ const STATIC: u64 = 2;
 #[derive(Debug, Default)]
 #[repr(align(32))]
 struct Slot {
-    /// 0 when free; else a set top bit, the port and the address.
+    /// 0 when free; else [`USED_BIT`], the port and the address, and [`PINNED_BIT`]. Whoever pins a slot, adds or frees
+    /// it, does so by a compare-and-swap of this word: a pinned slot is never freed.
     key: AtomicU64,
     /// State and Ethernet address: one word, so that a reader never sees half of either.
     word: AtomicU64,
@@ -66,7 +70,6 @@ struct Slot {
     used: AtomicU32,
     asked: AtomicU32,
     tries: AtomicU16,
-    pinned: AtomicBool,
 }
 
 /// What to do with a packet whose next hop is not known.
@@ -126,6 +129,13 @@ fn now_ticks(now: Now) -> u32 {
     now.ticks() as u32
 }
 
+/// Returns the ticks from `then` to `now`; 0 if `then` is later: each worker reads the clock for itself, and another
+/// may have written the slot in the next tick already.
+const fn age(now: u32, then: u32) -> u32 {
+    let ticks = now.wrapping_sub(then) as i32;
+    if ticks > 0 { ticks as u32 } else { 0 }
+}
+
 impl Neighbors {
     #[inline]
     fn window(key: u64) -> impl Iterator<Item = usize> {
@@ -142,7 +152,7 @@ impl Neighbors {
     pub fn find(&self, port: PortId, address: u32) -> Option<NeighborId> {
         let key = key_of(port, address);
         Self::window(key)
-            .find(|index| self.slots[*index].key.load(Ordering::Acquire) == key)
+            .find(|index| self.slots[*index].key.load(Ordering::Acquire) & !PINNED_BIT == key)
             .map(|index| NeighborId(index as u32))
     }
 
@@ -161,41 +171,49 @@ impl Neighbors {
                     return Some(NeighborId(index as u32));
                 }
                 // Another worker has just added the same station.
-                Err(found) if found == key => return Some(NeighborId(index as u32)),
+                Err(found) if found & !PINNED_BIT == key => return Some(NeighborId(index as u32)),
                 Err(_) => {}
             }
         }
         None
     }
 
-    /// Gives a station a slot that it keeps until [`Neighbors::unpin`], with a fixed address where one is given.
-    /// Only control calls this. `None` if the table has no room for it.
-    pub fn pin(&self, port: PortId, address: u32, fixed: Option<[u8; 6]>, now: Now) -> Option<NeighborId> {
-        let id = self.find_or_add(port, address, now)?;
-        let slot = self.slot(id);
-        slot.pinned.store(true, Ordering::Release);
-        let word = slot.word.load(Ordering::Relaxed);
-        match fixed {
-            Some(mac) => slot.word.store(pack(mac) | (STATIC << STATE_SHIFT), Ordering::Release),
-            None if word >> STATE_SHIFT == STATIC => slot.word.store(0, Ordering::Release),
+    /// Gives a station a slot that it keeps until [`Neighbors::unpin`]. Only control calls this. `None` if the table
+    /// has no room for it.
+    pub fn pin(&self, port: PortId, address: u32, now: Now) -> Option<NeighborId> {
+        let key = key_of(port, address);
+        loop {
+            let id = self.find_or_add(port, address, now)?;
+            let pinned = key | PINNED_BIT;
+            match self.slot(id).key.compare_exchange(key, pinned, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(id),
+                Err(found) if found == pinned => return Some(id),
+                // It was freed as unused this moment.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Makes a pinned station's address a static one, or, with `None`, one that is asked for. Only control calls this.
+    pub fn fix(&self, id: NeighborId, mac: Option<[u8; 6]>) {
+        let word = &self.slot(id).word;
+        match mac {
+            Some(mac) => word.store(pack(mac) | (STATIC << STATE_SHIFT), Ordering::Release),
+            None if word.load(Ordering::Relaxed) >> STATE_SHIFT == STATIC => word.store(0, Ordering::Release),
             None => {}
         }
-        Some(id)
     }
 
     /// Lets a pinned station age like any other. Only control calls this, once no snapshot names the slot.
     pub fn unpin(&self, id: NeighborId) {
-        let slot = self.slot(id);
-        if slot.word.load(Ordering::Relaxed) >> STATE_SHIFT == STATIC {
-            slot.word.store(0, Ordering::Release);
-        }
-        slot.pinned.store(false, Ordering::Release);
+        self.fix(id, None);
+        self.slot(id).key.fetch_and(!PINNED_BIT, Ordering::Release);
     }
 
     /// Returns the station of an entry; `None` if it was freed.
     pub fn address(&self, id: NeighborId) -> Option<Ipv4Addr> {
         let key = self.slot(id).key.load(Ordering::Acquire);
-        (key != 0).then_some(Ipv4Addr::from_bits(key as u32))
+        (key != 0 && key != LEAVING).then_some(Ipv4Addr::from_bits(key as u32))
     }
 
     /// Returns the Ethernet address to send to, and notes the use; `None` if it is not known.
@@ -219,7 +237,7 @@ impl Neighbors {
             return Resolution::Wait;
         }
         let asked = slot.asked.load(Ordering::Relaxed);
-        if asked != 0 && now.wrapping_sub(asked) < RETRANSMIT {
+        if asked != 0 && age(now, asked) < RETRANSMIT {
             return Resolution::Unreachable;
         }
         match slot.tries.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed) {
@@ -243,13 +261,15 @@ impl Neighbors {
         for index in Self::window(key) {
             let slot = &self.slots[index];
             let word = slot.word.load(Ordering::Relaxed);
-            if slot.key.load(Ordering::Acquire) != key || word >> STATE_SHIFT == STATIC {
+            if slot.key.load(Ordering::Acquire) & !PINNED_BIT != key || word >> STATE_SHIFT == STATIC {
                 continue;
             }
             slot.confirmed.store(now_ticks(now), Ordering::Relaxed);
             slot.tries.store(0, Ordering::Relaxed);
             slot.asked.store(0, Ordering::Relaxed);
-            slot.word.store(pack(mac) | (REACHABLE_STATE << STATE_SHIFT), Ordering::Release);
+            // If it changed, then by control, whose word is final, or by another worker, whose news is as good.
+            let told = pack(mac) | (REACHABLE_STATE << STATE_SHIFT);
+            let _ = slot.word.compare_exchange(word, told, Ordering::Release, Ordering::Relaxed);
             written = true;
         }
         written
@@ -265,32 +285,35 @@ impl Neighbors {
                 continue;
             }
             let word = slot.word.load(Ordering::Acquire);
-            let unused = now.wrapping_sub(slot.used.load(Ordering::Relaxed));
-            let pinned = slot.pinned.load(Ordering::Acquire);
-            if !pinned && unused >= UNUSED {
-                slot.word.store(0, Ordering::Release);
-                slot.tries.store(0, Ordering::Relaxed);
-                slot.asked.store(0, Ordering::Relaxed);
-                slot.key.store(0, Ordering::Release);
+            let unused = age(now, slot.used.load(Ordering::Relaxed));
+            if key & PINNED_BIT == 0 && unused >= UNUSED {
+                // If control pins it this moment, it stays.
+                if slot.key.compare_exchange(key, LEAVING, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                    slot.word.store(0, Ordering::Release);
+                    slot.tries.store(0, Ordering::Relaxed);
+                    slot.asked.store(0, Ordering::Relaxed);
+                    slot.key.store(0, Ordering::Release);
+                }
                 continue;
             }
             let asking = match word >> STATE_SHIFT {
                 STATIC => false,
                 INCOMPLETE => slot.tries.load(Ordering::Relaxed) > 0,
                 _ => {
-                    now.wrapping_sub(slot.confirmed.load(Ordering::Relaxed)) >= REACHABLE
+                    age(now, slot.confirmed.load(Ordering::Relaxed)) >= REACHABLE
                         && (unused < REACHABLE || slot.tries.load(Ordering::Relaxed) > 0)
                 }
             };
             let asked = slot.asked.load(Ordering::Relaxed);
-            if !asking || (asked != 0 && now.wrapping_sub(asked) < RETRANSMIT) {
+            if !asking || (asked != 0 && age(now, asked) < RETRANSMIT) {
                 continue;
             }
             let tries = slot.tries.load(Ordering::Relaxed);
             slot.asked.store(now.max(1), Ordering::Relaxed);
             if tries >= TRIES {
                 slot.tries.store(0, Ordering::Relaxed);
-                slot.word.store(0, Ordering::Release);
+                // Not over what control has fixed meanwhile.
+                let _ = slot.word.compare_exchange(word, 0, Ordering::Release, Ordering::Relaxed);
             } else {
                 slot.tries.store(tries + 1, Ordering::Relaxed);
                 ask(PortId((key >> 32) as u8), key as u32);
@@ -304,11 +327,11 @@ impl Neighbors {
         let mut listed = Vec::new();
         for slot in &self.slots {
             let key = slot.key.load(Ordering::Acquire);
-            if key == 0 {
+            if key == 0 || key == LEAVING {
                 continue;
             }
             let word = slot.word.load(Ordering::Acquire);
-            let age = now.wrapping_sub(slot.confirmed.load(Ordering::Relaxed));
+            let age = age(now, slot.confirmed.load(Ordering::Relaxed));
             let state = match word >> STATE_SHIFT {
                 INCOMPLETE => "incomplete",
                 STATIC => "static",
@@ -330,101 +353,4 @@ impl Neighbors {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PORT: PortId = PortId(1);
-    const STATION: u32 = 0x0a00_0001;
-    const MAC: [u8; 6] = [2, 0, 0, 0, 1, 11];
-
-    fn at(seconds: u64) -> Now {
-        Now::from_millis(seconds * 1000)
-    }
-
-    fn requests(table: &Neighbors, now: Now) -> usize {
-        let mut count = 0;
-        table.maintain(0..CAPACITY, now, |port, address| {
-            assert_eq!((port, address), (PORT, STATION));
-            count += 1;
-        });
-        count
-    }
-
-    #[test]
-    fn an_unanswered_station_is_asked_three_times_and_given_up() {
-        let table = Neighbors::default();
-        let id = table.find_or_add(PORT, STATION, at(1)).unwrap();
-        assert_eq!(table.mac(id, at(1)), None);
-        assert_eq!(table.resolve(id, at(1)), Resolution::Ask);
-        assert_eq!(table.resolve(id, at(1)), Resolution::Wait);
-        assert_eq!(requests(&table, Now::from_millis(1500)), 0);
-        assert_eq!(requests(&table, at(2)), 1);
-        assert_eq!(requests(&table, at(3)), 1);
-        assert_eq!(table.resolve(id, at(3)), Resolution::Wait);
-        assert_eq!(requests(&table, at(4)), 0);
-        assert_eq!(table.resolve(id, at(4)), Resolution::Unreachable);
-        assert_eq!(table.resolve(id, at(5)), Resolution::Ask);
-    }
-
-    #[test]
-    fn an_answer_is_used_refreshed_while_used_and_forgotten_when_the_station_goes() {
-        let table = Neighbors::default();
-        let id = table.find_or_add(PORT, STATION, at(1)).unwrap();
-        assert_eq!(table.resolve(id, at(1)), Resolution::Ask);
-        assert!(table.learn(PORT, STATION, MAC, false, at(1)));
-        assert_eq!(table.mac(id, at(29)), Some(MAC));
-        assert_eq!(requests(&table, at(29)), 0);
-        for second in 31..34 {
-            assert_eq!(requests(&table, at(second)), 1, "at {second} s");
-            assert_eq!(table.mac(id, at(second)), Some(MAC), "used while probed");
-        }
-        assert_eq!(requests(&table, at(34)), 0);
-        assert_eq!(table.mac(id, at(34)), None);
-    }
-
-    #[test]
-    fn an_unused_station_gives_its_slot_back_unless_pinned() {
-        let table = Neighbors::default();
-        table.learn(PORT, STATION, MAC, true, at(1));
-        let pinned = table.pin(PORT, STATION + 1, None, at(1)).unwrap();
-        table.maintain(0..CAPACITY, at(61), |_, _| panic!("nobody uses them"));
-        assert_eq!(table.find(PORT, STATION), None);
-        assert_eq!(table.find(PORT, STATION + 1), Some(pinned));
-        table.unpin(pinned);
-        table.maintain(0..CAPACITY, at(62), |_, _| panic!("nobody uses them"));
-        assert!(table.list(at(62)).is_empty());
-    }
-
-    #[test]
-    fn a_static_station_is_never_asked_nor_overwritten() {
-        let table = Neighbors::default();
-        let id = table.pin(PORT, STATION, Some(MAC), at(0)).unwrap();
-        assert!(!table.learn(PORT, STATION, [4; 6], true, at(1)));
-        table.maintain(0..CAPACITY, at(1000), |_, _| panic!("static"));
-        assert_eq!(table.mac(id, at(1000)), Some(MAC));
-        assert_eq!(table.list(at(1000))[0].state, "static");
-        assert_eq!(table.pin(PORT, STATION, None, at(1000)), Some(id));
-        assert_eq!(table.mac(id, at(1000)), None, "no longer static: to be resolved");
-    }
-
-    #[test]
-    fn a_full_window_refuses_and_loses_nobody() {
-        let table = Neighbors::default();
-        let mut known = Vec::new();
-        for address in 0..CAPACITY as u32 * 2 {
-            if table.find_or_add(PORT, address, at(1)).is_some() {
-                known.push(address);
-            }
-        }
-        assert!(known.len() > CAPACITY / 2 && known.len() <= CAPACITY);
-        assert!(known.iter().all(|address| table.find(PORT, *address).is_some()));
-    }
-
-    #[test]
-    fn an_unknown_station_is_learned_only_when_asked_to() {
-        let table = Neighbors::default();
-        assert!(!table.learn(PORT, STATION, MAC, false, at(1)));
-        assert_eq!(table.find(PORT, STATION), None);
-        assert!(table.learn(PORT, STATION, MAC, true, at(1)));
-    }
-}
+mod tests;

@@ -11,10 +11,11 @@ use super::source::{ConfigError, Source};
 
 /// Ports that DPDK is built for (RTE_MAX_ETHPORTS).
 const MAX_PORTS: usize = 32;
-/// Endpoint ids are 16 bits and 0 is none.
-const MAX_ENDPOINTS: usize = 65_535;
-/// Real-server ids are 20 bits and 0 is none.
-const MAX_REALS: usize = (1 << 20) - 1;
+/// The most services, and NAT real servers that several of them share: ids are 16 bits and 0 is none.
+pub const MAX_ENDPOINTS: usize = 65_535;
+/// The most real servers, counted once for each service that has them: ids have 20 bits, but each costs every worker
+/// 40 octets for its counters, used or not. Ten thousand services with 25 each fit.
+pub const MAX_REALS: usize = (1 << 18) - 1;
 
 type Checked = Result<(), ConfigError>;
 

@@ -23,6 +23,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+pub use check::{MAX_ENDPOINTS, MAX_REALS};
 pub use device::Device;
 pub use machine::Machine;
 pub use model::{

@@ -1,0 +1,207 @@
+//! The parts of a snapshot that have ids in them: services, real servers and their next hops.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+
+use hashbrown::{HashMap, HashSet};
+use ipnet::IpNet;
+
+use super::super::config::{self, Config};
+use super::{Applier, ApplyError, EndpointOwner, Owners, Socket, endpoint_id, v4, v4_net};
+use crate::dataplane::clock::Now;
+use crate::dataplane::conn;
+use crate::dataplane::neigh::NeighborId;
+use crate::dataplane::route::{NextHop, Routes, Target};
+use crate::dataplane::service::{Endpoint, EndpointId, Forwarding, PortId, RealId, RealServer, Service};
+use crate::dataplane::snapshot::{Endpoints, Snapshot};
+
+/// What a snapshot is made of that has ids in it.
+pub(super) struct Built {
+    pub services: Box<[Option<Service>]>,
+    pub reals: Box<[Option<RealServer>]>,
+    pub endpoints: Endpoints,
+    pub routes: Routes,
+}
+
+/// The neighbours that are next hops, with their static addresses.
+type Pins = HashMap<NeighborId, Option<[u8; 6]>>;
+
+/// A configuration on its way to a snapshot. Only ids and pins of the [`Applier`] change, and those can be taken back.
+pub(super) struct Build<'a> {
+    applier: &'a mut Applier,
+    now: Now,
+    fixed: HashMap<Ipv4Addr, [u8; 6]>,
+    pins: Pins,
+    owners: Owners,
+}
+
+impl Build<'_> {
+    pub fn new(applier: &mut Applier, now: Now) -> Build<'_> {
+        Build { applier, now, fixed: HashMap::new(), pins: Pins::new(), owners: Owners::default() }
+    }
+
+    /// Builds, and tells, also if that failed, which neighbours are pinned now, and who was given an id.
+    pub fn build(mut self, config: &Config) -> (Result<Built, ApplyError>, Pins, Owners) {
+        let built = self.routes(config).and_then(|routes| self.services(config, routes));
+        (built, self.pins, self.owners)
+    }
+
+    fn pin(&mut self, port: PortId, address: Ipv4Addr) -> Result<NextHop, ApplyError> {
+        let neighbors = &self.applier.shared.neighbors;
+        let neighbor = neighbors.pin(port, address.to_bits(), self.now).ok_or(ApplyError::Neighbors(address))?;
+        self.pins.insert(neighbor, self.fixed.get(&address).copied());
+        Ok(NextHop { port, neighbor })
+    }
+
+    fn routes(&mut self, config: &Config) -> Result<Routes, ApplyError> {
+        for entry in &config.neighbors {
+            if let (IpAddr::V4(address), Some(port)) = (entry.address, config.on_link(entry.address)) {
+                self.fixed.insert(address, entry.mac);
+                self.pin(PortId(port as u8), address)?;
+            }
+        }
+        let mut routes = Vec::new();
+        for route in &config.routes {
+            if let (IpNet::V4(to), IpAddr::V4(gateway), Some(port)) = (route.to, route.via, config.on_link(route.via)) {
+                let hop = self.pin(PortId(port as u8), gateway)?;
+                routes.push((to, Target::Via { gateway, hop }));
+            }
+        }
+        // After the routes: a port's own network comes before a route of the same length.
+        for (place, port) in config.ports.iter().enumerate() {
+            for net in port.addresses.iter().filter_map(v4_net) {
+                routes.push((net, Target::OnLink(PortId(place as u8))));
+            }
+        }
+        Ok(routes.into_iter().collect())
+    }
+
+    fn hop(&mut self, routes: &Routes, address: Ipv4Addr) -> Result<Option<NextHop>, ApplyError> {
+        Ok(match routes.find(address.to_bits()) {
+            Some(Target::Via { hop, .. }) => Some(hop),
+            Some(Target::OnLink(port)) => Some(self.pin(port, address)?),
+            None => None,
+        })
+    }
+
+    fn endpoint(&mut self, owner: EndpointOwner) -> Result<EndpointId, ApplyError> {
+        self.owners.endpoints.insert(owner);
+        self.applier.endpoints.assign(owner).map(endpoint_id).ok_or(ApplyError::EndpointIds)
+    }
+
+    fn services(&mut self, config: &Config, routes: Routes) -> Result<Built, ApplyError> {
+        let previous = self.applier.publisher.current();
+        let mut endpoints = Endpoints::default();
+        let mut services: Vec<Option<Service>> = Vec::new();
+        let mut reals: Vec<Option<RealServer>> = Vec::new();
+        let shared = shared_sockets(config);
+        for wanted in &config.services {
+            let Some(vip) = v4(wanted.address) else { continue };
+            let id = self.endpoint(EndpointOwner::Service((vip, wanted.protocol)))?;
+            endpoints.insert(vip.ip().to_bits(), vip.port(), wanted.protocol, Endpoint::Service(id));
+            let mut members: Vec<(SocketAddrV4, &config::Real)> =
+                wanted.reals.iter().filter_map(|real| Some((v4(real.address)?, real))).collect();
+            members.sort_by_key(|(address, _)| *address);
+            let mut ids = Vec::with_capacity(members.len());
+            for (address, real) in &members {
+                let socket = (*address, wanted.protocol);
+                let owner = (id, socket);
+                self.owners.reals.insert(owner);
+                let real_id = RealId(self.applier.reals.assign(owner).ok_or(ApplyError::RealIds)?);
+                let mut sharing = None;
+                if real.forwarding == Forwarding::Nat {
+                    sharing = self.sharing(socket, id, shared.contains(&socket))?;
+                    let endpoint = match sharing {
+                        Some(socket) => Endpoint::Shared(socket),
+                        None => Endpoint::Private { service: id, real: real_id },
+                    };
+                    endpoints.insert(address.ip().to_bits(), address.port(), wanted.protocol, endpoint);
+                }
+                let hop = self.hop(&routes, *address.ip())?;
+                place(
+                    &mut reals,
+                    real_id.index(),
+                    RealServer {
+                        id: real_id,
+                        service: id,
+                        address: *address,
+                        forwarding: real.forwarding,
+                        weight: real.weight,
+                        shared: sharing,
+                        hop,
+                    },
+                );
+                ids.push(real_id);
+            }
+            let mut service = Service {
+                id,
+                address: vip,
+                protocol: wanted.protocol,
+                scheduler: wanted.scheduler,
+                weights: members.iter().map(|(_, real)| real.weight).collect(),
+                version: 0,
+                reals: ids.into(),
+            };
+            service.version = self.version(&service, &reals, &previous);
+            place(&mut services, id.index(), service);
+        }
+        Ok(Built { services: services.into(), reals: reals.into(), endpoints, routes })
+    }
+
+    /// Decides whether a NAT socket is shared: from the moment that a second service names it, and then for as long
+    /// as its id lives, since connections made meanwhile have links.
+    fn sharing(
+        &mut self,
+        socket: Socket,
+        service: EndpointId,
+        several: bool,
+    ) -> Result<Option<conn::Socket>, ApplyError> {
+        let first = *self.applier.first.entry(socket).or_insert(service);
+        let owner = EndpointOwner::SharedSocket(socket);
+        // A socket that changes hands is shared too: the former service's connections must not be mistaken.
+        if !several && first == service && self.applier.endpoints.get(&owner).is_none() {
+            return Ok(None);
+        }
+        Ok(Some(conn::Socket { endpoint: self.endpoint(owner)?, first }))
+    }
+
+    /// A service's version: the former one if its scheduler sees no difference, else one that no service ever had. A
+    /// worker's cursor outlives a service that is removed, and must not take one that comes back for the old one.
+    fn version(&mut self, service: &Service, reals: &[Option<RealServer>], previous: &Snapshot) -> u32 {
+        let weight = |reals: &[Option<RealServer>], id: &RealId| {
+            reals.get(id.index()).and_then(Option::as_ref).map(|real| real.weight)
+        };
+        let same = |old: &&Service| {
+            old.scheduler == service.scheduler
+                && old.reals == service.reals
+                && service.reals.iter().all(|id| weight(reals, id) == weight(&previous.reals, id))
+        };
+        if let Some(old) = previous.service(service.id).filter(same) {
+            return old.version;
+        }
+        self.applier.versions = self.applier.versions.wrapping_add(1).max(1);
+        self.applier.versions
+    }
+}
+
+/// The NAT sockets that more than one service names.
+fn shared_sockets(config: &Config) -> HashSet<Socket> {
+    let mut seen = HashSet::new();
+    let mut shared = HashSet::new();
+    for service in &config.services {
+        for real in service.reals.iter().filter(|real| real.forwarding == Forwarding::Nat) {
+            if let Some(address) = v4(real.address)
+                && !seen.insert((address, service.protocol))
+            {
+                shared.insert((address, service.protocol));
+            }
+        }
+    }
+    shared
+}
+
+pub(super) fn place<T>(slots: &mut Vec<Option<T>>, index: usize, value: T) {
+    if slots.len() <= index {
+        slots.resize_with(index + 1, || None);
+    }
+    slots[index] = Some(value);
+}

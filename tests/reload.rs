@@ -1,0 +1,82 @@
+//! Configurations that follow one another, over the whole data plane: what goes, stays, comes back or is refused.
+
+mod support;
+
+use std::net::Ipv4Addr;
+
+use millrace::ctrl::apply::ApplyError;
+use millrace::dataplane::neigh::CAPACITY;
+use millrace::dataplane::service::{PortId, RealId};
+use millrace::dataplane::stats::Outcome;
+use support::*;
+
+const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(198, 51, 100, 7), 40_000);
+const VIP: (Ipv4Addr, u16) = (Ipv4Addr::new(203, 0, 113, 10), 80);
+const FIRST: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 0, 0, 11), 80);
+const SECOND: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 0, 0, 12), 80);
+
+fn service(protocol: &str, reals: &[(Ipv4Addr, u16)]) -> String {
+    let head = format!("[[service]]\naddress = '{}:{}'\nprotocol = '{protocol}'\n", VIP.0, VIP.1);
+    let reals = reals.iter().map(|(real, weight)| format!("[[service.real]]\naddress = '{real}'\nweight = {weight}\n"));
+    head + &reals.collect::<String>()
+}
+
+impl Director {
+    fn reload(&mut self, services: &str) {
+        self.applier.apply(&config(services), self.now).unwrap();
+    }
+}
+
+fn syn(port: u16) -> Vec<u8> {
+    tcp((CLIENT.0, port), VIP, WAN_MAC, "S", b"")
+}
+
+#[test]
+fn a_service_that_comes_back_with_other_weights_is_scheduled_at_once() {
+    let mut director = Director::new(&service("tcp", &[(FIRST.0, 100), (SECOND.0, 100)]), 1);
+    director.through(0, WAN, &syn(1000), LAN);
+    director.reload("");
+    director.reload(&service("tcp", &[(FIRST.0, 1), (SECOND.0, 1)]));
+    for (port, server) in [(1001, FIRST), (1002, SECOND), (1003, FIRST)] {
+        assert_eq!(sockets(&director.through(0, WAN, &syn(port), LAN)).1, server);
+    }
+    assert_eq!(director.count(Outcome::DropNoRealServer), 0);
+}
+
+#[test]
+fn a_refused_configuration_leaves_no_trace() {
+    let running = service("tcp", &[(FIRST.0, 1)]);
+    let mut director = Director::new(&running, 1);
+    let mut next = config(&running);
+    next.ports[LAN].addresses = vec!["10.0.0.1/16".parse().unwrap()];
+    // More next hops than the neighbour table has room for.
+    for address in 0x0a00_0100..0x0a00_0100 + 2 * CAPACITY as u32 {
+        let mut real = next.services[0].reals[0];
+        real.address.set_ip(Ipv4Addr::from_bits(address).into());
+        next.services[0].reals.push(real);
+    }
+    next.neighbors[1].mac = [2, 0, 0, 0, 9, 9];
+    let refused = director.applier.apply(&next, director.now);
+    assert!(matches!(refused, Err(ApplyError::Neighbors(_))), "{refused:?}");
+    let sent = director.through(0, WAN, &syn(1000), LAN);
+    assert_eq!(sent[..6], [2, 0, 0, 0, 1, 0x0b], "the static neighbour is the running configuration's");
+    director.applier.tend(director.now);
+    director.pass(62_000);
+    director.applier.tend(director.now);
+    director.pass(62_000);
+    let left = director.shared.neighbors.list(director.now);
+    assert_eq!(left.len(), 3, "only the running configuration's next hops keep their slots");
+}
+
+#[test]
+fn a_removed_static_neighbour_is_asked_for() {
+    let services = service("tcp", &[(FIRST.0, 1)]);
+    let mut director = Director::new(&services, 1);
+    let mut next = config(&services);
+    next.neighbors.retain(|neighbor| neighbor.address != std::net::IpAddr::V4(FIRST.0));
+    director.applier.apply(&next, director.now).unwrap();
+    let sent = director.give(0, WAN, &syn(1000));
+    assert_eq!((sent.len(), sent[0].0, &sent[0].1[38..42]), (1, LAN, &FIRST.0.octets()[..]));
+    assert!(director.shared.neighbors.find(PortId(LAN as u8), FIRST.0.to_bits()).is_some());
+    assert_eq!(director.shared.counts.connections(RealId(1)).active, 1);
+}
