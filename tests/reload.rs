@@ -44,6 +44,29 @@ fn a_service_that_comes_back_with_other_weights_is_scheduled_at_once() {
 }
 
 #[test]
+fn a_client_that_keeps_talking_to_a_removed_server_gets_another_in_the_end() {
+    let both = [(FIRST.0, 1), (SECOND.0, 1)];
+    let mut director = Director::new(&service("udp", &both), 1);
+    let query = udp(CLIENT, VIP, WAN_MAC, b"?");
+    assert_eq!(sockets(&director.through(0, WAN, &query, LAN)).1, FIRST);
+    director.reload(&service("udp", &both[1..]));
+    let mut seconds = 0;
+    let answer = loop {
+        director.pass(10_000);
+        seconds += 10;
+        director.quiet();
+        let sent = director.give(0, WAN, &query);
+        if let [(LAN, frame)] = &sent[..] {
+            break frame.clone();
+        }
+        assert!(seconds < 400, "IPVS does not restart the timer of a connection whose server is gone");
+    };
+    assert_eq!(sockets(&answer).1, SECOND);
+    assert!(seconds > 290, "and lets it run: the server may come back");
+    director.balanced();
+}
+
+#[test]
 fn a_refused_configuration_leaves_no_trace() {
     let running = service("tcp", &[(FIRST.0, 1)]);
     let mut director = Director::new(&running, 1);

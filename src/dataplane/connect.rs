@@ -6,7 +6,8 @@
 use super::classify::Way;
 use super::clock::Now;
 use super::conn::{
-    Gone, Insert, Key, LinkedInsert, Slot, Socket, State, Table, TcpEvent, Tick, Value, WorkerCounts, tcp_state,
+    Gone, Insert, Key, LinkedInsert, Slot, Socket, State, Table, TcpEvent, Tick, Updated, Value, WorkerCounts,
+    tcp_state,
 };
 use super::parse::{Kind, Parsed};
 use super::sched::{Cursor, Share, schedule};
@@ -79,8 +80,22 @@ impl<'a> Connector<'a> {
         if starts_over(request.packet, value.state(), real) {
             return self.again(request, slot, value);
         }
-        self.advance(slot, value, false, request.packet);
-        real.ok_or(Outcome::DropRealServerRemoved)
+        self.moved_on(slot, value, real, request.packet)
+    }
+
+    /// Moves the connection of a client's packet on, and returns its real server. One whose real server was removed
+    /// is left to expire, as IPVS does: a client that keeps talking would never get another server otherwise.
+    #[inline]
+    fn moved_on(
+        &self,
+        slot: Slot,
+        value: Value,
+        real: Option<&'a RealServer>,
+        packet: &Parsed,
+    ) -> Result<&'a RealServer, Outcome> {
+        let real = real.ok_or(Outcome::DropRealServerRemoved)?;
+        self.advance(slot, value, false, packet);
+        Ok(real)
     }
 
     /// Moves a connection on by one packet. Nearly every packet changes nothing.
@@ -114,10 +129,17 @@ impl<'a> Connector<'a> {
             }
             let fresh = content(real, packet, self.tick());
             let renew = |value: Value| {
+                if !starts_over(packet, value.state(), self.snapshot.real(value.real())) {
+                    // Another worker had the same SYN, and was quicker.
+                    return value;
+                }
                 let value = value.with_real(real.id).with_no_output(fresh.no_output());
                 value.in_state(fresh.state(), fresh.seen()).with_seen(fresh.seen())
             };
             return match self.table().update(slot, value, renew) {
+                Ok(Updated { old, new }) if old == new => {
+                    self.moved_on(slot, new, self.snapshot.real(new.real()), packet)
+                }
                 Ok(updated) => {
                     self.counts.changed(updated.old, updated.new);
                     self.count_connection(service, real);
@@ -147,8 +169,7 @@ impl<'a> Connector<'a> {
                     return Ok(real);
                 }
                 LinkedInsert::Exists(slot, value) => {
-                    self.advance(slot, value, false, packet);
-                    return self.snapshot.real(value.real()).ok_or(Outcome::DropRealServerRemoved);
+                    return self.moved_on(slot, value, self.snapshot.real(value.real()), packet);
                 }
                 LinkedInsert::Busy(value) => {
                     return self.snapshot.real(value.real()).ok_or(Outcome::DropRealServerRemoved);
