@@ -12,7 +12,7 @@ ETHERNET = 1
 SNAP = 262_144
 EPOCH = 1_700_000_000
 """The second since 1970 at which the captures begin."""
-TIME_LIMIT = 60
+TIME_LIMIT = 240
 
 
 @dataclass
