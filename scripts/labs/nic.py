@@ -31,6 +31,8 @@ from .kit.servers import RealServer, make_documents
 CLIENT, WAN, LAN = "192.0.2.100", "192.0.2.2", "10.0.0.2"
 ROUTER_WAN, ROUTER_LAN = "192.0.2.1", "10.0.0.1"
 HUGEPAGES = 192  # of 2 MiB
+WORKER = 1  # its core, which the kernel gives nobody who does not ask for it
+PARAMETERS = f"intel_iommu=on iommu=pt hugepages={HUGEPAGES} isolcpus={WORKER}"
 LARGE_MIB = 16
 
 METHODS = {  # VIP and real servers of each
@@ -44,9 +46,9 @@ CARDS = (Card("wan", "wan0", "52:54:00:00:02:02", 2), Card("lan", "lan0", "52:54
 # A pulled cable has to be seen, and traffic to be back, within this.
 LINK_SECONDS = 10
 
-CONFIG = """\
+CONFIG = f"""\
 [director]
-workers = [1]
+workers = [{WORKER}]
 max_connections = 100_000
 poll = "adaptive"
 """
@@ -138,7 +140,7 @@ def boot(lab, fabric):
     programs = {"/usr/sbin/millrace": find_program()}
     image.build(initramfs, kernel, programs, {"/usr/sbin/bind-nic": ((ROOT / "scripts/bind-nic").read_bytes(), 0o755)})
     made = time.monotonic()
-    guest = Guest(lab, fabric, kernel.image, initramfs, CARDS, HUGEPAGES)
+    guest = Guest(lab, fabric, kernel.image, initramfs, CARDS, PARAMETERS)
     release = guest.wait_for_boot()
     lab.report.check("the guest boots", True, f"Linux {release}, {time.monotonic() - made:.0f} s")
     lab.report.row("times (s)", step="image", seconds=made - began)
@@ -240,6 +242,9 @@ def start(lab, director):
     lab.report.check("millrace runs on both cards, links up", took is not None)
     taken = HUGEPAGES - director.free_hugepages()
     lab.report.check("its memory is in hugepages", taken > 0, f"{taken} of 2 MiB")
+    cores = director.cores()
+    lab.report.check("its worker has the isolated core, alone", cores.count(str(WORKER)) == 1 and set(cores) == {"0", str(WORKER)},
+                     f"cores of its threads: {' '.join(cores)}")
     status, said = director.guest.attempt(f"bind-nic unbind {CARDS[0].pci}")
     lab.report.check("bind-nic takes no card from it", status == 1 and "in use" in said, said.strip())
 

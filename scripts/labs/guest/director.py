@@ -55,6 +55,10 @@ class Director:
         """Returns how often frames ended in this way."""
         return self.stats()["outcomes"][name]["count"]
 
+    def cores(self):
+        """Returns on which cores each of its threads may run."""
+        return self.guest.run(f"awk '/^Cpus_allowed_list/ {{ print $2 }}' /proc/$(cat {PID})/task/*/status").split()
+
     def log(self):
         """Returns what it has logged, line by line."""
         return self.guest.run(f"cat {LOG}").splitlines()

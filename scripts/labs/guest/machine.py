@@ -67,15 +67,15 @@ class Lines:
 class Guest:
     """A running guest; it ends with the lab's other processes."""
 
-    def __init__(self, lab, namespace, kernel, initramfs, cards, hugepages):
-        """Starts qemu in `namespace`, which has the cards' taps; `hugepages` are of 2 MiB."""
+    def __init__(self, lab, namespace, kernel, initramfs, cards, parameters):
+        """Starts qemu in `namespace`, which has the cards' taps; `parameters` are for the kernel."""
         self._console = lab.folder / "console.log"
         commands, monitor = lab.folder / "commands.sock", lab.folder / "monitor.sock"
         arguments = [
             "-machine", "q35,kernel-irqchip=off", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
             "-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-kernel", kernel, "-initrd", initramfs,
-            "-append", f"console=ttyS0 quiet panic=-1 intel_iommu=on iommu=pt hugepages={hugepages} mitigations=off",
+            "-append", f"console=ttyS0 quiet panic=-1 mitigations=off {parameters}",
             "-serial", f"file:{self._console}", "-device", "intel-iommu", "-device", "virtio-serial-pci,addr=0x10",
             "-chardev", f"socket,id=commands,path={commands},server=on,wait=off",
             "-device", "virtserialport,chardev=commands,name=commands", "-qmp", f"unix:{monitor},server=on,wait=off",
