@@ -39,6 +39,8 @@ pub enum LinkError {
 pub struct LinkWatch {
     ports: Ports,
     changes: VecDeque<(PortId, bool)>,
+    /// Whether to look at all interfaces before the next event: kept until that is done, since a caller may stop waiting.
+    look_again: bool,
     handle: Handle,
     events: Events,
     connection: JoinHandle<()>,
@@ -61,8 +63,14 @@ impl LinkWatch {
         let (connection, handle, messages) = new_multicast_connection(&[MulticastGroup::Link])?;
         let connection = tokio::spawn(connection);
         let events = messages.filter_map(async |(message, _)| Event::read(message.payload));
-        let mut watch =
-            Self { ports: Ports::new(ports), changes: VecDeque::new(), handle, events: Box::pin(events), connection };
+        let mut watch = Self {
+            ports: Ports::new(ports),
+            changes: VecDeque::new(),
+            look_again: false,
+            handle,
+            events: Box::pin(events),
+            connection,
+        };
         watch.look().await?;
         watch.changes.clear();
         Ok(watch)
@@ -73,7 +81,7 @@ impl LinkWatch {
         self.ports.0.iter().map(|port| (port.id, port.up))
     }
 
-    /// Waits for the next change: a port, and whether it has a carrier now.
+    /// Waits for the next change: a port, and whether it has a carrier now. Dropping the future loses none.
     ///
     /// # Errors
     /// If the socket fails for good.
@@ -82,8 +90,13 @@ impl LinkWatch {
             if let Some(change) = self.changes.pop_front() {
                 return Ok(change);
             }
+            if self.look_again {
+                self.look().await?;
+                self.look_again = false;
+                continue;
+            }
             match self.events.next().await {
-                Some(Event::Missed) => self.look().await?,
+                Some(Event::Missed) => self.look_again = true,
                 Some(event) => self.changes.extend(self.ports.hear(&event)),
                 None => return Err(LinkError::Closed),
             }
