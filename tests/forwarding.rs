@@ -218,6 +218,35 @@ fn ended_connections_expire_and_are_counted_out() {
 }
 
 #[test]
+fn a_service_may_have_a_timeout_of_its_own_also_from_now_on() {
+    let own = |timeout: &str| {
+        let own = format!("protocol = \"udp\"\ntimeout = \"{timeout}\"");
+        service(VIP, "udp", "nat").replace("protocol = \"udp\"", &own) + &service(OTHER_VIP, "udp", "direct")
+    };
+    let mut director = Director::new(&own("10s"), 2);
+    let live = |director: &Director| -> Vec<u32> {
+        (1..=4).map(|real| director.shared.counts.connections(RealId(real)).inactive).collect()
+    };
+    for port in 0..20 {
+        director.through(0, WAN, &udp((CLIENT.0, 1000 + port), VIP, WAN_MAC, b"?"), LAN);
+        director.through(1, WAN, &udp((CLIENT.0, 1000 + port), OTHER_VIP, WAN_MAC, b"?"), LAN);
+    }
+    director.pass(9_500);
+    assert_eq!(live(&director), [10, 10, 10, 10]);
+    director.pass(3_000);
+    assert_eq!(live(&director), [0, 0, 10, 10]);
+    director.applier.apply(&config(&(own("1h") + "[timeouts]\nudp = \"20s\"\n")), director.now).unwrap();
+    director.through(0, WAN, &udp((CLIENT.0, 1000), VIP, WAN_MAC, b"?"), LAN);
+    director.pass(10_000);
+    assert_eq!(live(&director).iter().sum::<u32>(), 1, "the running connections too: 20 s are over");
+    director.pass(3_500_000);
+    assert_eq!(live(&director).iter().sum::<u32>(), 1);
+    director.pass(110_000);
+    assert_eq!(live(&director), [0; 4]);
+    director.balanced();
+}
+
+#[test]
 fn too_big_and_dying_packets_are_answered() {
     let mut director = Director::new(&service(VIP, "udp", "tunnel"), 1);
     let mut big = udp(CLIENT, VIP, WAN_MAC, &[7; 1460]);

@@ -16,10 +16,10 @@ use super::config::{self, Config};
 use super::connections::Names;
 use super::ids::Ids;
 use crate::dataplane::clock::Now;
-use crate::dataplane::conn::{Connections, MAX_REAL_ID, Timeouts};
+use crate::dataplane::conn::{Connections, MAX_REAL_ID, State, Timeouts};
 use crate::dataplane::neigh::NeighborId;
 use crate::dataplane::route::Routes;
-use crate::dataplane::service::{EndpointId, Local, PortId, PortSettings, Protocol, RealId};
+use crate::dataplane::service::{EndpointId, Local, PortId, PortSettings, Protocol, RealId, RealServer, Service};
 use crate::dataplane::shared::{Announcement, Shared};
 use crate::dataplane::snapshot::{Endpoints, Locals, Publisher, Reader, Snapshot, Viewer};
 
@@ -182,6 +182,7 @@ impl Applier {
         for (neighbor, mac) in &pins {
             self.shared.neighbors.fix(*neighbor, *mac);
         }
+        let timeouts = timeouts(config, &services, &reals);
         let snapshot = Snapshot {
             generation: 0,
             endpoints,
@@ -191,7 +192,7 @@ impl Applier {
             sockets: self.sockets(),
             ports: settings(config, &self.macs),
             routes,
-            timeouts: Timeouts::default(),
+            timeouts,
         };
         self.publisher.publish(snapshot);
         let generation = self.publisher.current().generation;
@@ -279,6 +280,22 @@ impl Applier {
             }
         }
     }
+}
+
+fn timeouts(config: &Config, services: &[Option<Service>], reals: &[Option<RealServer>]) -> Timeouts {
+    let config::Timeouts { tcp, tcp_fin, udp } = config.timeouts;
+    let timeouts = Timeouts::default().with(State::TCP_ESTABLISHED, tcp).with(State::TCP_FIN_WAIT, tcp_fin);
+    let timeouts = timeouts.with(State::UDP, udp).with(State::UDP_ONE_WAY, udp);
+    let own: HashMap<(SocketAddr, Protocol), u32> =
+        config.services.iter().filter_map(|service| Some((service.key(), service.timeout?))).collect();
+    if own.is_empty() {
+        return timeouts;
+    }
+    let of = |real: &RealServer| {
+        let service = services.get(real.service.index())?.as_ref()?;
+        own.get(&(SocketAddr::V4(service.address), service.protocol)).copied()
+    };
+    timeouts.with_own(reals.iter().map(|real| real.as_ref().and_then(of).unwrap_or_default()))
 }
 
 fn settings(config: &Config, macs: &[[u8; 6]]) -> Box<[PortSettings]> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display};
+use std::time::Duration;
 
 use super::config::{Config, Neighbor, Port, Real, Route, Service};
 
@@ -30,6 +31,10 @@ pub fn changes(old: &Config, new: &Config) -> Result<Vec<String>, NeedsRestart> 
         return Err(NeedsRestart(fixed));
     }
     let mut lines = Vec::new();
+    let (was, is) = (&old.timeouts, &new.timeouts);
+    for (name, was, is) in [("tcp", was.tcp, is.tcp), ("tcp_fin", was.tcp_fin, is.tcp_fin), ("udp", was.udp, is.udp)] {
+        differ(&mut lines, "timeouts", name, &time(was), &time(is));
+    }
     services(&mut lines, &old.services, &new.services);
     compare(
         &mut lines,
@@ -57,6 +62,10 @@ pub fn changes(old: &Config, new: &Config) -> Result<Vec<String>, NeedsRestart> 
 /// Writes an Ethernet address as `02:00:00:00:00:01`.
 pub fn mac(octets: &[u8; 6]) -> String {
     octets.map(|octet| format!("{octet:02x}")).join(":")
+}
+
+fn time(seconds: u32) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(seconds.into()))
 }
 
 fn fixed_changes(old: &Config, new: &Config) -> Vec<String> {
@@ -87,6 +96,9 @@ fn services(lines: &mut Vec<String>, old: &[Service], new: &[Service]) {
     compare(lines, old, new, Service::key, describe_service, |lines, old, new| {
         let name = name_service(new);
         differ(lines, &name, "scheduler", &old.scheduler, &new.scheduler);
+        let timeout =
+            |service: &Service| service.timeout.map_or_else(|| "default".to_owned(), |own| time(own).to_string());
+        differ(lines, &name, "timeout", &timeout(old), &timeout(new));
         let describe = |real: &Real| format!("{name}: real server {}", describe_real(real));
         compare(
             lines,
@@ -125,7 +137,8 @@ fn compare<T, K: Ord>(
     }
 }
 
-fn differ<T: PartialEq + Display>(lines: &mut Vec<String>, subject: &str, what: &str, old: &T, new: &T) {
+fn differ<T: Display>(lines: &mut Vec<String>, subject: &str, what: &str, old: &T, new: &T) {
+    let (old, new) = (old.to_string(), new.to_string());
     if old != new {
         lines.push(format!("{subject}: {what} {old} -> {new}"));
     }
@@ -188,6 +201,15 @@ address = '10.0.0.3'
     #[test]
     fn nothing_changes_nothing() {
         assert_eq!(difference(BASE, BASE), Ok(vec![]));
+    }
+
+    #[test]
+    fn timeouts() {
+        let other = format!("[timeouts]\nudp = '90s'\n{BASE}").replace("80'\n", "80'\ntimeout = '1h'\n");
+        assert_eq!(
+            difference(BASE, &other).unwrap(),
+            ["timeouts: udp 5m -> 1m 30s", "service TCP 192.0.2.1:80: timeout default -> 1h"]
+        );
     }
 
     #[test]

@@ -16,19 +16,20 @@ pub(super) const LATER: &str = "not supported yet by this version";
 
 pub(super) const ROOT: Keys = Keys {
     header: "the file",
-    known: &["director", "api", "port", "route", "neighbor", "service"],
+    known: &["director", "api", "timeouts", "port", "route", "neighbor", "service"],
     later: &["mark", "local_pool", "vrrp", "sync"],
 };
 pub(super) const DIRECTOR: Keys =
     Keys { header: "[director]", known: &["workers", "max_connections", "poll", "dpdk_args", "transit"], later: &[] };
 pub(super) const API: Keys = Keys { header: "[api]", known: &["socket"], later: &["listen"] };
+pub(super) const TIMEOUTS: Keys = Keys { header: "[timeouts]", known: &["tcp", "tcp_fin", "udp"], later: &[] };
 pub(super) const PORT: Keys =
     Keys { header: "[[port]]", known: &["name", "device", "addresses", "mac", "queues", "mtu"], later: &["twin"] };
 pub(super) const ROUTE: Keys = Keys { header: "[[route]]", known: &["to", "via"], later: &[] };
 pub(super) const NEIGHBOR: Keys = Keys { header: "[[neighbor]]", known: &["address", "mac"], later: &[] };
 pub(super) const SERVICE: Keys = Keys {
     header: "[[service]]",
-    known: &["address", "protocol", "scheduler", "forwarding", "real"],
+    known: &["address", "protocol", "scheduler", "forwarding", "timeout", "real"],
     later: &["persistence", "check", "mark", "vips"],
 };
 pub(super) const REAL: Keys = Keys {
@@ -37,7 +38,7 @@ pub(super) const REAL: Keys = Keys {
     later: &["tunnel", "upper", "lower"],
 };
 
-const TABLES: &[&Keys] = &[&ROOT, &DIRECTOR, &API, &PORT, &ROUTE, &NEIGHBOR, &SERVICE, &REAL];
+const TABLES: &[&Keys] = &[&ROOT, &DIRECTOR, &API, &TIMEOUTS, &PORT, &ROUTE, &NEIGHBOR, &SERVICE, &REAL];
 
 impl Keys {
     /// Says what is wrong with `key` in this table; `None` if it may stand there.

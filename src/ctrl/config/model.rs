@@ -23,6 +23,8 @@ pub struct Config {
     pub director: Director,
     /// Where the program is asked and told.
     pub api: Api,
+    /// How long idle connections are kept.
+    pub timeouts: Timeouts,
     /// Ports in the order of the file, which is the order of their ids.
     pub ports: Vec<Port>,
     /// Static routes.
@@ -69,6 +71,23 @@ pub enum Transit {
 pub struct Api {
     /// The Unix socket that answers HTTP. Default `/run/millrace/api.sock`.
     pub socket: PathBuf,
+}
+
+/// `[timeouts]`: those that `ipvsadm --set` sets, in seconds, 1 to 31 days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Of an open TCP connection. Default 900.
+    pub tcp: u32,
+    /// Of a TCP connection that one side closed. Default 120.
+    pub tcp_fin: u32,
+    /// Of UDP. Default 300.
+    pub udp: u32,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { tcp: 900, tcp_fin: 120, udp: 300 }
+    }
 }
 
 /// `[[port]]`.
@@ -124,6 +143,8 @@ pub struct Service {
     pub scheduler: Scheduler,
     /// The forwarding method of its real servers that name none. Default nat.
     pub forwarding: Forwarding,
+    /// How long its open connections may be idle, in seconds, 1 to 31 days. Default `[timeouts]`.
+    pub timeout: Option<u32>,
     /// Real servers in the order of the file; may be none.
     pub reals: Vec<Real>,
 }

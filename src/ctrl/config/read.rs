@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use toml::de::DeTable;
 
 use super::device::Device;
-use super::keys::{API, DIRECTOR, NEIGHBOR, PORT, REAL, ROOT, ROUTE, SERVICE};
+use super::keys::{API, DIRECTOR, NEIGHBOR, PORT, REAL, ROOT, ROUTE, SERVICE, TIMEOUTS};
 use super::model::*;
 use super::section::Section;
 use super::source::{ConfigError, Source};
@@ -42,9 +42,11 @@ pub(super) fn file(source: &Source, root: &DeTable<'_>) -> Result<Config, Config
     let root = Section::open(source, String::new(), root, &ROOT)?;
     let director = director(root.table("director", &DIRECTOR)?)?;
     let api = api(root.table("api", &API)?)?;
+    let timeouts = timeouts(root.table("timeouts", &TIMEOUTS)?)?;
     Ok(Config {
         director,
         api,
+        timeouts,
         ports: each(root.tables("port", &PORT)?, port)?,
         routes: each(root.tables("route", &ROUTE)?, route)?,
         neighbors: each(root.tables("neighbor", &NEIGHBOR)?, neighbor)?,
@@ -94,6 +96,17 @@ fn api(section: Option<Section<'_>>) -> Result<Api, ConfigError> {
     Ok(Api { socket: socket.unwrap_or_else(|| DEFAULT_SOCKET.into()) })
 }
 
+fn timeouts(section: Option<Section<'_>>) -> Result<Timeouts, ConfigError> {
+    let mut timeouts = Timeouts::default();
+    let Some(section) = section else { return Ok(timeouts) };
+    for (key, timeout) in [("tcp", &mut timeouts.tcp), ("tcp_fin", &mut timeouts.tcp_fin), ("udp", &mut timeouts.udp)] {
+        if let Some(item) = section.get(key) {
+            *timeout = item.parse(value::timeout)?;
+        }
+    }
+    Ok(timeouts)
+}
+
 fn port(section: &Section<'_>) -> Result<Port, ConfigError> {
     let name = section.required("name")?.parse(value::name)?;
     let device = section.required("device")?.parse(|text| Device::parse(text).map(|_| text.to_owned()))?;
@@ -136,12 +149,14 @@ fn service(section: &Section<'_>) -> Result<Service, ConfigError> {
     let protocol = section.get("protocol").map(|item| item.word(PROTOCOLS, &["sctp"])).transpose()?;
     let scheduler = section.get("scheduler").map(|item| item.word(SCHEDULERS, LATER_SCHEDULERS)).transpose()?;
     let forwarding = forwarding(section)?.unwrap_or(Forwarding::Nat);
+    let timeout = section.get("timeout").map(|item| item.parse(value::timeout)).transpose()?;
     let reals = each(section.tables("real", &REAL)?, |section| real(section, address, forwarding))?;
     Ok(Service {
         address,
         protocol: protocol.unwrap_or(Protocol::Tcp),
         scheduler: scheduler.unwrap_or(Scheduler::Wrr),
         forwarding,
+        timeout,
         reals,
     })
 }

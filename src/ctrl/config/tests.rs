@@ -244,6 +244,28 @@ fn values_of_services() {
 }
 
 #[test]
+fn timeouts_are_times_with_a_unit() {
+    for (text, expected) in [
+        ("tcp = 900", "timeouts.tcp: expected a string in quotes, found an integer"),
+        (
+            "tcp = '900'",
+            "timeouts.tcp: \"900\" is not a time; write a number with a unit, \"90s\", \"15m\" or \"1h 30m\"",
+        ),
+        ("udp = '0s'", "timeouts.udp: \"0s\" is not in the range 1s to 31days"),
+        ("udp = '32days'", "timeouts.udp: \"32days\" is not in the range 1s to 31days"),
+        ("tcp_fin = '1500ms'", "timeouts.tcp_fin: \"1500ms\" is not a whole number of seconds"),
+        ("tcpfin = '1s'", "timeouts.tcpfin: unknown key; did you mean \"tcp_fin\"?"),
+    ] {
+        assert_eq!(refusal(&format!("[timeouts]\n{text}\n{PORTS}")), format!("2: {expected}"), "{text}");
+    }
+    let config = accept(&format!(
+        "[timeouts]\ntcp = '1h 30m'\n{PORTS}[[service]]\naddress = '203.0.113.1:80'\ntimeout = '31days'\n"
+    ));
+    assert_eq!(config.timeouts, Timeouts { tcp: 5400, tcp_fin: 120, udp: 300 });
+    assert_eq!(config.services[0].timeout, Some(31 * 86_400));
+}
+
+#[test]
 fn defaults_are_filled_in() {
     let config = accept(&format!(
         "{PORTS}[[service]]\naddress = '203.0.113.1:80'\n[[service.real]]\naddress = '10.0.0.2'\n[[service.real]]\n\
@@ -255,6 +277,7 @@ fn defaults_are_filled_in() {
     assert_eq!(config.api.socket, Path::new(DEFAULT_SOCKET));
     assert_eq!((config.ports[0].mtu, config.ports[0].mac), (1500, None));
     let service = &config.services[0];
+    assert_eq!((config.timeouts, service.timeout), (Timeouts { tcp: 900, tcp_fin: 120, udp: 300 }, None));
     assert_eq!(
         (service.protocol, service.scheduler, service.forwarding),
         (Protocol::Tcp, Scheduler::Wrr, Forwarding::Nat)

@@ -6,6 +6,9 @@ use ipnet::IpNet;
 
 use super::keys::LATER;
 
+/// IPVS's longest: that of a persistence template.
+const LONGEST_TIMEOUT: u32 = crate::dataplane::conn::timeouts::LONGEST;
+
 /// The longest path that the address of a Unix socket holds, in octets.
 const SOCKET_PATH: usize = 107;
 
@@ -120,6 +123,19 @@ pub(super) fn eal_argument(text: &str) -> Result<String, String> {
         return Err(format!("\"{option}\" chooses cores; that is what \"workers\" does"));
     }
     if text.is_empty() { Err("an argument is empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+/// A connection's timeout in whole seconds: `15m`, `1h 30m`, `90s`.
+pub(super) fn timeout(text: &str) -> Result<u32, String> {
+    let time = humantime::parse_duration(text)
+        .map_err(|_| format!("\"{text}\" is not a time; write a number with a unit, \"90s\", \"15m\" or \"1h 30m\""))?;
+    if time.subsec_nanos() != 0 {
+        return Err(format!("\"{text}\" is not a whole number of seconds"));
+    }
+    u32::try_from(time.as_secs())
+        .ok()
+        .filter(|seconds| (1..=LONGEST_TIMEOUT).contains(seconds))
+        .ok_or_else(|| format!("\"{text}\" is not in the range 1s to 31days"))
 }
 
 /// Refuses IPv6, which the data plane does not forward.

@@ -63,25 +63,23 @@ impl Table {
             let due = due(&values, now, limits);
             if due != 0 {
                 for place in (0..SLOTS).filter(|place| due & 1 << place != 0) {
-                    self.expire(Slot::new(number, place), values[place], now, &sockets, &mut removed);
+                    let (slot, value) = (Slot::new(number, place), values[place]);
+                    if value.is_link() {
+                        self.expire_link(slot, value, now, &sockets);
+                    } else if timeouts.expired(value, now) {
+                        self.retire(slot, value, now, &sockets, &mut removed);
+                    }
                 }
             }
         }
     }
 
     #[cold]
-    fn expire(
-        &self,
-        slot: Slot,
-        seen: Value,
-        now: Tick,
-        sockets: &impl Fn(RealId) -> Option<EndpointId>,
-        removed: &mut impl FnMut(Key, Value),
-    ) {
-        match Link::of(seen) {
-            Some(link) if self.is_orphan(slot, seen, link, now, sockets) => self.remove_word(slot, seen),
-            Some(_) => {}
-            None => _ = self.retire(slot, seen, now, sockets, removed),
+    fn expire_link(&self, slot: Slot, seen: Value, now: Tick, sockets: &impl Fn(RealId) -> Option<EndpointId>) {
+        if let Some(link) = Link::of(seen)
+            && self.is_orphan(slot, seen, link, now, sockets)
+        {
+            self.remove_word(slot, seen);
         }
     }
 
@@ -103,6 +101,7 @@ impl Table {
     }
 
     /// Makes a connection's entry dead and, if that worked, does everything that follows from it.
+    #[cold]
     fn retire(
         &self,
         slot: Slot,

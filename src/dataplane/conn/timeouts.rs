@@ -7,14 +7,24 @@ use super::tick::Tick;
 /// The longest timeout, in seconds: IPVS's for a persistence template, 31 days.
 pub const LONGEST: u32 = 31 * 24 * 3600;
 
-/// Timeouts by state.
+/// Timeouts by state; and, for connections that are open and idle, those of services that have one of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     seconds: [u32; State::COUNT],
-    /// The age, in ticks, from which an entry is removed; never for links.
+    /// The age, in ticks, from which an entry may be removed: the shortest of any service; never for links.
     limits: [u32; State::COUNT],
     /// The same, but links are looked at whatever their age.
     limits_and_links: [u32; State::COUNT],
+    /// By real-server id, its service's own timeout in seconds; 0 for none.
+    own: Box<[u32]>,
+}
+
+/// The states of a connection that is open: what a service's own timeout is about.
+const OPEN: [State; 3] = [State::TCP_ESTABLISHED, State::UDP_ONE_WAY, State::UDP];
+
+/// The age, in ticks, from which an entry with this timeout is removed.
+const fn limit(seconds: u32) -> u32 {
+    seconds * 4 + SHORTEST_LIFE
 }
 
 /// IPVS's defaults, in seconds: `ip_vs_proto_tcp.c`, `ip_vs_proto_sctp.c`, `ip_vs_proto_udp.c`.
@@ -56,7 +66,8 @@ const DEFAULTS: [(State, u32); 31] = [
 
 impl Default for Timeouts {
     fn default() -> Self {
-        let none = Self { seconds: [0; 32], limits: [u32::MAX; 32], limits_and_links: [u32::MAX; 32] };
+        let unlimited = [u32::MAX; State::COUNT];
+        let none = Self { seconds: [0; 32], limits: unlimited, limits_and_links: unlimited, own: Box::default() };
         let mut timeouts = DEFAULTS.iter().fold(none, |timeouts, &(state, seconds)| timeouts.with(state, seconds));
         timeouts.limits_and_links[State::LINK.index()] = 0;
         timeouts
@@ -69,10 +80,24 @@ impl Timeouts {
     pub fn with(mut self, state: State, seconds: u32) -> Self {
         if state != State::LINK {
             let seconds = seconds.min(LONGEST);
-            let ticks = seconds * 4 + SHORTEST_LIFE;
             self.seconds[state.index()] = seconds;
-            self.limits[state.index()] = ticks;
-            self.limits_and_links[state.index()] = ticks;
+            self.limits[state.index()] = limit(seconds);
+            self.limits_and_links[state.index()] = limit(seconds);
+        }
+        self
+    }
+
+    /// Gives real servers, by id, a timeout of their own for open connections, in seconds, [`LONGEST`] at most; 0 leaves
+    /// a real server with its states' timeouts. Set these first.
+    #[must_use]
+    pub fn with_own(mut self, own: impl IntoIterator<Item = u32>) -> Self {
+        self.own = own.into_iter().map(|seconds| seconds.min(LONGEST)).collect();
+        if let Some(shortest) = self.own.iter().filter(|seconds| **seconds > 0).min() {
+            for state in OPEN {
+                let least = self.limits[state.index()].min(limit(*shortest));
+                self.limits[state.index()] = least;
+                self.limits_and_links[state.index()] = least;
+            }
         }
         self
     }
@@ -82,16 +107,25 @@ impl Timeouts {
         self.seconds[state.index()]
     }
 
+    /// An entry's timeout, in seconds; that of a link means nothing.
+    #[inline]
+    pub fn of(&self, entry: Value) -> u32 {
+        match self.own.get(entry.real().index()) {
+            Some(own) if *own > 0 && OPEN.contains(&entry.state()) => *own,
+            _ => self.seconds(entry.state()),
+        }
+    }
+
     /// Tells whether an entry's time is over at `now`: never early, and at most half a second late, since last seen
     /// is up to two ticks old.
     #[inline]
     pub fn expired(&self, entry: Value, now: Tick) -> bool {
-        now.since(entry.seen()) >= self.limits[entry.state().index()]
+        !entry.is_link() && now.since(entry.seen()) >= limit(self.of(entry))
     }
 
     /// Returns the whole seconds until the entry's time is over, as `ipvsadm -Lnc` shows it.
     pub fn remaining(&self, entry: Value, now: Tick) -> u32 {
-        self.seconds(entry.state()).saturating_sub(now.since(entry.seen()) / 4)
+        self.of(entry).saturating_sub(now.since(entry.seen()) / 4)
     }
 
     /// The age from which the sweep looks closer, in ticks by state number.
@@ -139,6 +173,29 @@ mod tests {
         let entry = Value::new(State::UDP, seen, RealId(1));
         assert!(!timeouts.expired(entry, seen.after(LONGEST * 4 + 1)));
         assert!(timeouts.expired(entry, seen.after(LONGEST * 4 + 2)));
+    }
+
+    #[test]
+    fn a_service_may_have_a_timeout_of_its_own() {
+        let timeouts = Timeouts::default().with_own([0, 0, 30, 7200]);
+        let seen = Tick::from_number(1000);
+        let entry = |state, real| Value::new(state, seen, RealId(real));
+        for (state, real, seconds) in [
+            (State::TCP_ESTABLISHED, 1, 900),
+            (State::TCP_ESTABLISHED, 2, 30),
+            (State::TCP_ESTABLISHED, 3, 7200),
+            (State::TCP_ESTABLISHED, 4, 900),
+            (State::TCP_FIN_WAIT, 2, 120),
+            (State::UDP, 2, 30),
+            (State::UDP_ONE_WAY, 3, 7200),
+        ] {
+            let entry = entry(state, real);
+            assert_eq!(timeouts.of(entry), seconds);
+            assert!(!timeouts.expired(entry, seen.after(seconds * 4 + 1)));
+            assert!(timeouts.expired(entry, seen.after(seconds * 4 + 2)));
+        }
+        assert_eq!(timeouts.limits(false)[1], 122, "the sweep looks at the age of the shortest");
+        assert_eq!(Timeouts::default().with_own([0, 7200]).limits(false)[1], 3602);
     }
 
     #[test]
