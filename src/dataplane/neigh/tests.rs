@@ -121,6 +121,16 @@ fn a_full_window_refuses_and_loses_nobody() {
 }
 
 #[test]
+fn two_thousand_stations_anywhere_find_room() {
+    let table = Neighbors::default();
+    for n in 0..2000u32 {
+        // Scattered over a /12.
+        let address = 0x0a00_0000 | n.wrapping_mul(0x9e37_79b1) >> 12;
+        assert!(table.pin(PORT, address, at(1)).is_some(), "station {n}");
+    }
+}
+
+#[test]
 fn an_unknown_station_is_learned_only_when_asked_to() {
     let table = Neighbors::default();
     assert!(!table.learn(PORT, STATION, MAC, false, at(1)));
