@@ -128,6 +128,7 @@ impl Applier {
             ports: settings(config, &macs),
             routes: Routes::default(),
             timeouts: Timeouts::default(),
+            rules: config.rules,
         };
         let mut applier = Self {
             shared,
@@ -193,6 +194,7 @@ impl Applier {
             ports: settings(config, &self.macs),
             routes,
             timeouts,
+            rules: config.rules,
         };
         self.publisher.publish(snapshot);
         let generation = self.publisher.current().generation;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display};
 use std::time::Duration;
 
-use super::config::{Config, Neighbor, Port, Real, Route, Service};
+use super::config::{Config, Neighbor, Port, Real, Route, Rules, Service};
 
 /// A new configuration that cannot take the place of the running one; displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,7 @@ pub fn changes(old: &Config, new: &Config) -> Result<Vec<String>, NeedsRestart> 
     for (name, was, is) in [("tcp", was.tcp, is.tcp), ("tcp_fin", was.tcp_fin, is.tcp_fin), ("udp", was.udp, is.udp)] {
         differ(&mut lines, "timeouts", name, &time(was), &time(is));
     }
+    rules(&mut lines, &old.rules, &new.rules);
     services(&mut lines, &old.services, &new.services);
     compare(
         &mut lines,
@@ -62,6 +63,14 @@ pub fn changes(old: &Config, new: &Config) -> Result<Vec<String>, NeedsRestart> 
 /// Writes an Ethernet address as `02:00:00:00:00:01`.
 pub fn mac(octets: &[u8; 6]) -> String {
     octets.map(|octet| format!("{octet:02x}")).join(":")
+}
+
+fn rules(lines: &mut Vec<String>, old: &Rules, new: &Rules) {
+    let reuse = |rules: &Rules| u8::from(rules.reuse_closed) | u8::from(rules.reuse_fin_wait) << 1;
+    differ(lines, "ipvs", "sloppy_tcp", &u8::from(old.sloppy_tcp), &u8::from(new.sloppy_tcp));
+    differ(lines, "ipvs", "conn_reuse_mode", &reuse(old), &reuse(new));
+    let (was, is) = (u8::from(old.expire_nodest_conn), u8::from(new.expire_nodest_conn));
+    differ(lines, "ipvs", "expire_nodest_conn", &was, &is);
 }
 
 fn time(seconds: u32) -> humantime::FormattedDuration {

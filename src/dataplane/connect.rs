@@ -15,7 +15,6 @@ use super::service::{EndpointId, Forwarding, RealId, RealServer, Service};
 use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::stats::{Outcome, WorkerStats};
-use super::wire::tcp::Flags;
 
 /// How many real servers a new connection tries whose replies could not be told apart from another service's.
 const TRIES: u32 = 8;
@@ -77,7 +76,7 @@ impl<'a> Connector<'a> {
     #[inline]
     fn resident(&mut self, request: &Request<'_>, slot: Slot, value: Value) -> Result<&'a RealServer, Outcome> {
         let real = self.snapshot.real(value.real());
-        if starts_over(request.packet, value.state(), real) {
+        if self.snapshot.rules.starts_over(request.packet, value, real) {
             return self.again(request, slot, value);
         }
         self.moved_on(slot, value, real, request.packet)
@@ -93,9 +92,21 @@ impl<'a> Connector<'a> {
         real: Option<&'a RealServer>,
         packet: &Parsed,
     ) -> Result<&'a RealServer, Outcome> {
-        let real = real.ok_or(Outcome::DropRealServerRemoved)?;
+        let Some(real) = real else {
+            self.forsaken(slot, value);
+            return Err(Outcome::DropRealServerRemoved);
+        };
         self.advance(slot, value, false, packet);
         Ok(real)
+    }
+
+    /// A packet of a connection whose real server was removed.
+    #[cold]
+    fn forsaken(&self, slot: Slot, value: Value) {
+        let rules = &self.snapshot.rules;
+        if rules.expire_nodest_conn && self.table().remove(slot, value, self.tick(), self.sockets()).is_ok() {
+            self.counts.removed(value);
+        }
     }
 
     /// Moves a connection on by one packet. Nearly every packet changes nothing.
@@ -116,7 +127,7 @@ impl<'a> Connector<'a> {
         }
     }
 
-    /// A SYN on a connection that has ended, or whose server is gone: it gets a server anew, in place.
+    /// A packet lets its connection start over: it gets a server anew, in place.
     #[cold]
     fn again(&mut self, request: &Request<'_>, slot: Slot, value: Value) -> Result<&'a RealServer, Outcome> {
         let Request { service, way, packet } = *request;
@@ -129,7 +140,7 @@ impl<'a> Connector<'a> {
             }
             let fresh = content(real, packet, self.tick());
             let renew = |value: Value| {
-                if !starts_over(packet, value.state(), self.snapshot.real(value.real())) {
+                if !self.snapshot.rules.starts_over(packet, value, self.snapshot.real(value.real())) {
                     // Another worker had the same SYN, and was quicker.
                     return value;
                 }
@@ -157,7 +168,7 @@ impl<'a> Connector<'a> {
         if self.snapshot.locals.find(packet.src).is_some() {
             return Err(Outcome::DropIpSource);
         }
-        if !opens(packet) {
+        if !self.snapshot.rules.opens(packet) {
             return Err(Outcome::DropNoConnection);
         }
         for _ in 0..TRIES {
@@ -229,26 +240,6 @@ impl<'a> Connector<'a> {
         self.advance(slot, value, true, packet);
         Ok((service, value.real()))
     }
-}
-
-/// Whether a packet may open a connection: for TCP a bare SYN, as IPVS without `sloppy_tcp`; for UDP any.
-#[inline]
-fn opens(packet: &Parsed) -> bool {
-    packet.kind == Kind::Udp || is_bare_syn(packet)
-}
-
-#[inline]
-fn is_bare_syn(packet: &Parsed) -> bool {
-    const DECISIVE: Flags = Flags(Flags::SYN.0 | Flags::ACK.0 | Flags::RST.0 | Flags::FIN.0);
-    packet.kind == Kind::Tcp && packet.tcp_flags.0 & DECISIVE.0 == Flags::SYN.0
-}
-
-/// Whether a SYN makes an existing entry start over: one that has ended (IPVS's `conn_reuse_mode` 1), or one whose
-/// real server was removed.
-#[inline]
-fn starts_over(packet: &Parsed, state: State, real: Option<&RealServer>) -> bool {
-    let ended = matches!(state, State::TCP_TIME_WAIT | State::TCP_CLOSE);
-    (ended || real.is_none()) && is_bare_syn(packet)
 }
 
 /// The entry after one packet.

@@ -18,6 +18,7 @@ pub mod parse;
 pub mod pipeline;
 pub mod port;
 pub mod route;
+pub mod rules;
 pub mod sched;
 pub mod service;
 pub mod shared;

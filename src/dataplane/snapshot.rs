@@ -19,6 +19,7 @@ use hashbrown::HashMap;
 
 use super::conn::Timeouts;
 use super::route::Routes;
+use super::rules::Rules;
 use super::service::{Endpoint, EndpointId, Local, PortSettings, Protocol, RealId, RealServer, Service};
 
 /// A fast, unkeyed hash for tables whose keys only the operator chooses.
@@ -46,6 +47,8 @@ pub struct Snapshot {
     pub routes: Routes,
     /// How long each connection state lasts.
     pub timeouts: Timeouts,
+    /// Which packets open connections.
+    pub rules: Rules,
 }
 
 impl Snapshot {

@@ -16,13 +16,32 @@ pub(super) const LATER: &str = "not supported yet by this version";
 
 pub(super) const ROOT: Keys = Keys {
     header: "the file",
-    known: &["director", "api", "timeouts", "port", "route", "neighbor", "service"],
+    known: &["director", "api", "timeouts", "ipvs", "port", "route", "neighbor", "service"],
     later: &["mark", "local_pool", "vrrp", "sync"],
 };
 pub(super) const DIRECTOR: Keys =
     Keys { header: "[director]", known: &["workers", "max_connections", "poll", "dpdk_args", "transit"], later: &[] };
 pub(super) const API: Keys = Keys { header: "[api]", known: &["socket"], later: &["listen"] };
 pub(super) const TIMEOUTS: Keys = Keys { header: "[timeouts]", known: &["tcp", "tcp_fin", "udp"], later: &[] };
+pub(super) const IPVS: Keys = Keys {
+    header: "[ipvs]",
+    known: &["sloppy_tcp", "conn_reuse_mode", "expire_nodest_conn"],
+    later: &[
+        "backup_only",
+        "cache_bypass",
+        "drop_entry",
+        "drop_packet",
+        "expire_quiescent_template",
+        "ignore_tunneled",
+        "nat_icmp_send",
+        "pmtu_disc",
+        "schedule_icmp",
+        "secure_tcp",
+        "sloppy_sctp",
+        "sync_persist_mode",
+        "sync_threshold",
+    ],
+};
 pub(super) const PORT: Keys =
     Keys { header: "[[port]]", known: &["name", "device", "addresses", "mac", "queues", "mtu"], later: &["twin"] };
 pub(super) const ROUTE: Keys = Keys { header: "[[route]]", known: &["to", "via"], later: &[] };
@@ -38,7 +57,7 @@ pub(super) const REAL: Keys = Keys {
     later: &["tunnel", "upper", "lower"],
 };
 
-const TABLES: &[&Keys] = &[&ROOT, &DIRECTOR, &API, &TIMEOUTS, &PORT, &ROUTE, &NEIGHBOR, &SERVICE, &REAL];
+const TABLES: &[&Keys] = &[&ROOT, &DIRECTOR, &API, &TIMEOUTS, &IPVS, &PORT, &ROUTE, &NEIGHBOR, &SERVICE, &REAL];
 
 impl Keys {
     /// Says what is wrong with `key` in this table; `None` if it may stand there.

@@ -27,7 +27,7 @@ pub use check::{MAX_ENDPOINTS, MAX_REALS};
 pub use device::Device;
 pub use machine::Machine;
 pub use model::{
-    Api, Config, Director, Forwarding, Neighbor, Poll, Port, Protocol, Queues, Real, Route, Scheduler, Service,
+    Api, Config, Director, Forwarding, Neighbor, Poll, Port, Protocol, Queues, Real, Route, Rules, Scheduler, Service,
     ServiceKey, Timeouts, Transit,
 };
 pub use reach::Reach;

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+pub use crate::dataplane::rules::Rules;
 pub use crate::dataplane::sched::Scheduler;
 pub use crate::dataplane::service::{Forwarding, Protocol};
 
@@ -25,6 +26,8 @@ pub struct Config {
     pub api: Api,
     /// How long idle connections are kept.
     pub timeouts: Timeouts,
+    /// `[ipvs]`: what the kernel's sysctls of these names switch. Defaults are the kernel's.
+    pub rules: Rules,
     /// Ports in the order of the file, which is the order of their ids.
     pub ports: Vec<Port>,
     /// Static routes.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use toml::de::DeTable;
 
 use super::device::Device;
-use super::keys::{API, DIRECTOR, NEIGHBOR, PORT, REAL, ROOT, ROUTE, SERVICE, TIMEOUTS};
+use super::keys::{API, DIRECTOR, IPVS, NEIGHBOR, PORT, REAL, ROOT, ROUTE, SERVICE, TIMEOUTS};
 use super::model::*;
 use super::section::Section;
 use super::source::{ConfigError, Source};
@@ -47,6 +47,7 @@ pub(super) fn file(source: &Source, root: &DeTable<'_>) -> Result<Config, Config
         director,
         api,
         timeouts,
+        rules: rules(root.table("ipvs", &IPVS)?)?,
         ports: each(root.tables("port", &PORT)?, port)?,
         routes: each(root.tables("route", &ROUTE)?, route)?,
         neighbors: each(root.tables("neighbor", &NEIGHBOR)?, neighbor)?,
@@ -105,6 +106,22 @@ fn timeouts(section: Option<Section<'_>>) -> Result<Timeouts, ConfigError> {
         }
     }
     Ok(timeouts)
+}
+
+/// The values are those of the sysctls: 0 and 1, or a set of bits.
+fn rules(section: Option<Section<'_>>) -> Result<Rules, ConfigError> {
+    let defaults = Rules::default();
+    let Some(section) = section else { return Ok(defaults) };
+    let read = |key: &str, most: u64| section.get(key).map(|item| item.integer(0..=most)).transpose();
+    let switch = |key: &str, default: bool| Ok(read(key, 1)?.map_or(default, |value| value == 1));
+    let reuse = read("conn_reuse_mode", 3)?;
+    let bit = |bit: u64, default: bool| reuse.map_or(default, |mode| mode & bit != 0);
+    Ok(Rules {
+        sloppy_tcp: switch("sloppy_tcp", defaults.sloppy_tcp)?,
+        reuse_closed: bit(1, defaults.reuse_closed),
+        reuse_fin_wait: bit(2, defaults.reuse_fin_wait),
+        expire_nodest_conn: switch("expire_nodest_conn", defaults.expire_nodest_conn)?,
+    })
 }
 
 fn port(section: &Section<'_>) -> Result<Port, ConfigError> {

@@ -266,6 +266,23 @@ fn timeouts_are_times_with_a_unit() {
 }
 
 #[test]
+fn switches_have_the_sysctls_names_and_values() {
+    for (text, expected) in [
+        ("sloppy_tcp = true", "ipvs.sloppy_tcp: expected an integer, found true or false"),
+        ("sloppy_tcp = 2", "ipvs.sloppy_tcp: 2 is not in the range 0 to 1"),
+        ("conn_reuse_mode = 4", "ipvs.conn_reuse_mode: 4 is not in the range 0 to 3"),
+        ("expire_nodest = 1", "ipvs.expire_nodest: unknown key; did you mean \"expire_nodest_conn\"?"),
+        ("secure_tcp = 1", "ipvs.secure_tcp: not supported yet by this version"),
+    ] {
+        assert_eq!(refusal(&format!("[ipvs]\n{text}\n{PORTS}")), format!("2: {expected}"), "{text}");
+    }
+    assert_eq!(accept(PORTS).rules, Rules::default());
+    let rules = accept(&format!("[ipvs]\nsloppy_tcp = 1\nconn_reuse_mode = 2\nexpire_nodest_conn = 1\n{PORTS}")).rules;
+    let all = Rules { sloppy_tcp: true, reuse_closed: false, reuse_fin_wait: true, expire_nodest_conn: true };
+    assert_eq!(rules, all);
+}
+
+#[test]
 fn defaults_are_filled_in() {
     let config = accept(&format!(
         "{PORTS}[[service]]\naddress = '203.0.113.1:80'\n[[service.real]]\naddress = '10.0.0.2'\n[[service.real]]\n\
