@@ -21,7 +21,8 @@ use crate::dataplane::service::PortId;
 use crate::dataplane::shared::{Event, Shared};
 use crate::dataplane::snapshot::Viewer;
 
-/// How often one address conflict is logged: a station that keeps claiming an address would fill the log.
+/// How often a conflict about one address is logged, whoever claims it: a station that keeps claiming it, under one Ethernet
+/// address or many, would fill the log.
 const CONFLICT_PAUSE: Duration = Duration::from_secs(10);
 
 /// Tells what the driver of a port counts, by the port's place.
@@ -36,7 +37,7 @@ pub struct Running {
     config: ArcSwap<Config>,
     applier: Mutex<Applier>,
     device: DeviceCounters,
-    conflicts: Mutex<HashMap<(Ipv4Addr, [u8; 6]), Instant>>,
+    conflicts: Mutex<HashMap<Ipv4Addr, Instant>>,
 }
 
 impl fmt::Debug for Running {
@@ -105,7 +106,8 @@ impl Running {
             let Event::AddressConflict { address, mac, port } = event;
             let mut conflicts = self.conflicts.lock().unwrap_or_else(PoisonError::into_inner);
             conflicts.retain(|_, logged| logged.elapsed() < CONFLICT_PAUSE);
-            if conflicts.insert((address, mac), Instant::now()).is_none() {
+            if !conflicts.contains_key(&address) {
+                conflicts.insert(address, Instant::now());
                 let name = self.config.load().ports.get(port.index()).map(|port| port.name.clone()).unwrap_or_default();
                 warn!("address conflict: {} claims our address {address} on port {name}", diff::mac(&mac));
             }

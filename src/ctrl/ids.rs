@@ -72,11 +72,6 @@ impl<K: Hash + Eq + Clone> Ids<K> {
         self.owners.iter().map(|(key, owner)| (key, owner.id))
     }
 
-    /// How many more ids could be assigned now.
-    pub fn left(&self) -> usize {
-        self.free.len() + (self.limit + 1 - self.next) as usize
-    }
-
     /// Marks the owners that `stays` denies as gone, from the snapshot `generation` on.
     pub fn retire(&mut self, now: Now, generation: u64, stays: impl Fn(&K) -> bool) {
         for (key, owner) in &mut self.owners {
@@ -150,6 +145,6 @@ mod tests {
         assert_eq!(ids.assign("b"), None, "quiet once");
         ids.release(at(203), 5, |_, _| false);
         assert_eq!(ids.assign("b"), Some(1));
-        assert_eq!(ids.left(), 0);
+        assert_eq!(ids.assign("c"), None);
     }
 }

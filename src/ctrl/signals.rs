@@ -68,11 +68,6 @@ pub fn notify_stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
-/// Shows one line as the unit's status.
-pub fn notify_status(status: &str) {
-    notify(&[NotifyState::Status(status)]);
-}
-
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(cause) = sd_notify::notify(state) {
         log::warn!("the service manager could not be told: {cause}");
