@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hashbrown::{HashMap, HashSet};
 use ipnet::{IpNet, Ipv4Net};
@@ -184,6 +185,7 @@ impl Applier {
             self.shared.neighbors.fix(*neighbor, *mac);
         }
         let timeouts = timeouts(config, &services, &reals);
+        self.unburden(&reals);
         let snapshot = Snapshot {
             generation: 0,
             endpoints,
@@ -205,6 +207,17 @@ impl Applier {
         self.pinned = pins.into_keys().collect();
         self.announce(config);
         Ok(())
+    }
+
+    /// Lets overloaded real servers whose upper threshold rises take connections again, as IPVS does.
+    fn unburden(&self, reals: &[Option<RealServer>]) {
+        let before = self.publisher.current();
+        for real in reals.iter().flatten() {
+            let old = before.real(real.id).map(|old| old.thresholds.upper).unwrap_or_default();
+            if real.thresholds.upper == 0 || real.thresholds.upper > old {
+                self.shared.overloaded[real.id.index()].store(false, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Undoes what a build that failed has left: ids and pins of what does not run.

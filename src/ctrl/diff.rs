@@ -119,6 +119,8 @@ fn services(lines: &mut Vec<String>, old: &[Service], new: &[Service]) {
                 let subject = format!("{name}: real server {}", new.address);
                 differ(lines, &subject, "weight", &old.weight, &new.weight);
                 differ(lines, &subject, "forwarding", &old.forwarding, &new.forwarding);
+                differ(lines, &subject, "upper", &old.thresholds.upper, &new.thresholds.upper);
+                differ(lines, &subject, "lower", &old.thresholds.lower, &new.thresholds.lower);
             },
         );
     });

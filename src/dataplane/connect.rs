@@ -10,7 +10,7 @@ use super::conn::{
     tcp_state,
 };
 use super::parse::{Kind, Parsed};
-use super::sched::{Cursor, Share, schedule};
+use super::sched::{Cursor, Loads, Pool, Share, schedule};
 use super::service::{EndpointId, Forwarding, RealId, RealServer, Service};
 use super::shared::Shared;
 use super::snapshot::Snapshot;
@@ -200,14 +200,20 @@ impl<'a> Connector<'a> {
     }
 
     fn choose(&mut self, service: &Service) -> Result<&'a RealServer, Outcome> {
+        let pool = Pool { reals: &self.snapshot.reals, loads: self.loads() };
         let cursor = self.cursors.get_mut(service.id.index()).ok_or(Outcome::DropNoRealServer)?;
-        let id = schedule(service, &self.snapshot.reals, cursor, self.share).ok_or(Outcome::DropNoRealServer)?;
+        let id = schedule(service, pool, cursor, self.share).ok_or(Outcome::DropNoRealServer)?;
         self.snapshot.real(id).ok_or(Outcome::DropNoRealServer)
     }
 
     fn count_connection(&self, service: &Service, real: &RealServer) {
         self.stats.services[service.id.index()].connections.add(1);
         self.stats.reals[real.id.index()].connections.add(1);
+        self.loads().grew(real);
+    }
+
+    fn loads(&self) -> Loads<'a> {
+        Loads { counts: &self.shared.counts, overloaded: &self.shared.overloaded }
     }
 
     /// Finds the connection that a real server's packet answers, and returns its service and real server.

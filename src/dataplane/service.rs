@@ -107,6 +107,15 @@ pub struct Service {
     pub reals: Box<[RealId]>,
 }
 
+/// How many connections a real server may have: ipvsadm's `--u-threshold` and `--l-threshold`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Thresholds {
+    /// With this many it takes no new ones; 0 for no limit.
+    pub upper: u32,
+    /// With fewer than this it takes new ones again; 0 for three quarters of `upper`.
+    pub lower: u32,
+}
+
 /// A real server of one service.
 #[derive(Clone, Debug)]
 pub struct RealServer {
@@ -120,6 +129,8 @@ pub struct RealServer {
     pub forwarding: Forwarding,
     /// Its share of new connections; 0 takes none and keeps what it has (quiesced).
     pub weight: u16,
+    /// How many connections it may have.
+    pub thresholds: Thresholds,
     /// For NAT: its socket, where several services share it; `None` where the socket is this service's alone.
     pub shared: Option<Socket>,
     /// The next station on the way to it; `None` if no route leads there.

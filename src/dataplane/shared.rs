@@ -49,6 +49,8 @@ pub struct Shared {
     pub workers: Box<[CachePadded<WorkerStats>]>,
     /// Connections by real server and activity: each worker's, then control's.
     pub counts: Counts,
+    /// Whether a real server has reached its upper threshold and not yet fallen below the lower, by id.
+    pub overloaded: Box<[AtomicBool]>,
     /// From workers to control; when it is full, an event is lost and its packet still counted.
     pub events: ArrayQueue<Event>,
     /// From control to the first worker.
@@ -67,6 +69,7 @@ impl Shared {
             neighbors: Neighbors::default(),
             workers: (0..workers).map(|_| WorkerStats::new(ports, endpoint_ids, real_ids).into()).collect(),
             counts: Counts::new(workers + 1)?,
+            overloaded: (0..real_ids).map(|_| AtomicBool::new(false)).collect(),
             events: ArrayQueue::new(EVENTS),
             announcements: ArrayQueue::new(ANNOUNCEMENTS),
             carriers: (0..ports).map(|_| AtomicBool::new(true)).collect(),

@@ -125,7 +125,7 @@ outcomes! {
     /// NAT real server's packet of no connection.
     DropNoConnectionReply = "drop_no_connection_reply", "packet from a NAT real server of no known connection";
     /// No real server to choose.
-    DropNoRealServer = "drop_no_real_server", "new connection, but the service has no real server with weight";
+    DropNoRealServer = "drop_no_real_server", "new connection, but no real server takes any: weight 0, or at its upper threshold";
     /// Connection's real server was removed.
     DropRealServerRemoved = "drop_real_server_removed", "packet of a connection whose real server was removed";
     /// Reply tuple that two services would share.

@@ -126,6 +126,7 @@ impl Build<'_> {
                         address: *address,
                         forwarding: real.forwarding,
                         weight: real.weight,
+                        thresholds: real.thresholds,
                         shared: sharing,
                         hop,
                     },

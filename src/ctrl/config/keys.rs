@@ -53,8 +53,8 @@ pub(super) const SERVICE: Keys = Keys {
 };
 pub(super) const REAL: Keys = Keys {
     header: "[[service.real]]",
-    known: &["address", "weight", "forwarding"],
-    later: &["tunnel", "upper", "lower"],
+    known: &["address", "weight", "forwarding", "upper", "lower"],
+    later: &["tunnel"],
 };
 
 const TABLES: &[&Keys] = &[&ROOT, &DIRECTOR, &API, &TIMEOUTS, &IPVS, &PORT, &ROUTE, &NEIGHBOR, &SERVICE, &REAL];

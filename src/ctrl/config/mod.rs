@@ -28,7 +28,7 @@ pub use device::Device;
 pub use machine::Machine;
 pub use model::{
     Api, Config, Director, Forwarding, Neighbor, Poll, Port, Protocol, Queues, Real, Route, Rules, Scheduler, Service,
-    ServiceKey, Timeouts, Transit,
+    ServiceKey, Thresholds, Timeouts, Transit,
 };
 pub use reach::Reach;
 pub use read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET};

@@ -15,7 +15,7 @@ use ipnet::IpNet;
 
 pub use crate::dataplane::rules::Rules;
 pub use crate::dataplane::sched::Scheduler;
-pub use crate::dataplane::service::{Forwarding, Protocol};
+pub use crate::dataplane::service::{Forwarding, Protocol, Thresholds};
 
 /// A whole configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,4 +171,6 @@ pub struct Real {
     pub weight: u16,
     /// How packets reach it. Default the service's.
     pub forwarding: Forwarding,
+    /// How many connections it may have. Default any number.
+    pub thresholds: Thresholds,
 }

@@ -191,7 +191,21 @@ fn real(section: &Section<'_>, service: SocketAddr, default: Forwarding) -> Resu
         // The packet arrives with the port the client chose, whatever is written: ipvsadm does the same.
         Forwarding::Tunnel | Forwarding::Direct => service.port(),
     };
-    Ok(Real { address: SocketAddr::new(address, port), weight: weight.map_or(1, |weight| weight as u16), forwarding })
+    Ok(Real {
+        address: SocketAddr::new(address, port),
+        weight: weight.map_or(1, |weight| weight as u16),
+        forwarding,
+        thresholds: thresholds(section)?,
+    })
+}
+
+fn thresholds(section: &Section<'_>) -> Result<Thresholds, ConfigError> {
+    let read = |key: &str| section.get(key).map(|item| item.integer(0..=u64::from(u32::MAX))).transpose();
+    let (upper, lower) = (read("upper")?.unwrap_or(0), read("lower")?.unwrap_or(0));
+    match section.get("lower") {
+        Some(item) if lower > upper => Err(item.error(format!("{lower} is above the upper threshold, {upper}"))),
+        _ => Ok(Thresholds { upper: upper as u32, lower: lower as u32 }),
+    }
 }
 
 fn forwarding(section: &Section<'_>) -> Result<Option<Forwarding>, ConfigError> {

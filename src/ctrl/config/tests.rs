@@ -104,7 +104,6 @@ fn what_this_version_does_not_do() {
         (service, "protocol = 'sctp'\n", "3: service[0].protocol: \"sctp\" is "),
         (service, "scheduler = 'wlc'\n", "3: service[0].scheduler: \"wlc\" is "),
         (service, "forwarding = 'fullnat'\n", "3: service[0].forwarding: \"fullnat\" is "),
-        (service, "[[service.real]]\nupper = 1\n", "4: service[0].real[0].upper: "),
         (service, "[[service.real]]\ntunnel = { type = 'gue' }\n", "4: service[0].real[0].tunnel: "),
     ] {
         let text = format!("{head}{text}");
@@ -232,6 +231,10 @@ fn values_of_services() {
             "11: service[0].forwarding: \"directt\" is unknown; did you mean \"direct\"?",
         ),
         (
+            "address = '203.0.113.1:80'\nreal = [{ address = '10.0.0.2', upper = 5, lower = 6 }]",
+            "11: service[0].real[0].lower: 6 is above the upper threshold, 5",
+        ),
+        (
             "address = '203.0.113.1:80'\n[[service]]\naddress = '203.0.113.1:80'",
             "12: service[1].address: the TCP service 203.0.113.1:80 is already in line 10 (service[0].address)",
         ),
@@ -301,9 +304,24 @@ fn defaults_are_filled_in() {
     );
     let socket = |text: &str| text.parse::<SocketAddr>().unwrap();
     let expected = [
-        Real { address: socket("10.0.0.2:80"), weight: 1, forwarding: Forwarding::Nat },
-        Real { address: socket("10.0.0.3:8080"), weight: 0, forwarding: Forwarding::Nat },
-        Real { address: socket("10.0.0.4:80"), weight: 1, forwarding: Forwarding::Tunnel },
+        Real {
+            address: socket("10.0.0.2:80"),
+            weight: 1,
+            forwarding: Forwarding::Nat,
+            thresholds: Thresholds::default(),
+        },
+        Real {
+            address: socket("10.0.0.3:8080"),
+            weight: 0,
+            forwarding: Forwarding::Nat,
+            thresholds: Thresholds::default(),
+        },
+        Real {
+            address: socket("10.0.0.4:80"),
+            weight: 1,
+            forwarding: Forwarding::Tunnel,
+            thresholds: Thresholds::default(),
+        },
     ];
     assert_eq!(service.reals, expected);
 }

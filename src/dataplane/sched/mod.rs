@@ -5,14 +5,18 @@
 //! sequence on its own share of the new connections, from a start of its own: shares are exact per worker, and so
 //! differ from the ideal by at most N - 1 turns in all.
 //!
-//! Eligibility is decided here and nowhere else: weight 0 takes no new connection.
+//! Eligibility is decided here and nowhere else: a server of weight 0, or over its threshold ([`Loads`]), takes no new
+//! connection.
 
+mod load;
 mod rr;
 mod wrr;
 
 use std::fmt;
 
 use super::service::{RealId, RealServer, Service};
+
+pub use load::Loads;
 
 /// A service's scheduler, by its ipvsadm name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +78,17 @@ pub struct Share {
     pub workers: u32,
 }
 
+/// The real servers to choose from.
+#[derive(Clone, Copy)]
+pub struct Pool<'a> {
+    /// All there are, by id.
+    pub reals: &'a [Option<RealServer>],
+    /// Their load.
+    pub loads: Loads<'a>,
+}
+
 /// Chooses the real server of a new connection; `None` if none is eligible.
-pub fn schedule(service: &Service, reals: &[Option<RealServer>], cursor: &mut Cursor, share: Share) -> Option<RealId> {
+pub fn schedule(service: &Service, pool: Pool<'_>, cursor: &mut Cursor, share: Share) -> Option<RealId> {
     let count = service.reals.len() as u32;
     if count == 0 {
         return None;
@@ -85,16 +98,16 @@ pub fn schedule(service: &Service, reals: &[Option<RealServer>], cursor: &mut Cu
         cursor.next = (u64::from(share.worker) * u64::from(count) / u64::from(share.workers.max(1))) as u32;
     }
     match service.scheduler {
-        Scheduler::Rr => rr::choose(service, reals, cursor),
-        Scheduler::Wrr => wrr::choose(service, reals, cursor),
+        Scheduler::Rr => rr::choose(service, pool, cursor),
+        Scheduler::Wrr => wrr::choose(service, pool, cursor),
     }
 }
 
 /// The weight of a service's server by its place; 0 for one that may take no new connection.
 #[inline]
-fn weight(service: &Service, reals: &[Option<RealServer>], place: u32) -> u16 {
-    let real = service.reals.get(place as usize).and_then(|id| reals.get(id.index()));
-    real.and_then(Option::as_ref).map_or(0, |real| real.weight)
+fn weight(service: &Service, pool: Pool<'_>, place: u32) -> u16 {
+    let real = service.reals.get(place as usize).and_then(|id| pool.reals.get(id.index()));
+    real.and_then(Option::as_ref).filter(|real| pool.loads.accepts(real)).map_or(0, |real| real.weight)
 }
 
 #[cfg(test)]

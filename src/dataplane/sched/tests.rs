@@ -2,9 +2,10 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU16;
 
 use super::*;
+use crate::dataplane::conn::Counts;
 use crate::dataplane::neigh::NeighborId;
 use crate::dataplane::route::NextHop;
-use crate::dataplane::service::{EndpointId, Forwarding, PortId, Protocol};
+use crate::dataplane::service::{EndpointId, Forwarding, PortId, Protocol, Thresholds};
 
 const ONE: Share = Share { worker: 0, workers: 1 };
 
@@ -18,6 +19,7 @@ fn set(scheduler: &str, weights: &[u16]) -> (Service, Vec<Option<RealServer>>) {
             address: SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, index as u8 + 1), 80),
             forwarding: Forwarding::Nat,
             weight: *weight,
+            thresholds: Thresholds::default(),
             shared: None,
             hop: Some(NextHop { port: PortId(0), neighbor: NeighborId(0) }),
         }));
@@ -38,7 +40,9 @@ fn set(scheduler: &str, weights: &[u16]) -> (Service, Vec<Option<RealServer>>) {
 fn picks(scheduler: &str, weights: &[u16], share: Share, count: usize) -> Vec<u32> {
     let (service, reals) = set(scheduler, weights);
     let mut cursor = Cursor::default();
-    (0..count).map(|_| schedule(&service, &reals, &mut cursor, share).map_or(0, |id| id.0)).collect()
+    let counts = Counts::new(1).unwrap();
+    let pool = Pool { reals: &reals, loads: Loads { counts: &counts, overloaded: &[] } };
+    (0..count).map(|_| schedule(&service, pool, &mut cursor, share).map_or(0, |id| id.0)).collect()
 }
 
 #[test]
@@ -80,14 +84,16 @@ fn workers_start_at_servers_of_their_own() {
 #[test]
 fn a_change_of_the_set_leaves_no_choice_out_of_range() {
     let (service, reals) = set("rr", &[1, 1, 1]);
+    let counts = Counts::new(1).unwrap();
+    let loads = Loads { counts: &counts, overloaded: &[] };
     let mut cursor = Cursor::default();
     for _ in 0..3 {
-        schedule(&service, &reals, &mut cursor, ONE);
+        schedule(&service, Pool { reals: &reals, loads }, &mut cursor, ONE);
     }
     for scheduler in ["rr", "wrr"] {
         let (mut smaller, reals) = set(scheduler, &[1]);
         smaller.version = 2;
         let mut cursor = Cursor { next: 7, ..cursor };
-        assert_eq!(schedule(&smaller, &reals, &mut cursor, ONE), Some(RealId(1)));
+        assert_eq!(schedule(&smaller, Pool { reals: &reals, loads }, &mut cursor, ONE), Some(RealId(1)));
     }
 }

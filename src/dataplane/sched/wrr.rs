@@ -5,9 +5,9 @@
 //! 4, 3, 2 give A A B A B C A B C. When the set or a weight changes, the walk restarts at the first server and
 //! keeps the threshold, cut to the new largest weight.
 
-use super::{Cursor, RealId, RealServer, Service, Weights, weight};
+use super::{Cursor, Pool, RealId, Service, Weights, weight};
 
-pub(super) fn choose(service: &Service, reals: &[Option<RealServer>], cursor: &mut Cursor) -> Option<RealId> {
+pub(super) fn choose(service: &Service, pool: Pool<'_>, cursor: &mut Cursor) -> Option<RealId> {
     let Weights { max, gcd } = service.weights;
     let count = service.reals.len() as u32;
     if max == 0 || gcd == 0 {
@@ -28,7 +28,7 @@ pub(super) fn choose(service: &Service, reals: &[Option<RealServer>], cursor: &m
         while cursor.next < count {
             let place = cursor.next;
             cursor.next += 1;
-            let weight = weight(service, reals, place);
+            let weight = weight(service, pool, place);
             if weight > 0 && weight >= cursor.round {
                 return Some(service.reals[place as usize]);
             }
