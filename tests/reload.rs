@@ -103,3 +103,34 @@ fn a_removed_static_neighbour_is_asked_for() {
     assert!(director.shared.neighbors.find(PortId(LAN as u8), FIRST.0.to_bits()).is_some());
     assert_eq!(director.shared.counts.connections(RealId(1)).active, 1);
 }
+
+#[test]
+fn connections_keep_the_method_they_began_with() {
+    for protocol in ["tcp", "udp"] {
+        let by = |method: &str| service(protocol, &[(FIRST.0, 1)]) + &format!("forwarding = '{method}'\n");
+        let packet = |port: u16, flags: &str| match protocol {
+            "tcp" => tcp((CLIENT.0, port), VIP, WAN_MAC, flags, b""),
+            _ => udp((CLIENT.0, port), VIP, WAN_MAC, b"?"),
+        };
+        let answer = |port: u16| match protocol {
+            "tcp" => tcp(FIRST, (CLIENT.0, port), LAN_MAC, "A", b""),
+            _ => udp(FIRST, (CLIENT.0, port), LAN_MAC, b"!"),
+        };
+        let mut director = Director::new(&by("nat"), 2);
+        assert_eq!(sockets(&director.through(0, WAN, &packet(1000, "S"), LAN)).1, FIRST);
+        director.reload(&by("direct"));
+        assert_eq!(sockets(&director.through(0, WAN, &packet(1001, "S"), LAN)).1, VIP, "a new one by the new method");
+        assert_eq!(sockets(&director.through(1, WAN, &packet(1000, "A"), LAN)).1, FIRST, "an old one by the old");
+        assert_eq!(sockets(&director.through(1, LAN, &answer(1000), WAN)).0, VIP, "and its answers come back");
+        director.reload(&by("nat"));
+        assert_eq!(sockets(&director.through(0, WAN, &packet(1001, "A"), LAN)).1, VIP);
+        assert_eq!(sockets(&director.through(0, WAN, &packet(1002, "S"), LAN)).1, FIRST);
+        assert_eq!(sockets(&director.through(0, LAN, &answer(1000), WAN)).0, VIP);
+        assert_eq!(sockets(&director.through(0, LAN, &answer(1002), WAN)).0, VIP);
+        director.pass(1_000_000);
+        assert!((1..10).all(|real| director.shared.counts.connections(RealId(real)) == Default::default()));
+        director.reload(&by("nat"));
+        assert_eq!(sockets(&director.through(0, WAN, &packet(1000, "S"), LAN)).1, FIRST);
+        director.balanced();
+    }
+}

@@ -20,7 +20,9 @@ use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Connections, MAX_REAL_ID, State, Timeouts};
 use crate::dataplane::neigh::NeighborId;
 use crate::dataplane::route::Routes;
-use crate::dataplane::service::{EndpointId, Local, PortId, PortSettings, Protocol, RealId, RealServer, Service};
+use crate::dataplane::service::{
+    EndpointId, Forwarding, Local, PortId, PortSettings, Protocol, RealId, RealServer, Service,
+};
 use crate::dataplane::shared::{Announcement, Shared};
 use crate::dataplane::snapshot::{Endpoints, Locals, Publisher, Reader, Snapshot, Viewer};
 
@@ -73,14 +75,22 @@ enum EndpointOwner {
     SharedSocket(Socket),
 }
 
-/// Who owns a real server id: a service's endpoint and the real server's socket.
-type RealOwner = (EndpointId, Socket);
+/// Who owns a real server id. One that is reached by another method is another: its connections keep the method that
+/// they began with, as in IPVS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct RealOwner {
+    service: EndpointId,
+    socket: Socket,
+    forwarding: Forwarding,
+}
 
 /// Who appears in a configuration.
 #[derive(Default)]
 struct Owners {
     endpoints: HashSet<EndpointOwner>,
     reals: HashSet<RealOwner>,
+    /// Real servers that are reached by another method now, and still have connections.
+    lingering: Vec<RealOwner>,
 }
 
 /// Builds and publishes snapshots.
@@ -164,7 +174,7 @@ impl Applier {
             EndpointOwner::Service((address, _)) => Some((endpoint_id(id), *address)),
             EndpointOwner::SharedSocket(_) => None,
         });
-        let reals = self.reals.owners().map(|((_, (address, _)), id)| (RealId(id), *address));
+        let reals = self.reals.owners().map(|(owner, id)| (RealId(id), owner.socket.0));
         Names { services: services.collect(), reals: reals.collect() }
     }
 
@@ -230,9 +240,12 @@ impl Applier {
     }
 
     fn retire(&mut self, now: Now, generation: u64) {
-        let Owners { endpoints, reals } = &self.owners;
+        let Owners { endpoints, reals, lingering } = &self.owners;
         self.endpoints.retire(now, generation, |owner| endpoints.contains(owner));
         self.reals.retire(now, generation, |owner| reals.contains(owner));
+        for owner in lingering {
+            self.reals.linger(owner, generation + 1);
+        }
     }
 
     /// Does what waits for workers to move on: frees old snapshots, ids nobody refers to, neighbours nobody names.
@@ -242,9 +255,9 @@ impl Applier {
         let shared = &self.shared;
         let busy = |id: u32| shared.counts.connections(RealId(id)) != Connections::default();
         self.reals.release(now, oldest, |_, id| busy(id));
-        let sockets: HashSet<Socket> = self.reals.owners().map(|((_, socket), _)| *socket).collect();
+        let sockets: HashSet<Socket> = self.reals.owners().map(|(owner, _)| owner.socket).collect();
         self.first.retain(|socket, _| sockets.contains(socket));
-        let services = self.reals.owners().map(|((service, _), _)| *service).chain(self.first.values().copied());
+        let services = self.reals.owners().map(|(owner, _)| owner.service).chain(self.first.values().copied());
         let services: HashSet<EndpointId> = services.collect();
         self.endpoints.release(now, oldest, |owner, id| match owner {
             EndpointOwner::Service(_) => services.contains(&endpoint_id(id)),
@@ -262,8 +275,8 @@ impl Applier {
     /// The shared sockets of all real servers that connections may name, the removed ones included.
     fn sockets(&self) -> Box<[Option<EndpointId>]> {
         let mut sockets = Vec::new();
-        for ((_, socket), id) in self.reals.owners() {
-            if let Some(endpoint) = self.endpoints.get(&EndpointOwner::SharedSocket(*socket)) {
+        for (owner, id) in self.reals.owners().filter(|(owner, _)| owner.forwarding == Forwarding::Nat) {
+            if let Some(endpoint) = self.endpoints.get(&EndpointOwner::SharedSocket(owner.socket)) {
                 place(&mut sockets, id as usize, endpoint_id(endpoint));
             }
         }

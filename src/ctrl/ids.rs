@@ -81,6 +81,14 @@ impl<K: Hash + Eq + Clone> Ids<K> {
         }
     }
 
+    /// Notes that snapshots before `generation` still have an owner that is gone.
+    pub fn linger(&mut self, owner: &K, generation: u64) {
+        if let Some(gone) = self.owners.get_mut(owner).and_then(|owner| owner.gone.as_mut()) {
+            gone.generation = generation;
+            gone.quiet = false;
+        }
+    }
+
     /// Gives back the ids of owners long gone; `oldest` is the oldest snapshot a worker may still read, `referred`
     /// says whether anything still names an id.
     pub fn release(&mut self, now: Now, oldest: u64, referred: impl Fn(&K, u32) -> bool) {
@@ -118,6 +126,21 @@ mod tests {
         assert_eq!(ids.assign("a"), Some(1));
         ids.release(at(300), 9, |_, _| false);
         assert_eq!(ids.get(&"a"), Some(1), "it is back");
+    }
+
+    #[test]
+    fn who_lingers_in_a_snapshot_keeps_its_id() {
+        let mut ids = Ids::new(1);
+        ids.assign("a");
+        ids.retire(at(0), 5, |_| false);
+        ids.linger(&"a", 6);
+        for second in 200..210 {
+            ids.release(at(second), 5, |_, _| false);
+        }
+        assert_eq!(ids.assign("b"), None);
+        ids.release(at(211), 6, |_, _| false);
+        ids.release(at(212), 6, |_, _| false);
+        assert_eq!(ids.assign("b"), Some(1));
     }
 
     #[test]

@@ -6,9 +6,9 @@ use hashbrown::{HashMap, HashSet};
 use ipnet::IpNet;
 
 use super::super::config::{self, Config};
-use super::{Applier, ApplyError, EndpointOwner, Owners, Socket, endpoint_id, v4, v4_net};
+use super::{Applier, ApplyError, EndpointOwner, Owners, RealOwner, Socket, endpoint_id, v4, v4_net};
 use crate::dataplane::clock::Now;
-use crate::dataplane::conn;
+use crate::dataplane::conn::{self, Connections};
 use crate::dataplane::neigh::NeighborId;
 use crate::dataplane::route::{NextHop, Routes, Target};
 use crate::dataplane::service::{Endpoint, EndpointId, Forwarding, PortId, RealId, RealServer, Service};
@@ -104,33 +104,25 @@ impl Build<'_> {
             let mut ids = Vec::with_capacity(members.len());
             for (address, real) in &members {
                 let socket = (*address, wanted.protocol);
-                let owner = (id, socket);
+                let owner = RealOwner { service: id, socket, forwarding: real.forwarding };
                 self.owners.reals.insert(owner);
                 let real_id = RealId(self.applier.reals.assign(owner).ok_or(ApplyError::RealIds)?);
-                let mut sharing = None;
-                if real.forwarding == Forwarding::Nat {
-                    sharing = self.sharing(socket, id, shared.contains(&socket))?;
-                    let endpoint = match sharing {
-                        Some(socket) => Endpoint::Shared(socket),
-                        None => Endpoint::Private { service: id, real: real_id },
-                    };
-                    endpoints.insert(address.ip().to_bits(), address.port(), wanted.protocol, endpoint);
-                }
-                let hop = self.hop(&routes, *address.ip())?;
-                place(
-                    &mut reals,
-                    real_id.index(),
-                    RealServer {
+                let mut methods = vec![(owner, real_id, real.weight)];
+                methods.extend(self.lingering(owner).map(|(owner, id)| (owner, id, 0)));
+                for (owner, real_id, weight) in methods {
+                    let sharing = self.answers(&mut endpoints, owner, real_id, shared.contains(&socket))?;
+                    let real = RealServer {
                         id: real_id,
                         service: id,
                         address: *address,
-                        forwarding: real.forwarding,
-                        weight: real.weight,
+                        forwarding: owner.forwarding,
+                        weight,
                         thresholds: real.thresholds,
                         shared: sharing,
-                        hop,
-                    },
-                );
+                        hop: self.hop(&routes, *address.ip())?,
+                    };
+                    place(&mut reals, real_id.index(), real);
+                }
                 ids.push(real_id);
             }
             let mut service = Service {
@@ -146,6 +138,41 @@ impl Build<'_> {
             place(&mut services, id.index(), service);
         }
         Ok(Built { services: services.into(), reals: reals.into(), endpoints, routes })
+    }
+
+    /// The same real server by the methods by which it was reached before, where connections still are.
+    fn lingering(&mut self, now: RealOwner) -> impl Iterator<Item = (RealOwner, RealId)> + use<> {
+        let applier = &*self.applier;
+        let others =
+            [Forwarding::Nat, Forwarding::Tunnel, Forwarding::Direct].map(|forwarding| RealOwner { forwarding, ..now });
+        let others = others.into_iter().filter(|owner| *owner != now);
+        let known = others.filter_map(|owner| Some((owner, RealId(applier.reals.get(&owner)?))));
+        let busy = known.filter(|(_, id)| applier.shared.counts.connections(*id) != Connections::default());
+        let busy: Vec<_> = busy.collect();
+        self.owners.lingering.extend(busy.iter().map(|(owner, _)| *owner));
+        busy.into_iter()
+    }
+
+    /// Lets answers of a NAT real server be known as such, and tells whether its socket is shared.
+    fn answers(
+        &mut self,
+        endpoints: &mut Endpoints,
+        owner: RealOwner,
+        real: RealId,
+        several: bool,
+    ) -> Result<Option<conn::Socket>, ApplyError> {
+        if owner.forwarding != Forwarding::Nat {
+            return Ok(None);
+        }
+        let RealOwner { service, socket, .. } = owner;
+        let sharing = self.sharing(socket, service, several)?;
+        let endpoint = match sharing {
+            Some(socket) => Endpoint::Shared(socket),
+            None => Endpoint::Private { service, real },
+        };
+        let (address, protocol) = socket;
+        endpoints.insert(address.ip().to_bits(), address.port(), protocol, endpoint);
+        Ok(sharing)
     }
 
     /// Decides whether a NAT socket is shared: from the moment that a second service names it, and then for as long
