@@ -20,5 +20,5 @@ pub mod replay;
 pub mod run;
 pub mod signals;
 #[cfg(feature = "dpdk")]
-mod stock;
+pub mod start;
 pub mod survey;

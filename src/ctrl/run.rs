@@ -13,14 +13,13 @@ use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::api::{self, BindError, Director, Socket};
-use super::apply::{Applier, ApplyError};
 use super::config::{self, Config, ConfigError, Device, Machine};
 use super::crew::Crew;
-use super::director::{Running, now};
+use super::director::Running;
 use super::link::{LinkError, LinkWatch};
-use super::ports::{Devices, Equipment, Ports, PortsError};
+use super::ports::{Devices, Equipment, Ports};
 use super::signals::{self, Signal, Signals};
-use super::stock::{self, StockError};
+use super::start::{self, Start, StartError};
 use crate::dataplane::port::dpdk::LaunchError;
 use crate::dataplane::service::PortId;
 use crate::dataplane::shared::Shared;
@@ -37,15 +36,9 @@ pub enum RunError {
     /// The socket cannot be listened on.
     #[error(transparent)]
     Socket(#[from] BindError),
-    /// A port does not start.
+    /// A port does not start, there is no memory, or the configuration is too large.
     #[error(transparent)]
-    Ports(#[from] PortsError),
-    /// There is no memory.
-    #[error(transparent)]
-    Stock(#[from] StockError),
-    /// The configuration is too large.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
+    Start(#[from] StartError),
     /// The kernel does not tell about carriers.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -85,20 +78,16 @@ fn control_core(cores: &[usize], workers: &[usize]) -> usize {
 async fn direct(config: Config, file: &Path, control: usize) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
     let socket = Socket::bind(&config.api.socket)?;
-    let mut ports = Ports::start(
-        &config,
-        &Equipment {
-            devices: config.ports.iter().map(|port| port.device.clone()).collect(),
-            main_core: control,
-            worker_cores: config.director.workers.clone(),
-            queues: config.director.workers.len() as u16,
-            dpdk_args: config.director.dpdk_args.clone(),
-        },
-    )?;
-    let origin = Instant::now();
     let workers = config.director.workers.len();
-    let shared = Arc::new(stock::shared(&config, workers, stock::random_secret()?)?);
-    let applier = Applier::start(Arc::clone(&shared), &config, ports.macs().to_vec(), now(origin))?;
+    let equipment = Equipment {
+        devices: config.ports.iter().map(|port| port.device.clone()).collect(),
+        main_core: control,
+        worker_cores: config.director.workers.clone(),
+        queues: workers as u16,
+        dpdk_args: config.director.dpdk_args.clone(),
+    };
+    let Start { mut ports, shared, applier } = Start::new(&config, &equipment, workers, start::random_secret()?)?;
+    let origin = Instant::now();
     let devices = ports.devices();
     let mut carriers = Carriers::start(&config, devices.clone()).await?;
     carriers.first(&shared);
@@ -119,7 +108,8 @@ async fn direct(config: Config, file: &Path, control: usize) -> Result<(), RunEr
     let _ = server.await;
     let finished = crew.finish();
     drop((running, carriers));
-    let accounted = stock::account(&shared);
+    let accounted = shared.account().map_err(|lost| lost.to_string());
+    let accounted = accounted.map(|received| info!("{received} frames received, every one accounted for"));
     let stopped = ports.stop();
     ended.and(finished).and(accounted).and(stopped).map_err(RunError::End)
 }

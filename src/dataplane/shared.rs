@@ -36,6 +36,16 @@ pub struct Announcement {
     pub address: Ipv4Addr,
 }
 
+/// Frames were lost, or counted twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{received} frames were received and {ended} are accounted for")]
+pub struct Unaccounted {
+    /// Frames received.
+    pub received: u64,
+    /// Frames counted by an outcome.
+    pub ended: u64,
+}
+
 const EVENTS: usize = 256;
 const ANNOUNCEMENTS: usize = 16_384;
 
@@ -74,6 +84,16 @@ impl Shared {
             announcements: ArrayQueue::new(ANNOUNCEMENTS),
             carriers: (0..ports).map(|_| AtomicBool::new(true)).collect(),
         })
+    }
+
+    /// Checks, once no worker runs, that every frame received had one outcome, and returns how many there were.
+    ///
+    /// # Errors
+    /// What does not add up.
+    pub fn account(&self) -> Result<u64, Unaccounted> {
+        let received = self.workers.iter().map(|worker| worker.received()).sum();
+        let ended = self.workers.iter().map(|worker| worker.ended()).sum();
+        if received == ended { Ok(received) } else { Err(Unaccounted { received, ended }) }
     }
 
     /// Where control books the connections that it removes itself.

@@ -16,10 +16,10 @@ use std::sync::Arc;
 use fastrand::Rng;
 use log::warn;
 
-use super::apply::{Applier, ApplyError};
+use super::apply::Applier;
 use super::config::{self, Config, ConfigError, Machine};
-use super::ports::{Devices, Equipment, Ports, PortsError};
-use super::stock::{self, StockError};
+use super::ports::{Devices, Equipment};
+use super::start::{Start, StartError};
 use super::survey::Survey;
 use crate::cli::{PortFile, ReplayArgs};
 use crate::dataplane::clock::{Now, TICK_NANOS};
@@ -58,15 +58,9 @@ pub enum ReplayError {
     /// A capture cannot be read, or written.
     #[error(transparent)]
     Capture(#[from] CaptureError),
-    /// The EAL or a device does not start.
+    /// A port does not start, there is no memory, or the configuration is too large.
     #[error(transparent)]
-    Ports(#[from] PortsError),
-    /// There is no memory.
-    #[error(transparent)]
-    Stock(#[from] StockError),
-    /// The configuration is too large.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
+    Start(#[from] StartError),
     /// A capture is damaged in the middle.
     #[error("{0}: damaged, or cut short: {1} frames could not be read")]
     Damaged(PathBuf, u64),
@@ -101,19 +95,15 @@ pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
     let inputs = by_port(&config, "--in", &args.inputs)?;
     let outputs = by_port(&config, "--out", &args.outputs)?;
     let devices = devices(&inputs, &outputs)?;
-    let mut ports = Ports::start(
-        &config,
-        &Equipment {
-            devices,
-            main_core: Machine::here().cores.first().copied().unwrap_or_default(),
-            worker_cores: Vec::new(),
-            queues: 1,
-            // Ordinary memory and no files, so that replays run side by side, and without being root.
-            dpdk_args: ["--no-huge", "--no-telemetry", "--log-level=error"].map(str::to_owned).to_vec(),
-        },
-    )?;
-    let shared = Arc::new(stock::shared(&config, args.workers.into(), SECRET)?);
-    let applier = Applier::start(Arc::clone(&shared), &config, ports.macs().to_vec(), Now::default())?;
+    let equipment = Equipment {
+        devices,
+        main_core: Machine::here().cores.first().copied().unwrap_or_default(),
+        worker_cores: Vec::new(),
+        queues: 1,
+        // Ordinary memory and no files, so that replays run side by side, and without being root.
+        dpdk_args: ["--no-huge", "--no-telemetry", "--log-level=error"].map(str::to_owned).to_vec(),
+    };
+    let Start { mut ports, shared, applier } = Start::new(&config, &equipment, args.workers.into(), SECRET)?;
     let dealer = Dealer { rng: Rng::with_seed(args.seed), workers: args.workers.into() };
     let queues = ports.take_queues().into_iter().flatten();
     let reels: Vec<Reel> = queues.map(|queue| Reel::new(queue, args.workers.into())).collect();
@@ -125,9 +115,9 @@ pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
         write_stats(file, &shared, &applier.viewer(), &config, *now, &devices)?;
     }
     drop(applier);
-    let accounted = stock::account(&shared).map_err(ReplayError::End);
+    let accounted = shared.account().map_err(|lost| ReplayError::End(lost.to_string()));
     let stopped = ports.stop().map_err(ReplayError::End);
-    result.map(|_| ()).and(intact).and(accounted).and(stopped)
+    result.map(|_| ()).and(intact).and(accounted.map(|_| ())).and(stopped)
 }
 
 /// Finds each port's file among the arguments.
