@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::api::{Report, ServiceReport, TrafficReport};
+use super::api::{Report, ServiceReport, TrafficReport, WorkerReport};
 use crate::dataplane::stats::Outcome;
 
 /// Lays `report` out as text. Outcomes that never happened are left out unless `all` is set.
@@ -79,9 +79,10 @@ fn ports(report: &Report) -> Option<String> {
 }
 
 fn workers(report: &Report) -> Option<String> {
-    let mut table = Columns::new(&["WORKER"], &["CORE", "RECEIVED", "BURSTS", "EMPTY POLLS", "WAITING"]);
+    let mut table = Columns::new(&["WORKER"], &["CORE", "RECEIVED", "BURSTS", "EMPTY POLLS", "WAITING", "EVICTED"]);
     for worker in &report.workers {
-        let counts = [worker.core as u64, worker.received, worker.bursts, worker.empty_polls, worker.waiting];
+        let WorkerReport { received, bursts, empty_polls, waiting, evicted, .. } = *worker;
+        let counts = [worker.core as u64, received, bursts, empty_polls, waiting, evicted];
         let mut row = vec![worker.id.to_string()];
         row.extend(counts.map(|count| count.to_string()));
         table.row(row);
@@ -228,8 +229,8 @@ tcp 192.0.2.1:80      wrr                  1         2      3          40       
 PORT  DEVICE     MAC                LINK   MTU  RX FRAMES  RX OCTETS  TX FRAMES  TX OCTETS  MISSED  RX ERRORS  TX ERRORS  NO BUFFER
 lan   net_ring0  02:00:00:00:00:01  DOWN  1500         70          0          0          0       0          0          0          0
 
-WORKER  CORE  RECEIVED  BURSTS  EMPTY POLLS  WAITING
-0          1        70       0            0        0
+WORKER  CORE  RECEIVED  BURSTS  EMPTY POLLS  WAITING  EVICTED
+0          1        70       0            0        0        0
 
 OUTCOME           FRAMES  MEANING
 forwarded_nat_in      40  what forwarded_nat_in means

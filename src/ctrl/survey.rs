@@ -87,6 +87,7 @@ impl Survey<'_> {
             bursts: stats.bursts.get(),
             empty_polls: stats.empty_polls.get(),
             waiting: stats.waiting.get(),
+            evicted: stats.evicted.get(),
             outcomes: Outcome::ALL.iter().map(|outcome| (outcome.name().to_owned(), stats.outcome(*outcome))).collect(),
         });
         report.collect()

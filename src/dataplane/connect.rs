@@ -6,7 +6,7 @@
 use super::classify::Way;
 use super::clock::Now;
 use super::conn::{
-    Gone, Insert, Key, LinkedInsert, Slot, Socket, State, Table, TcpEvent, Tick, Updated, Value, WorkerCounts,
+    Gone, Hash, Insert, Key, LinkedInsert, Slot, Socket, State, Table, TcpEvent, Tick, Updated, Value, WorkerCounts,
     tcp_state,
 };
 use super::parse::{Kind, Parsed};
@@ -16,7 +16,8 @@ use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::stats::{Outcome, WorkerStats};
 
-/// How many real servers a new connection tries whose replies could not be told apart from another service's.
+/// How many real servers a new connection tries whose replies could not be told apart from another service's; and how
+/// often it makes room for itself, since another worker's newcomer may take what it made.
 const TRIES: u32 = 8;
 
 /// What one worker needs to handle connections.
@@ -192,7 +193,30 @@ impl<'a> Connector<'a> {
         Err(Outcome::DropAmbiguous)
     }
 
+    /// Inserts a connection, in the place of one that never came to life if need be.
     fn insert(&self, way: &Way, real: &RealServer, content: Value) -> LinkedInsert {
+        for _ in 0..TRIES {
+            let done = self.try_insert(way, real, content);
+            if done != LinkedInsert::Full || !self.make_room(way, real) {
+                return done;
+            }
+        }
+        LinkedInsert::Full
+    }
+
+    fn make_room(&self, way: &Way, real: &RealServer) -> bool {
+        let evicted = |value| {
+            self.counts.removed(value);
+            self.stats.evicted.add(1);
+        };
+        let make_room = |hashes: &[Hash]| self.table().make_room(hashes, self.tick(), self.sockets(), evicted);
+        match real.shared {
+            Some(socket) => make_room(&[way.hash, self.table().hash(way.key.towards(socket.endpoint))]),
+            None => make_room(&[way.hash]),
+        }
+    }
+
+    fn try_insert(&self, way: &Way, real: &RealServer, content: Value) -> LinkedInsert {
         match real.shared {
             Some(socket) => self.table().insert_linked(way.key, way.hash, content, socket, self.sockets()),
             None => Insert::into(self.table().insert(way.key, way.hash, content)),

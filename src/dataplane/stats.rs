@@ -194,6 +194,8 @@ pub struct WorkerStats {
     pub waiting: Counter,
     /// Connections that the sweep removed.
     pub expired: Counter,
+    /// Connections that gave way to newcomers in a full table.
+    pub evicted: Counter,
     /// By [`super::service::PortId`].
     pub ports: Box<[PortStats]>,
     /// By [`super::service::EndpointId`].
@@ -212,6 +214,7 @@ impl WorkerStats {
             empty_polls: Counter::default(),
             waiting: Counter::default(),
             expired: Counter::default(),
+            evicted: Counter::default(),
             ports: (0..ports).map(|_| PortStats::default()).collect(),
             services: flows(endpoint_ids),
             reals: flows(real_ids),

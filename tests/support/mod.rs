@@ -64,8 +64,11 @@ mac = "02:00:00:00:01:0c"
 
 impl Director {
     pub fn new(services: &str, workers: usize) -> Self {
+        Self::with_table(services, workers, Table::new(65_536, [3, 5, 7, 9]).unwrap())
+    }
+
+    pub fn with_table(services: &str, workers: usize, table: Table) -> Self {
         let config = config(services);
-        let table = Table::new(65_536, [3, 5, 7, 9]).unwrap();
         let shared = Arc::new(Shared::new(table, workers, 2, ENDPOINT_IDS, MAX_REALS as usize + 1).unwrap());
         let now = Now::from_millis(1000);
         let applier = Applier::start(Arc::clone(&shared), &config, vec![WAN_MAC, LAN_MAC], now).unwrap();

@@ -99,6 +99,8 @@ pub struct WorkerReport {
     pub empty_polls: u64,
     /// Frames that wait for a neighbour's address now.
     pub waiting: u64,
+    /// Connections that never came to life and gave way to new ones, because the table was full.
+    pub evicted: u64,
     /// How its frames ended, by outcome.
     pub outcomes: BTreeMap<String, u64>,
 }

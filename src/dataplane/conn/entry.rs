@@ -109,6 +109,12 @@ impl Value {
         PHASE.get(self.0) == Phase::Live as u64
     }
 
+    /// Tells whether the slot was nobody's when the word was read.
+    #[inline]
+    pub(super) const fn is_free(self) -> bool {
+        PHASE.get(self.0) == Phase::Free as u64
+    }
+
     /// How many times the slot was claimed, modulo 32.
     #[inline]
     pub const fn generation(self) -> u8 {

@@ -6,14 +6,16 @@
 //!
 //! All workers share the table, and any of them may meet either direction of a connection. There is no lock: the
 //! value's phase is the authority over its slot, and every change of it is a compare-and-swap. Lookups are wait-free.
-//! When none of a newcomer's places is free the table is full for it ([`Insert::Full`]); nobody is evicted.
+//! When none of a newcomer's places is free it may take that of a connection that never came to life ([`evict`]); where
+//! there is none of those either the table is full for it ([`Insert::Full`]).
 //!
 //! Read [`entry`] for the words, [`insert`] for the protocol, [`link`] for replies from shared real servers, [`sweep`]
-//! for expiry. The protocol's models are in `models`; `RUSTFLAGS="--cfg millrace_loom" cargo test --release
+//! for expiry, [`evict`] for floods. The protocol's models are in `models`; `RUSTFLAGS="--cfg millrace_loom" cargo test --release
 //! --no-default-features --lib models` runs them.
 
 mod counts;
 pub mod entry;
+pub mod evict;
 mod hash;
 pub mod insert;
 mod key;

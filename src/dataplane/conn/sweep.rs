@@ -102,7 +102,7 @@ impl Table {
 
     /// Makes a connection's entry dead and, if that worked, does everything that follows from it.
     #[cold]
-    fn retire(
+    pub(super) fn retire(
         &self,
         slot: Slot,
         seen: Value,

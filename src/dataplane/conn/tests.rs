@@ -1,5 +1,6 @@
 //! The table as one worker sees it.
 
+use std::collections::HashMap;
 use std::num::NonZeroU16;
 
 use super::*;
@@ -115,4 +116,117 @@ fn a_sweepers_shares_cover_the_table_within_a_second() {
     }
     assert!(seen.iter().all(|&times| times == 1 || times == 2), "once, and the first lines of a share perhaps again");
     assert!(seen.iter().filter(|&&times| times == 2).count() < 200);
+}
+
+/// The turn in which a state is evicted, said once more.
+fn turn(state: State) -> Option<u8> {
+    match (state.protocol(), state.name()) {
+        ("TCP", "NONE" | "SYN_SENT" | "SYN_RECV" | "SYNACK") => Some(1),
+        ("SCTP", "NONE" | "INIT1" | "INIT" | "C-SENT") => Some(1),
+        ("UDP", _) if state == State::UDP_ONE_WAY => Some(2),
+        _ => None,
+    }
+}
+
+/// Fills a small table with entries in all states, and checks each eviction against a plain list of what lies where.
+#[test]
+fn whom_a_newcomer_drives_out() {
+    let mut random = 0x2545_f491_4f6c_dd1du64;
+    let mut below = |n: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random >> 11) % n
+    };
+    let table = Table::with_geometry(12, 4, 1, SECRET).unwrap();
+    let mut held: HashMap<Slot, Value> = HashMap::new();
+    let (mut now, mut turns, mut refused) = (tick(100), [0; 3], 0);
+    for n in 0..20_000 {
+        now = now.after(u32::from(below(40) == 0));
+        let key = Key::new(n, 7, endpoint(1));
+        let hash = table.hash(key);
+        let state = State::from_number(below(31) as u8);
+        let content = Value::new(state, now, RealId(1 + n));
+        let mut inserted = table.insert(key, hash, content);
+        if inserted == Insert::Full {
+            let lines = table.candidates(hash);
+            let near = held.iter().filter(|(slot, _)| lines.contains(&slot.line()));
+            let may_go = near.filter(|(_, value)| turn(value.state()).is_some() && now.since(value.seen()) >= 2);
+            let rank = |value: &Value| (turn(value.state()), std::cmp::Reverse(now.since(value.seen())));
+            let first = may_go.map(|(_, value)| rank(value)).min();
+            let mut gone = Vec::new();
+            let room = table.make_room(&[hash], now, private, |value| gone.push(value));
+            assert_eq!(gone.iter().map(rank).collect::<Vec<_>>(), first.into_iter().collect::<Vec<_>>());
+            assert_eq!(room, first.is_some());
+            for value in &gone {
+                turns[usize::from(turn(value.state()).unwrap())] += 1;
+                held.retain(|_, kept| kept != value);
+            }
+            if room {
+                assert!(table.make_room(&[hash], now, private, |value| panic!("{value:?} went for nothing")));
+                inserted = table.insert(key, hash, content);
+            } else {
+                refused += 1;
+            }
+        }
+        if let Insert::Inserted(slot, value) = inserted {
+            held.insert(slot, value);
+        }
+        if below(4) == 0 {
+            // The oldest ends, or comes to life.
+            let (slot, value) = held.iter().min_by_key(|(_, value)| value.real().0).map(|(s, v)| (*s, *v)).unwrap();
+            held.remove(&slot);
+            if below(3) == 0 {
+                let updated = table.update(slot, value, |value| value.in_state(State::TCP_ESTABLISHED, now)).unwrap();
+                held.insert(slot, updated.new);
+            } else {
+                assert!(table.flush(slot, value, now, private));
+            }
+        }
+        if n % 64 == 0 {
+            let mut there = HashMap::new();
+            table.each(0..table.lines(), |slot, _, value| _ = there.insert(slot, value));
+            assert_eq!(there, held);
+        }
+    }
+    assert!(turns[1] > 500 && turns[2] > 20 && refused > 500, "{turns:?}, {refused} refused");
+}
+
+#[test]
+fn a_connection_goes_with_its_link_and_only_where_that_helps() {
+    let sockets = |_: RealId| Some(endpoint(9));
+    let socket = Socket { endpoint: endpoint(9), first: endpoint(8) };
+    let table = Table::with_geometry(4, 2, 0, SECRET).unwrap();
+    let opening = |seen| Value::new(State::TCP_SYN_RECV, tick(seen), RealId(1));
+    let mut n = 0;
+    let mut next = || {
+        n += 1;
+        Key::new(n, 7, endpoint(1))
+    };
+    while table.stashed() == 0 {
+        let key = next();
+        if table.insert_linked(key, table.hash(key), opening(100), socket, sockets) == LinkedInsert::Full {
+            break;
+        }
+    }
+    for _ in 0..50 {
+        let key = next();
+        let hashes = [table.hash(key), table.hash(key.towards(endpoint(9)))];
+        let count = || {
+            let (mut connections, mut links) = (0, 0);
+            table.each(0..table.lines(), |_, _, value| {
+                *if value.is_link() { &mut links } else { &mut connections } += 1
+            });
+            (connections, links)
+        };
+        let (before, mut evicted) = (count(), 0);
+        assert!(!table.make_room(&hashes, tick(101), sockets, |_| evicted += 1) || evicted == 0, "too young");
+        let room = table.make_room(&hashes, tick(102), sockets, |_| evicted += 1);
+        let after = count();
+        assert_eq!((after.0 + evicted, after.1 + evicted), before, "each with its link");
+        if room {
+            let inserted = table.insert_linked(key, hashes[0], opening(100), socket, sockets);
+            assert!(matches!(inserted, LinkedInsert::Inserted(..) | LinkedInsert::Full), "{inserted:?}");
+        }
+    }
 }
