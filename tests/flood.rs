@@ -5,6 +5,7 @@ mod support;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
+use millrace::dataplane::clock::Now;
 use millrace::dataplane::conn::Table;
 use millrace::dataplane::service::RealId;
 use millrace::dataplane::stats::Outcome;
@@ -216,5 +217,53 @@ fn nobody_young_or_open_gives_way() {
         }
     }
     assert_eq!(evicted(&director), 0);
+    accounts(&director);
+}
+
+/// A TCP service with a limit, on all workers.
+fn limited(limit: &str) -> String {
+    format!("[[service]]\naddress = '203.0.113.10:80'\n{limit}\nreal = [{{ address = '10.0.0.11:8080' }}]\n")
+}
+
+#[test]
+fn a_services_limit_on_new_connections() {
+    let mut director = Director::new(&limited("max_new_per_second = 300"), 2);
+    let client = honest(1);
+    let server = open(&mut director, client, TCP_VIP);
+    director.pass(1000);
+    let before = director.count(Outcome::ForwardedNatIn);
+    let mut sent = 0;
+    for _ in 0..2000 {
+        for _ in 0..8 {
+            director.wires[sent as usize % 2][WAN].inject(&shot(sent, TCP_VIP)).unwrap();
+            sent += 1;
+        }
+        director.now = Now::from_nanos(director.now.nanos() + 1_000_000);
+        director.poll();
+        director.quiet();
+        if sent % 800 == 0 {
+            exchange(&mut director, client, TCP_VIP, server);
+        }
+    }
+    let opened = director.count(Outcome::ForwardedNatIn) - before - u64::from(sent / 800);
+    // Two seconds' worth, and each worker's tenth of a second in hand.
+    assert!((626..=630).contains(&opened), "{opened} opened");
+    assert_eq!(director.count(Outcome::DropNewFlowLimit), u64::from(sent) - opened);
+    accounts(&director);
+
+    // A SYN that lets a closed connection start over is a new connection too.
+    exchange(&mut director, client, TCP_VIP, server);
+    director.give(0, WAN, &tcp(client, TCP_VIP, WAN_MAC, "R", b""));
+    assert_eq!(director.give(0, WAN, &tcp(client, TCP_VIP, WAN_MAC, "S", b"")), []);
+    director.pass(250);
+    assert_eq!(open(&mut director, client, TCP_VIP), server);
+
+    let none = config(&limited(""));
+    director.applier.apply(&none, director.now).unwrap();
+    let refused = director.count(Outcome::DropNewFlowLimit);
+    for n in 100_000..101_000 {
+        director.through(0, WAN, &shot(n, TCP_VIP), LAN);
+    }
+    assert_eq!(director.count(Outcome::DropNewFlowLimit), refused);
     accounts(&director);
 }

@@ -108,6 +108,7 @@ fn services(lines: &mut Vec<String>, old: &[Service], new: &[Service]) {
         let timeout =
             |service: &Service| service.timeout.map_or_else(|| "default".to_owned(), |own| time(own).to_string());
         differ(lines, &name, "timeout", &timeout(old), &timeout(new));
+        differ(lines, &name, "max_new_per_second", &old.max_new_per_second, &new.max_new_per_second);
         let describe = |real: &Real| format!("{name}: real server {}", describe_real(real));
         compare(
             lines,
@@ -221,6 +222,12 @@ address = '10.0.0.3'
             difference(BASE, &other).unwrap(),
             ["timeouts: udp 5m -> 1m 30s", "service TCP 192.0.2.1:80: timeout default -> 1h"]
         );
+    }
+
+    #[test]
+    fn limits() {
+        let other = BASE.replace("80'\n", "80'\nmax_new_per_second = 500\n");
+        assert_eq!(difference(BASE, &other).unwrap(), ["service TCP 192.0.2.1:80: max_new_per_second 0 -> 500"]);
     }
 
     #[test]

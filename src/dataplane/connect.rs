@@ -9,6 +9,7 @@ use super::conn::{
     Gone, Hash, Insert, Key, LinkedInsert, Slot, Socket, State, Table, TcpEvent, Tick, Updated, Value, WorkerCounts,
     tcp_state,
 };
+use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed};
 use super::sched::{Cursor, Loads, Pool, Share, schedule};
 use super::service::{EndpointId, Forwarding, RealId, RealServer, Service};
@@ -32,6 +33,8 @@ pub struct Connector<'a> {
     pub counts: &'a WorkerCounts,
     /// This worker's scheduler cursors, by endpoint id.
     pub cursors: &'a mut [Cursor],
+    /// What this worker may still admit to services with a limit on new connections, by endpoint id.
+    pub new_flows: &'a mut [Bucket],
     /// Which worker this is.
     pub share: Share,
     /// The burst's time.
@@ -132,6 +135,7 @@ impl<'a> Connector<'a> {
     #[cold]
     fn again(&mut self, request: &Request<'_>, slot: Slot, value: Value) -> Result<&'a RealServer, Outcome> {
         let Request { service, way, packet } = *request;
+        self.admit(service)?;
         for _ in 0..TRIES {
             let real = self.choose(service)?;
             if let Some(socket) = real.shared
@@ -172,6 +176,7 @@ impl<'a> Connector<'a> {
         if !self.snapshot.rules.opens(packet) {
             return Err(Outcome::DropNoConnection);
         }
+        self.admit(service)?;
         for _ in 0..TRIES {
             let real = self.choose(service)?;
             match self.insert(way, real, content(real, packet, self.tick())) {
@@ -223,6 +228,16 @@ impl<'a> Connector<'a> {
         }
     }
 
+    /// Tells whether the service's limit leaves room for a new connection; one that starts over is new too.
+    fn admit(&mut self, service: &Service) -> Result<(), Outcome> {
+        if service.max_new_per_second == 0 {
+            return Ok(());
+        }
+        let (limit, workers, now) = (service.max_new_per_second, self.share.workers, self.now);
+        let bucket = self.new_flows.get_mut(service.id.index()).ok_or(Outcome::DropNewFlowLimit)?;
+        if bucket.admits(limit, workers, now) { Ok(()) } else { Err(Outcome::DropNewFlowLimit) }
+    }
+
     fn choose(&mut self, service: &Service) -> Result<&'a RealServer, Outcome> {
         let pool = Pool { reals: &self.snapshot.reals, loads: self.loads() };
         let cursor = self.cursors.get_mut(service.id.index()).ok_or(Outcome::DropNoRealServer)?;
@@ -230,7 +245,10 @@ impl<'a> Connector<'a> {
         self.snapshot.real(id).ok_or(Outcome::DropNoRealServer)
     }
 
-    fn count_connection(&self, service: &Service, real: &RealServer) {
+    fn count_connection(&mut self, service: &Service, real: &RealServer) {
+        if let Some(bucket) = self.new_flows.get_mut(service.id.index()).filter(|_| service.max_new_per_second != 0) {
+            bucket.take(self.share.workers);
+        }
         self.stats.services[service.id.index()].connections.add(1);
         self.stats.reals[real.id.index()].connections.add(1);
         self.loads().grew(real);

@@ -13,6 +13,7 @@ pub(crate) mod fixture;
 pub mod forward;
 pub mod local;
 pub mod neigh;
+pub mod new_flows;
 pub mod outbox;
 pub mod parse;
 pub mod pipeline;

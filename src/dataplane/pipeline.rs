@@ -22,6 +22,7 @@ use super::forward::icmp_error::{self, Problem};
 use super::forward::ip_ids::IpIds;
 use super::forward::{self, direct, ipip, link, nat};
 use super::local::{self, Answer};
+use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed, parse};
 use super::port::{BURST, Burst, Frame};
 use super::route::{NextHop, Target};
@@ -47,6 +48,8 @@ pub enum Fate {
 pub struct Memory {
     /// Scheduler cursors by endpoint id.
     pub cursors: Box<[Cursor]>,
+    /// What services with a limit on new connections may still be given, by endpoint id.
+    pub new_flows: Box<[Bucket]>,
     /// Identifications of outer headers and ICMP messages.
     pub ids: IpIds,
     /// How many ICMP errors may still be sent.
@@ -103,8 +106,8 @@ impl<'a> Stages<'a> {
         now: Now,
         ingress: PortId,
     ) -> Self {
-        let Memory { cursors, ids, errors, share } = memory;
-        let connector = Connector { snapshot, shared, stats, counts, cursors, share: *share, now };
+        let Memory { cursors, new_flows, ids, errors, share } = memory;
+        let connector = Connector { snapshot, shared, stats, counts, cursors, new_flows, share: *share, now };
         Self { connector, ids, errors, snapshot, shared, stats, now, ingress }
     }
 

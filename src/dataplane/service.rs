@@ -103,6 +103,8 @@ pub struct Service {
     pub weights: Weights,
     /// Changes when the set of real servers or a weight changes; never 0.
     pub version: u32,
+    /// How many new connections a second all workers together admit; 0 for any number.
+    pub max_new_per_second: u32,
     /// The service's real servers, in canonical order (address, port), weight 0 included.
     pub reals: Box<[RealId]>,
 }

@@ -132,6 +132,8 @@ outcomes! {
     DropAmbiguous = "drop_ambiguous", "new connection whose replies no free real server could be told apart by";
     /// Connection table full.
     DropTableFull = "drop_table_full", "new connection, but the connection table is full";
+    /// More new connections than the service's limit.
+    DropNewFlowLimit = "drop_new_flow_limit", "new connection, but the service has had as many this second as its limit allows";
     /// TTL ran out and no ICMP error may be sent.
     DropTtl = "drop_ttl", "TTL ran out here; no ICMP error sent (rate limit, or none allowed)";
     /// Too big, and no ICMP error may be sent.

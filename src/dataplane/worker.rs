@@ -20,6 +20,7 @@ use super::forward::ip_ids::IpIds;
 use super::forward::link;
 use super::local::{ARP_FRAME, write_request};
 use super::neigh::{self, Resolution};
+use super::new_flows::Bucket;
 use super::outbox::Outbox;
 use super::pipeline::{Fate, Memory, Stage, Stages};
 use super::port::{Burst, Frame, Port};
@@ -74,6 +75,7 @@ impl<P: Port> Worker<P> {
             reader,
             memory: Memory {
                 cursors: vec![Cursor::default(); ENDPOINT_IDS].into_boxed_slice(),
+                new_flows: vec![Bucket::default(); ENDPOINT_IDS].into_boxed_slice(),
                 ids: IpIds::new(share.worker as u16, share.workers as u16),
                 errors: ErrorLimit::default(),
                 share,

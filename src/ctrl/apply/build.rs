@@ -132,6 +132,7 @@ impl Build<'_> {
                 scheduler: wanted.scheduler,
                 weights: members.iter().map(|(_, real)| real.weight).collect(),
                 version: 0,
+                max_new_per_second: wanted.max_new_per_second,
                 reals: ids.into(),
             };
             service.version = self.version(&service, &reals, &previous);

@@ -148,6 +148,8 @@ pub struct Service {
     pub forwarding: Forwarding,
     /// How long its open connections may be idle, in seconds, 1 to 31 days. Default `[timeouts]`.
     pub timeout: Option<u32>,
+    /// How many new connections a second it takes, over all workers; 0, the default, for any number.
+    pub max_new_per_second: u32,
     /// Real servers in the order of the file; may be none.
     pub reals: Vec<Real>,
 }

@@ -10,6 +10,7 @@ use super::model::*;
 use super::section::Section;
 use super::source::{ConfigError, Source};
 use super::value;
+use crate::dataplane::new_flows;
 
 /// Default of `director.max_connections`.
 pub const DEFAULT_MAX_CONNECTIONS: usize = 1_000_000;
@@ -167,6 +168,8 @@ fn service(section: &Section<'_>) -> Result<Service, ConfigError> {
     let scheduler = section.get("scheduler").map(|item| item.word(SCHEDULERS, LATER_SCHEDULERS)).transpose()?;
     let forwarding = forwarding(section)?.unwrap_or(Forwarding::Nat);
     let timeout = section.get("timeout").map(|item| item.parse(value::timeout)).transpose()?;
+    let limit =
+        section.get("max_new_per_second").map(|item| item.integer(0..=u64::from(new_flows::HIGHEST))).transpose()?;
     let reals = each(section.tables("real", &REAL)?, |section| real(section, address, forwarding))?;
     Ok(Service {
         address,
@@ -174,6 +177,7 @@ fn service(section: &Section<'_>) -> Result<Service, ConfigError> {
         scheduler: scheduler.unwrap_or(Scheduler::Wrr),
         forwarding,
         timeout,
+        max_new_per_second: limit.unwrap_or(0) as u32,
         reals,
     })
 }

@@ -231,6 +231,14 @@ fn values_of_services() {
             "11: service[0].forwarding: \"directt\" is unknown; did you mean \"direct\"?",
         ),
         (
+            "address = '203.0.113.1:80'\nmax_new_per_second = 1_000_000_001",
+            "11: service[0].max_new_per_second: 1000000001 is not in the range 0 to 1000000000",
+        ),
+        (
+            "address = '203.0.113.1:80'\nmax_new_per_second = '9'",
+            "11: service[0].max_new_per_second: expected an integer, found a string",
+        ),
+        (
             "address = '203.0.113.1:80'\nreal = [{ address = '10.0.0.2', upper = 5, lower = 6 }]",
             "11: service[0].real[0].lower: 6 is above the upper threshold, 5",
         ),
@@ -262,8 +270,10 @@ fn timeouts_are_times_with_a_unit() {
         assert_eq!(refusal(&format!("[timeouts]\n{text}\n{PORTS}")), format!("2: {expected}"), "{text}");
     }
     let config = accept(&format!(
-        "[timeouts]\ntcp = '1h 30m'\n{PORTS}[[service]]\naddress = '203.0.113.1:80'\ntimeout = '31days'\n"
+        "[timeouts]\ntcp = '1h 30m'\n{PORTS}[[service]]\naddress = '203.0.113.1:80'\ntimeout = '31days'\n\
+         max_new_per_second = 20_000\n"
     ));
+    assert_eq!(config.services[0].max_new_per_second, 20_000);
     assert_eq!(config.timeouts, Timeouts { tcp: 5400, tcp_fin: 120, udp: 300 });
     assert_eq!(config.services[0].timeout, Some(31 * 86_400));
 }
@@ -298,6 +308,7 @@ fn defaults_are_filled_in() {
     assert_eq!((config.ports[0].mtu, config.ports[0].mac), (1500, None));
     let service = &config.services[0];
     assert_eq!((config.timeouts, service.timeout), (Timeouts { tcp: 900, tcp_fin: 120, udp: 300 }, None));
+    assert_eq!(service.max_new_per_second, 0);
     assert_eq!(
         (service.protocol, service.scheduler, service.forwarding),
         (Protocol::Tcp, Scheduler::Wrr, Forwarding::Nat)

@@ -32,6 +32,7 @@ fn set(scheduler: &str, weights: &[u16]) -> (Service, Vec<Option<RealServer>>) {
         scheduler,
         weights: weights.iter().copied().collect(),
         version: 1,
+        max_new_per_second: 0,
         reals: (1..=weights.len() as u32).map(RealId).collect(),
     };
     (service, reals)
