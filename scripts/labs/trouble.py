@@ -11,7 +11,7 @@ import time
 from .kit import traffic
 from .kit.director import outcomes
 from .kit.network import command
-from .kit.stage import ECHO, LAN_MAC, NEAR, NEAR_VIP, VIP, WAN_MAC, Stage
+from .kit.stage import ECHO, HTTP, LAN_MAC, NEAR, NEAR_VIP, VIP, WAN_MAC, Stage
 
 FRAMES = 20_000
 NOBODY = "10.0.0.50"
@@ -30,7 +30,7 @@ def run(lab, options):
     stage = Stage(lab, [int(core) for core in options.workers.split(",")], "adaptive", 20)
     stage.setup_servers("nat")
     night = Night(lab, stage)
-    for step in (night.garbage, night.wrong_file, night.cut_link, night.killed, night.full_table, night.ended_at_work):
+    for step in (night.garbage, night.wrong_file, night.cut_link, night.killed, night.full_table, night.syn_flood, night.ended_at_work):
         print(f"\n{step.__doc__.splitlines()[0]}")
         night.start()
         step()
@@ -178,6 +178,22 @@ class Night:
         self.check("it holds what it was sized for", held > SMALL_TABLE, f"{held} of {SMALL_TABLE}")
         code = slow.handle.wait(60)
         self.check("a download that was under way comes to its end, whole", code == 0 and traffic.checksum(copy) == wanted, f"curl {code}")
+
+    def syn_flood(self):
+        """A SYN flood"""
+        self.start(max_connections=SMALL_TABLE)
+        copy = self.lab.folder / "flooded"
+        wanted = traffic.checksum(self.stage.documents / "large")
+        slow = self.lab.start(self.stage.client, "slow-flooded", "curl", "-sS", "--fail", "--max-time", 60, "--limit-rate", "5M",
+                              "-o", copy, f"http://{VIP}/large")
+        time.sleep(0.5)
+        self.stage.near.run(*self.lab.program("flood.py"), "eth0", WAN_MAC, CLIENTS, NEAR_VIP, HTTP, FLOWS, "tcp")
+        stats = self.director.settled()
+        evicted = sum(worker["evicted"] for worker in stats["workers"])
+        self.check("half-open connections give way to others in the full table", evicted > 0, f"{evicted} evicted")
+        code = slow.handle.wait(60)
+        self.check("a download that was under way comes to its end, whole", code == 0 and traffic.checksum(copy) == wanted, f"curl {code}")
+        self.answered("and new requests find a place all the same")
 
     def ended_at_work(self):
         """SIGINT in the middle of the work"""
