@@ -1,5 +1,8 @@
 //! Two workers on threads of their own, and control that keeps changing the configuration under them: connections
-//! are made, moved, ended and swept at once, and in the end every frame and every connection is accounted for.
+//! are made, moved, ended, swept and, under a flood that fills the table, evicted at once; and in the end every frame and
+//! every connection is accounted for, and nothing is left over.
+//!
+//! It takes 4 seconds, in which more time passes for the director; as a soak, as many as `MILLRACE_SOAK_SECONDS` says.
 
 mod support;
 
@@ -9,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use millrace::dataplane::clock::Now;
-use millrace::dataplane::conn::{Connections, Tick};
+use millrace::dataplane::conn::{Connections, Table, Tick};
 use millrace::dataplane::port::memory::{MemoryPort, MemoryWire};
 use millrace::dataplane::service::RealId;
 use millrace::dataplane::stats::Outcome;
@@ -32,7 +35,7 @@ fn services(which: &[(usize, &[usize])]) -> String {
         });
         format!("[[service]]\naddress = '{vip}:{port}'\n{}", reals.collect::<String>())
     };
-    which.iter().map(one).collect()
+    which.iter().map(one).collect::<String>() + UDP_SERVICE
 }
 
 /// Xorshift.
@@ -44,6 +47,21 @@ impl Random {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 11) % n
+    }
+}
+
+const UDP_VIP: Socket = (Ipv4Addr::new(203, 0, 113, 10), 53);
+
+/// The service that is always there.
+const UDP_SERVICE: &str = "[[service]]\naddress = '203.0.113.10:53'\nprotocol = 'udp'\n\
+     real = [{ address = '10.0.0.11:53' }, { address = '10.0.0.12:53' }]\n";
+
+/// The first packet of somebody who does not exist.
+fn forged(random: &mut Random) -> Vec<u8> {
+    let client = (Ipv4Addr::from_bits(0x0b00_0000 + random.below(1 << 20) as u32), 1024 + random.below(60_000) as u16);
+    match random.below(4) {
+        3 => udp(client, UDP_VIP, WAN_MAC, b""),
+        vip => tcp(client, VIPS[vip as usize], WAN_MAC, "S", b""),
     }
 }
 
@@ -71,6 +89,12 @@ fn drive(
             let server = SERVERS[random.below(2) as usize];
             let flags = ["SA", "A", "R", "FA"][random.below(4) as usize];
             wires[LAN].inject(&tcp(server, client, LAN_MAC, flags, b"")).unwrap();
+        }
+        for _ in 0..48 {
+            wires[WAN].inject(&forged(&mut random)).unwrap();
+        }
+        if random.below(2000) == 0 {
+            clock.fetch_add(10_000_000_000, Ordering::Relaxed);
         }
         poll(worker);
         wires.iter().flat_map(MemoryWire::collect).for_each(|frame| verify(&frame));
@@ -115,7 +139,8 @@ fn workers_and_control_at_once_lose_nothing() {
         services(&[(1, &[0, 1]), (2, &[0, 1])]),
         services(&[(0, &[1]), (1, &[1, 0]), (2, &[0, 1])]),
     ];
-    let mut director = Director::new(&configurations[0], 2);
+    let mut director = Director::with_table(&configurations[0], 2, Table::new(0, [3, 5, 7, 9]).unwrap());
+    let seconds = std::env::var("MILLRACE_SOAK_SECONDS").map_or(4, |text| text.parse().expect("a number of seconds"));
     let clock = AtomicU64::new(director.now.nanos());
     let stop = AtomicBool::new(false);
     let answers: u64 = std::thread::scope(|scope| {
@@ -130,7 +155,7 @@ fn workers_and_control_at_once_lose_nothing() {
             })
             .collect();
         let at_work = Stop(&stop);
-        let end = Instant::now() + Duration::from_secs(2);
+        let end = Instant::now() + Duration::from_secs(seconds);
         for round in 1.. {
             if Instant::now() > end || threads.iter().any(|thread| thread.is_finished()) {
                 break;
@@ -144,7 +169,10 @@ fn workers_and_control_at_once_lose_nothing() {
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     director.now = Now::from_nanos(clock.load(Ordering::Relaxed));
-    println!("{answers} answers in {} s; {:?}", director.now.millis() / 1000, director.outcomes());
+    let evicted: u64 = director.shared.workers.iter().map(|worker| worker.evicted.get()).sum();
+    let passed = director.now.millis() / 1000;
+    println!("{answers} answers, {evicted} evicted in {passed} s; {:?}", director.outcomes());
+    assert!(evicted > 100);
     assert!(answers > 100 && director.count(Outcome::ForwardedNatIn) > 1000);
     director.balanced();
     let live = |director: &Director| {
@@ -159,7 +187,7 @@ fn workers_and_control_at_once_lose_nothing() {
     };
     let before = live(&director);
     assert!(!before.is_empty());
-    for real in 1..100 {
+    for real in 1..1000 {
         let counted = director.shared.counts.connections(RealId(real));
         assert_eq!(before.get(&RealId(real)).copied().unwrap_or_default(), counted, "real server {real}");
     }
@@ -169,4 +197,17 @@ fn workers_and_control_at_once_lose_nothing() {
     director.shared.table.each(0..director.shared.table.lines(), |_, key, value| left.push((key, value)));
     assert_eq!(left, [], "at tick {:?}", Tick::at(director.now));
     assert_eq!(director.shared.table.stashed(), 0);
+    for real in 1..1000 {
+        assert_eq!(director.shared.counts.connections(RealId(real)), Connections::default(), "real server {real}");
+    }
+    // Nor is a frame, nor, once there are no services, an id.
+    director.quiet();
+    assert!(director.wires.iter().flatten().all(|wire| wire.in_use() == 0));
+    director.applier.apply(&config(""), director.now).unwrap();
+    for _ in 0..130 {
+        director.pass(1000);
+        director.applier.tend(director.now);
+    }
+    let names = director.applier.names();
+    assert!(names.services.is_empty() && names.reals.is_empty(), "{names:?}");
 }
