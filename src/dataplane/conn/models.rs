@@ -19,6 +19,7 @@ use crate::dataplane::sync::faults::commit;
 const SECRET: [u64; 4] = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3211, 0x0f1e_2d3c_4b5a_6978, 0x8796_a5b4_c3d2_e1f1];
 
 mod entries;
+mod evictions;
 mod links;
 
 /// Runs a model with up to `preemptions`, committing `fault`.
