@@ -69,6 +69,7 @@ pub fn classify(snapshot: &Snapshot, table: &Table, packet: &Parsed) -> Step {
     let protocol = match packet.kind {
         Kind::Tcp => Protocol::Tcp,
         Kind::Udp => Protocol::Udp,
+        Kind::Sctp => Protocol::Sctp,
         Kind::Icmp => return Step::Icmp,
         Kind::Arp => return Step::Arp,
     };

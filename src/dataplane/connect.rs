@@ -6,8 +6,8 @@
 use super::classify::Way;
 use super::clock::Now;
 use super::conn::{
-    Gone, Hash, Insert, Key, LinkedInsert, Slot, Socket, State, Table, TcpEvent, Tick, Updated, Value, WorkerCounts,
-    tcp_state,
+    Gone, Hash, Insert, Key, LinkedInsert, SctpEvent, Slot, Socket, State, Table, TcpEvent, Tick, Updated, Value,
+    WorkerCounts, sctp_state, tcp_state,
 };
 use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed};
@@ -296,9 +296,18 @@ fn after(value: Value, reply: bool, packet: &Parsed, tick: Tick) -> Value {
     if packet.kind == Kind::Tcp {
         return tcp_state::after(value, reply, TcpEvent::of(packet.tcp_flags.0), tick);
     }
+    if packet.kind == Kind::Sctp {
+        return after_sctp(value, reply, packet, tick);
+    }
     // UDP: a conversation once a reply was seen, or from the start where replies never are.
     let state = if reply { State::UDP } else { value.state() };
     value.with_no_output(value.no_output() && !reply).in_state(state, tick)
+}
+
+/// An SCTP association's entry after one packet. Not inline: TCP and UDP should not make room for it.
+#[cold]
+fn after_sctp(value: Value, reply: bool, packet: &Parsed, tick: Tick) -> Value {
+    sctp_state::after(value, reply, SctpEvent::of(packet.message_type), tick)
 }
 
 /// A new connection's entry.
@@ -307,6 +316,10 @@ fn content(real: &RealServer, packet: &Parsed, tick: Tick) -> Value {
     if packet.kind == Kind::Tcp {
         let created = Value::new(State::TCP_NONE, tick, real.id).with_no_output(no_output);
         return tcp_state::after(created, false, TcpEvent::of(packet.tcp_flags.0), tick);
+    }
+    if packet.kind == Kind::Sctp {
+        let created = Value::new(State::SCTP_NONE, tick, real.id).with_no_output(no_output);
+        return after_sctp(created, false, packet, tick);
     }
     let state = if no_output { State::UDP } else { State::UDP_ONE_WAY };
     Value::new(state, tick, real.id).with_no_output(no_output)

@@ -22,6 +22,18 @@ pub fn naive_sum(octets: &[u8]) -> u16 {
     sum as u16
 }
 
+/// CRC32c bit by bit (RFC 9260 Appendix A).
+pub fn naive_crc(octets: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for octet in octets {
+        crc ^= u32::from(*octet);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
+        }
+    }
+    !crc
+}
+
 /// A frame to [`PORT_MAC`] with `payload`.
 pub fn ethernet(ethertype: u16, payload: &[u8]) -> Vec<u8> {
     [&PORT_MAC[..], &PEER_MAC, &ethertype.to_be_bytes(), payload].concat()
@@ -124,6 +136,17 @@ impl Ip {
         ip.frame(&datagram)
     }
 
+    /// Returns the frame of an SCTP packet, its checksum right; `chunks` are all that follows the common header.
+    pub fn sctp(self, from: SocketAddrV4, to: SocketAddrV4, chunks: &[u8]) -> Vec<u8> {
+        let ip = self.with_addresses(132, from, to);
+        let mut packet = ports(from, to);
+        packet.extend([0x12, 0x34, 0x56, 0x78, 0, 0, 0, 0]);
+        packet.extend(chunks);
+        let sum = naive_crc(&packet);
+        packet[8..12].copy_from_slice(&sum.to_le_bytes());
+        ip.frame(&packet)
+    }
+
     /// Returns the frame of an ICMP message, its checksum right.
     pub fn icmp(mut self, kind: u8, code: u8, rest: u32, data: &[u8]) -> Vec<u8> {
         self.protocol = 1;
@@ -166,6 +189,10 @@ fn assert_packet_sound(packet: &[u8]) {
         4 => assert_packet_sound(data),
         17 if be16(data, 6) == 0 => {}
         6 | 17 => assert_eq!(naive_sum(&[&pseudo, data].concat()), 0xffff, "transport checksum of {data:02x?}"),
+        132 => {
+            let blank = [&data[..8], &[0; 4], &data[12..]].concat();
+            assert_eq!(data[8..12], naive_crc(&blank).to_le_bytes(), "CRC32c of {data:02x?}");
+        }
         other => panic!("protocol {other} is not checked"),
     }
 }

@@ -114,7 +114,7 @@ pub fn icmp<F: Frame>(snapshot: &Snapshot, packet: &Parsed, frame: &mut F) -> An
     if snapshot.locals.find(packet.src).is_some() {
         return Answer::End(Outcome::DropIpSource);
     }
-    if icmp::Type::from(packet.icmp_type) != icmp::Type::EchoRequest || packet.icmp_code != 0 {
+    if icmp::Type::from(packet.message_type) != icmp::Type::EchoRequest || packet.icmp_code != 0 {
         return Answer::End(Outcome::DropIcmpType);
     }
     match echo::reply(frame.bytes_mut(), usize::from(packet.l3_offset), usize::from(packet.l4_offset)) {

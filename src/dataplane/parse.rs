@@ -1,7 +1,7 @@
 //! The first stage: what a frame is, told in [`Parsed`], or why it goes no further.
 //!
 //! Checks run from the outside in and the first that fails names the outcome. What passes has a whole and consistent
-//! Ethernet header, IPv4 header and TCP, UDP or ICMP header, and addresses that one host may have; later stages take
+//! Ethernet header, IPv4 header and TCP, UDP, SCTP or ICMP header, and addresses that one host may have; later stages take
 //! their offsets from [`Parsed`] and check none of it again.
 //!
 //! | layer | checked | reference |
@@ -10,9 +10,10 @@
 //! | IPv4 | version, header length, total length, header checksum, source, destination, no fragment | RFC 1122 §3.2.1, RFC 1812 §5.2.2 |
 //! | TCP | 20 octets, data offset, ports | RFC 9293 §3.1 |
 //! | UDP | 8 octets, length, ports | RFC 768 |
+//! | SCTP | 12 octets, ports, the length of the first chunk; behind COOKIE ECHO or COOKIE ACK, of the second | RFC 9260 §3 |
 //! | ICMP | 8 octets, checksum | RFC 792 |
 //!
-//! TCP and UDP checksums are the end's to verify: translation keeps a wrong one wrong. VLAN tags are not taken off yet.
+//! TCP, UDP and SCTP checksums are the end's to verify: translation keeps a wrong one wrong. VLAN tags are not taken off yet.
 //! ARP is recognised here and read by whoever answers it.
 
 use super::port::{Frame, RxChecksum};
@@ -20,13 +21,15 @@ use super::service::Protocol;
 use super::stats::Outcome;
 use super::wire::checksum::{self, Sum};
 use super::wire::ethernet::{self, EtherType};
-use super::wire::{icmp, ip, ipv4, tcp, udp};
+use super::wire::sctp::ChunkType;
+use super::wire::{self, icmp, ip, ipv4, sctp, tcp, udp};
 
 /// Where the IPv4 header begins in an untagged frame, in octets.
 const L3: usize = ethernet::HEADER_OCTETS;
 
 const TCP: u8 = ip::Protocol::Tcp.number();
 const UDP: u8 = ip::Protocol::Udp.number();
+const SCTP: u8 = ip::Protocol::Sctp.number();
 const ICMP: u8 = ip::Protocol::Icmp.number();
 
 /// The part of an IPv4 header that every packet has.
@@ -40,6 +43,8 @@ pub enum Kind {
     Tcp,
     /// A UDP datagram over IPv4.
     Udp,
+    /// An SCTP packet over IPv4.
+    Sctp,
     /// An ICMP message over IPv4.
     Icmp,
     /// An ARP message; nothing of it has been looked at.
@@ -53,6 +58,7 @@ impl Kind {
         match self {
             Self::Tcp => Some(Protocol::Tcp),
             Self::Udp => Some(Protocol::Udp),
+            Self::Sctp => Some(Protocol::Sctp),
             Self::Icmp | Self::Arp => None,
         }
     }
@@ -74,21 +80,22 @@ pub struct Parsed {
     pub ttl: u8,
     /// TCP's control bits.
     pub tcp_flags: tcp::Flags,
-    /// The type of an ICMP message, by its number.
-    pub icmp_type: u8,
+    /// By its number, the type of an ICMP message, or of the SCTP chunk that tells what the packet means: the first, or
+    /// an ABORT right behind a COOKIE ECHO or COOKIE ACK.
+    pub message_type: u8,
     /// The code of an ICMP message.
     pub icmp_code: u8,
     /// What the frame carries.
     pub kind: Kind,
     /// Where the IPv4 header begins in the frame, in octets.
     pub l3_offset: u8,
-    /// Where the TCP, UDP or ICMP header begins in the frame, in octets; for ARP, where the message does.
+    /// Where the TCP, UDP, SCTP or ICMP header begins in the frame, in octets; for ARP, where the message does.
     pub l4_offset: u16,
     /// The IPv4 total length, in octets.
     pub ip_octets: u16,
-    /// The source port of TCP and UDP.
+    /// The source port of TCP, UDP and SCTP.
     pub src_port: u16,
-    /// The destination port of TCP and UDP.
+    /// The destination port of TCP, UDP and SCTP.
     pub dst_port: u16,
     /// The IPv4 source address.
     pub src: u32,
@@ -161,7 +168,7 @@ const ARP: Parsed = Parsed {
     kind: Kind::Arp,
     l3_offset: L3 as u8,
     tcp_flags: tcp::Flags(0),
-    icmp_type: 0,
+    message_type: 0,
     icmp_code: 0,
     tos: 0,
     ttl: 0,
@@ -243,8 +250,12 @@ fn parse_packet(
         TCP => parse_tcp(data, parsed),
         UDP => parse_udp(data, parsed),
         ICMP => {
-            let (icmp_type, icmp_code) = parse_icmp(data).ok_or(Outcome::DropIcmpMalformed)?;
-            Ok(Parsed { kind: Kind::Icmp, icmp_type, icmp_code, ..parsed })
+            let (message_type, icmp_code) = parse_icmp(data).ok_or(Outcome::DropIcmpMalformed)?;
+            Ok(Parsed { kind: Kind::Icmp, message_type, icmp_code, ..parsed })
+        }
+        SCTP => {
+            let (src_port, dst_port, message_type) = parse_sctp(data)?;
+            Ok(Parsed { kind: Kind::Sctp, src_port, dst_port, message_type, ..parsed })
         }
         _ => Err(Outcome::DropProtocol),
     }
@@ -280,6 +291,38 @@ fn parse_udp(data: &[u8], parsed: Parsed) -> Result<Parsed, Outcome> {
         return Err(Outcome::DropPortZero);
     }
     Ok(Parsed { kind: Kind::Udp, src_port, dst_port, ..parsed })
+}
+
+/// Returns the ports of the SCTP packet that is `data`, and the type of the chunk that tells what it means. Apart from
+/// the rest, for it is rare.
+#[cold]
+fn parse_sctp(data: &[u8]) -> Result<(u16, u16, u8), Outcome> {
+    let packet = sctp::Packet::new_checked(data).map_err(|_| Outcome::DropSctpHeader)?;
+    let (source, destination) = (packet.source_port(), packet.destination_port());
+    if source == 0 || destination == 0 {
+        return Err(Outcome::DropPortZero);
+    }
+    match deciding_chunk(packet.chunks()) {
+        Some(Ok(chunk)) => Ok((source, destination, chunk.into())),
+        Some(Err(_)) | None => Err(Outcome::DropSctpHeader),
+    }
+}
+
+/// Returns the type of the chunk that tells what an SCTP packet means, or why the chunks are none; `None` if there are
+/// none.
+fn deciding_chunk(mut chunks: sctp::Chunks<'_>) -> Option<Result<ChunkType, wire::Error>> {
+    let first = match chunks.next()? {
+        Ok(chunk) => chunk.kind(),
+        Err(error) => return Some(Err(error)),
+    };
+    if !matches!(first, ChunkType::CookieEcho | ChunkType::CookieAck) {
+        return Some(Ok(first));
+    }
+    match chunks.next() {
+        Some(Ok(second)) if second.kind() == ChunkType::Abort => Some(Ok(ChunkType::Abort)),
+        Some(Err(error)) => Some(Err(error)),
+        Some(Ok(_)) | None => Some(Ok(first)),
+    }
 }
 
 /// Returns type and code of the ICMP message that is `data`, having added it up: what is answered here nobody else checks.

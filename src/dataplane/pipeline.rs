@@ -306,7 +306,11 @@ impl<'a> Stages<'a> {
 
 #[inline]
 fn transport(packet: &Parsed) -> Protocol {
-    if packet.kind == Kind::Udp { Protocol::Udp } else { Protocol::Tcp }
+    match packet.kind {
+        Kind::Udp => Protocol::Udp,
+        Kind::Sctp => Protocol::Sctp,
+        _ => Protocol::Tcp,
+    }
 }
 
 /// What a rewrite's error means for the packet. The parser has vouched for its lengths.

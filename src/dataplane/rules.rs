@@ -5,17 +5,21 @@
 //! |---|---|---|
 //! | bare SYN | none | a new one |
 //! | any TCP but RST | none | a new one with `sloppy_tcp`, else dropped |
+//! | SCTP INIT | none | a new one |
+//! | any SCTP but ABORT | none | a new one with `sloppy_sctp`, else dropped |
 //! | UDP | none | a new one |
 //! | bare SYN | in TIME_WAIT or CLOSE | starts over, if bit 0 of `conn_reuse_mode` is set |
 //! | bare SYN | in FIN_WAIT, answers not seen | starts over, if bit 1 of `conn_reuse_mode` is set |
-//! | bare SYN | real server's weight is 0 | starts over with `expire_nodest_conn`, else goes to that real server |
-//! | bare SYN | real server removed | starts over; IPVS would drop it until the entry expires |
+//! | SCTP INIT | in CLOSED | starts over, if bit 0 of `conn_reuse_mode` is set |
+//! | bare SYN, INIT | real server's weight is 0 | starts over with `expire_nodest_conn`, else goes to that real server |
+//! | bare SYN, INIT | real server removed | starts over; IPVS would drop it until the entry expires |
 //! | UDP | real server removed | starts over with `expire_nodest_conn`, else dropped |
-//! | other TCP | real server removed | dropped; with `expire_nodest_conn` the entry goes too |
+//! | other TCP, SCTP | real server removed | dropped; with `expire_nodest_conn` the entry goes too |
 //!
-//! To start over is to be given a real server anew. A bare SYN has neither ACK nor RST nor FIN.
+//! To start over is to be given a real server anew. A bare SYN has neither ACK nor RST nor FIN. What an SCTP packet is
+//! its first chunk says, or an ABORT right behind a COOKIE ECHO or COOKIE ACK.
 
-use super::conn::{State, Value};
+use super::conn::{SctpEvent, State, Value};
 use super::parse::{Kind, Parsed};
 use super::service::RealServer;
 use super::wire::tcp::Flags;
@@ -25,7 +29,9 @@ use super::wire::tcp::Flags;
 pub struct Rules {
     /// `sloppy_tcp`: a TCP packet in the middle of a stream opens a connection.
     pub sloppy_tcp: bool,
-    /// Bit 0 of `conn_reuse_mode`: a SYN lets a connection in TIME_WAIT or CLOSE start over.
+    /// `sloppy_sctp`: an SCTP packet in the middle of an association opens a connection.
+    pub sloppy_sctp: bool,
+    /// Bit 0 of `conn_reuse_mode`: a SYN lets a connection in TIME_WAIT or CLOSE start over, an INIT one in CLOSED.
     pub reuse_closed: bool,
     /// Bit 1 of `conn_reuse_mode`: and one in FIN_WAIT whose answers do not pass here.
     pub reuse_fin_wait: bool,
@@ -36,7 +42,13 @@ pub struct Rules {
 impl Default for Rules {
     /// The kernel's.
     fn default() -> Self {
-        Self { sloppy_tcp: false, reuse_closed: true, reuse_fin_wait: false, expire_nodest_conn: false }
+        Self {
+            sloppy_tcp: false,
+            sloppy_sctp: false,
+            reuse_closed: true,
+            reuse_fin_wait: false,
+            expire_nodest_conn: false,
+        }
     }
 }
 
@@ -47,6 +59,8 @@ impl Rules {
         match packet.kind {
             Kind::Tcp if self.sloppy_tcp => packet.tcp_flags.0 & Flags::RST.0 == 0,
             Kind::Tcp => is_bare_syn(packet),
+            Kind::Sctp if self.sloppy_sctp => SctpEvent::of(packet.message_type) != SctpEvent::Abort,
+            Kind::Sctp => is_init(packet),
             _ => packet.kind == Kind::Udp,
         }
     }
@@ -56,15 +70,15 @@ impl Rules {
     #[inline(always)]
     pub fn starts_over(&self, packet: &Parsed, connection: Value, real: Option<&RealServer>) -> bool {
         match real {
-            Some(_) if !is_bare_syn(packet) => false,
+            Some(_) if !is_opener(packet) => false,
             Some(real) => self.lets_go(connection) || (self.expire_nodest_conn && real.weight == 0),
-            None => is_bare_syn(packet) || (self.expire_nodest_conn && packet.kind == Kind::Udp),
+            None => is_opener(packet) || (self.expire_nodest_conn && packet.kind == Kind::Udp),
         }
     }
 
     fn lets_go(&self, connection: Value) -> bool {
         match connection.state() {
-            State::TCP_TIME_WAIT | State::TCP_CLOSE => self.reuse_closed,
+            State::TCP_TIME_WAIT | State::TCP_CLOSE | State::SCTP_CLOSED => self.reuse_closed,
             State::TCP_FIN_WAIT => self.reuse_fin_wait && connection.no_output(),
             _ => false,
         }
@@ -75,4 +89,19 @@ impl Rules {
 fn is_bare_syn(packet: &Parsed) -> bool {
     const DECISIVE: Flags = Flags(Flags::SYN.0 | Flags::ACK.0 | Flags::RST.0 | Flags::FIN.0);
     packet.kind == Kind::Tcp && packet.tcp_flags.0 & DECISIVE.0 == Flags::SYN.0
+}
+
+#[inline(always)]
+fn is_init(packet: &Parsed) -> bool {
+    SctpEvent::of(packet.message_type) == SctpEvent::Init
+}
+
+/// Tells whether a packet is one that its protocol opens connections with.
+#[inline(always)]
+fn is_opener(packet: &Parsed) -> bool {
+    match packet.kind {
+        Kind::Tcp => is_bare_syn(packet),
+        Kind::Sctp => is_init(packet),
+        _ => false,
+    }
 }

@@ -105,13 +105,15 @@ outcomes! {
     /// A fragment, which has no ports or not the whole datagram.
     DropFragment = "drop_fragment", "IPv4 fragment: not forwarded by this version";
     /// Protocol that is not balanced.
-    DropProtocol = "drop_protocol", "IP protocol other than TCP, UDP or ICMP";
+    DropProtocol = "drop_protocol", "IP protocol other than TCP, UDP, SCTP or ICMP";
     /// TCP header truncated or data offset wrong.
     DropTcpHeader = "drop_tcp_header", "TCP header beyond the packet or its data offset below 20";
     /// UDP length wrong.
     DropUdpLength = "drop_udp_length", "UDP length below 8 or beyond the packet";
+    /// SCTP common header truncated, no chunk, or a chunk's length wrong.
+    DropSctpHeader = "drop_sctp_header", "SCTP header beyond the packet, no chunk, or a chunk's length below 4 or beyond the packet";
     /// Port 0.
-    DropPortZero = "drop_port_zero", "TCP or UDP port 0";
+    DropPortZero = "drop_port_zero", "TCP, UDP or SCTP port 0";
     /// ICMP too short or with a wrong checksum.
     DropIcmpMalformed = "drop_icmp_malformed", "ICMP message too short or with a wrong checksum";
     /// ICMP of a kind that is not handled.
@@ -121,7 +123,7 @@ outcomes! {
     /// Packet to a VIP on a port without a service.
     DropNoService = "drop_no_service", "packet to a VIP or own address on a port without a service";
     /// Mid-stream packet of no connection.
-    DropNoConnection = "drop_no_connection", "TCP packet of no known connection that does not open one";
+    DropNoConnection = "drop_no_connection", "TCP or SCTP packet of no known connection that does not open one";
     /// NAT real server's packet of no connection.
     DropNoConnectionReply = "drop_no_connection_reply", "packet from a NAT real server of no known connection";
     /// No real server to choose.

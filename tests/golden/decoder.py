@@ -8,6 +8,7 @@ FIELDS = {
     "ip.checksum.status": "IPv4 header",
     "tcp.checksum.status": "TCP",
     "udp.checksum.status": "UDP",
+    "sctp.checksum.status": "SCTP",
     "icmp.checksum.status": "ICMP",
     "_ws.malformed": "",
     "_ws.expert.severity": "",
@@ -15,16 +16,16 @@ FIELDS = {
 }
 BAD = "0"
 ERROR = 0x00800000
-VERIFY = ["ip.check_checksum", "tcp.check_checksum", "udp.check_checksum"]
+VERIFY = ["ip.check_checksum:TRUE", "tcp.check_checksum:TRUE", "udp.check_checksum:TRUE", "sctp.checksum:CRC 32c"]
 QUIET = ["tcp.analyze_sequence_numbers", "ip.defragment", "tcp.desegment_tcp_streams"]
-PAYLOAD_IS_DATA = ["tcp.port==1-65535,data", "udp.port==1-65535,data"]
+PAYLOAD_IS_DATA = ["tcp.port==1-65535,data", "udp.port==1-65535,data", "sctp.port==1-65535,data"]
 
 
 def second_opinion(capture):
     """Returns what tshark has against the capture's frames: a list of (frame number from 0, text)."""
     command = ["tshark", "-n", "-r", str(capture), "-T", "fields", "-E", "separator=|"]
     command += [part for rule in PAYLOAD_IS_DATA for part in ("-d", rule)]
-    command += [part for option in VERIFY for part in ("-o", f"{option}:TRUE")]
+    command += [part for option in VERIFY for part in ("-o", option)]
     command += [part for option in QUIET for part in ("-o", f"{option}:FALSE")]
     command += [part for field in FIELDS for part in ("-e", field)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
@@ -38,7 +39,8 @@ def about(line):
     if values["_ws.malformed"]:
         yield number, "malformed"
     if quote_is_cut(values):
-        values["tcp.checksum.status"] = values["udp.checksum.status"] = values["_ws.expert.severity"] = ""
+        for unknown in ("tcp.checksum.status", "udp.checksum.status", "sctp.checksum.status", "_ws.expert.severity"):
+            values[unknown] = ""
     for field, protocol in FIELDS.items():
         if protocol and BAD in values[field].split(","):
             yield number, f"{protocol} checksum is wrong"

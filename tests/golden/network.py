@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Interface
 
 @dataclass(frozen=True)
 class Socket:
-    """An address and a TCP or UDP port."""
+    """An address and a TCP, UDP or SCTP port."""
 
     address: str
     port: int

@@ -8,6 +8,7 @@ from typing import Callable
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import ARP, Ether
+from scapy.layers.sctp import SCTP, SCTPChunkCookieEcho, SCTPChunkData, SCTPChunkInit, SCTPChunkSACK
 from scapy.packet import Packet, Raw
 
 from network import BROADCAST
@@ -20,7 +21,7 @@ def pattern(octets, salt=0):
 
 @dataclass(frozen=True)
 class Datagram:
-    """A TCP segment or UDP datagram in an IPv4 header, before it has addresses."""
+    """A TCP segment, UDP datagram or SCTP packet in an IPv4 header, before it has addresses."""
 
     transport: Callable
     header: dict = field(default_factory=dict)
@@ -51,13 +52,44 @@ def udp(payload=b"", header=None, **fields):
     return Datagram(lambda sport, dport: UDP(sport=sport, dport=dport, **fields) / payload, header or {})
 
 
+def sctp(*chunks, header=None, tag=0x12345678, **fields):
+    """Returns an SCTP packet's description; the chunks are scapy's, or octets. `chksum` is the CRC32c that it has."""
+
+    def build(sport, dport):
+        packet = SCTP(sport=sport, dport=dport, tag=tag, **fields)
+        for chunk in chunks:
+            packet = packet / chunk
+        return packet
+
+    return Datagram(build, header or {})
+
+
+def init():
+    """Returns the SCTP packet that opens an association; its verification tag is 0 (RFC 9260 §8.5.1)."""
+    return sctp(SCTPChunkInit(init_tag=0x0A0B0C0D, a_rwnd=65536, n_out_streams=10, n_in_streams=10, init_tsn=77), tag=0)
+
+
+def data_chunk(payload, tsn=77):
+    """Returns an SCTP chunk that carries a whole message of user data."""
+    return SCTPChunkData(beginning=1, ending=1, tsn=tsn, stream_id=1, data=payload)
+
+
+def cookie_echo(octets=37):
+    """Returns an SCTP chunk that brings a cookie back."""
+    return SCTPChunkCookieEcho(cookie=pattern(octets))
+
+
 def opener(protocol, payload=b""):
     """Returns a datagram that may open a connection of this protocol."""
+    if protocol == "sctp":
+        return init()
     return tcp("S") if protocol == "tcp" else udp(payload or b"hello")
 
 
 def follower(protocol, payload=b""):
     """Returns a later datagram of a connection, with `payload`."""
+    if protocol == "sctp":
+        return sctp(data_chunk(payload) if payload else SCTPChunkSACK(cumul_tsn_ack=76, a_rwnd=65536))
     return tcp("PA" if payload else "A", payload, seq=0x01020305) if protocol == "tcp" else udp(payload)
 
 

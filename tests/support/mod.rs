@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
-use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
+use etherparse::{IpNumber, NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use millrace::ctrl::apply::{Applier, MAX_REALS};
 use millrace::ctrl::config::{self, Config};
 use millrace::dataplane::clock::Now;
@@ -182,6 +182,33 @@ pub fn udp(from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), to_mac: [u8; 6], payload:
     bytes
 }
 
+/// An SCTP packet of these chunks: the number of each type, and a value of `octets` octets, padded.
+pub fn sctp(from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), to_mac: [u8; 6], chunks: &[(u8, u16)]) -> Vec<u8> {
+    let mut packet = [&from.1.to_be_bytes()[..], &to.1.to_be_bytes(), &[0x12, 0x34, 0x56, 0x78, 0, 0, 0, 0]].concat();
+    for &(kind, octets) in chunks {
+        packet.extend([&[kind, 0][..], &(4 + octets).to_be_bytes()].concat());
+        packet.resize((packet.len() + usize::from(octets)).next_multiple_of(4), 0);
+    }
+    let sum = crc32c(&packet);
+    packet[8..12].copy_from_slice(&sum.to_le_bytes());
+    let builder = PacketBuilder::ethernet2(CLIENT_MAC, to_mac).ipv4(from.0.octets(), to.0.octets(), 64);
+    let mut bytes = Vec::new();
+    builder.write(&mut bytes, IpNumber::SCTP, &packet).unwrap();
+    bytes
+}
+
+/// CRC32c bit by bit (RFC 9260 Appendix A).
+fn crc32c(octets: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for octet in octets {
+        crc ^= u32::from(*octet);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
+        }
+    }
+    !crc
+}
+
 pub fn echo(from: Ipv4Addr, to: Ipv4Addr, to_mac: [u8; 6], payload: &[u8]) -> Vec<u8> {
     let builder =
         PacketBuilder::ethernet2(CLIENT_MAC, to_mac).ipv4(from.octets(), to.octets(), 64).icmpv4_echo_request(77, 1);
@@ -217,6 +244,11 @@ fn transport(packet: &SlicedPacket<'_>) {
             let header_of = udp.to_header();
             let sum = header_of.calc_checksum_ipv4(&header, udp.payload()).unwrap();
             assert_eq!(udp.checksum(), sum, "UDP sum");
+        }
+        None if header.protocol == IpNumber::SCTP => {
+            let data = ip.payload().payload;
+            let blank = [&data[..8], &[0; 4], &data[12..]].concat();
+            assert_eq!(data[8..12], crc32c(&blank).to_le_bytes(), "SCTP sum");
         }
         _ => {}
     }

@@ -125,7 +125,7 @@ pub struct TrafficReport {
 pub struct ServiceReport {
     /// VIP and port.
     pub address: SocketAddr,
-    /// `tcp` or `udp`.
+    /// `tcp`, `udp` or `sctp`.
     pub protocol: String,
     /// The scheduler's name.
     pub scheduler: String,

@@ -25,7 +25,7 @@ pub(super) const API: Keys = Keys { header: "[api]", known: &["socket"], later: 
 pub(super) const TIMEOUTS: Keys = Keys { header: "[timeouts]", known: &["tcp", "tcp_fin", "udp"], later: &[] };
 pub(super) const IPVS: Keys = Keys {
     header: "[ipvs]",
-    known: &["sloppy_tcp", "conn_reuse_mode", "expire_nodest_conn"],
+    known: &["sloppy_tcp", "sloppy_sctp", "conn_reuse_mode", "expire_nodest_conn"],
     later: &[
         "backup_only",
         "cache_bypass",
@@ -37,7 +37,6 @@ pub(super) const IPVS: Keys = Keys {
         "pmtu_disc",
         "schedule_icmp",
         "secure_tcp",
-        "sloppy_sctp",
         "sync_persist_mode",
         "sync_threshold",
     ],

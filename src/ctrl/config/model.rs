@@ -140,7 +140,7 @@ pub struct Neighbor {
 pub struct Service {
     /// VIP and port; the port is not 0.
     pub address: SocketAddr,
-    /// TCP or UDP.
+    /// TCP, UDP or SCTP.
     pub protocol: Protocol,
     /// Chooses the real server of a new connection. Default wrr.
     pub scheduler: Scheduler,

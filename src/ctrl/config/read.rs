@@ -31,7 +31,7 @@ const MAX_MTU: u64 = 9216;
 const POLLS: &[(&str, Poll)] = &[("busy", Poll::Busy), ("adaptive", Poll::Adaptive)];
 const TRANSITS: &[(&str, Transit)] = &[("drop", Transit::Drop)];
 const QUEUES: &[(&str, Queues)] = &[("per-worker", Queues::PerWorker)];
-const PROTOCOLS: &[(&str, Protocol)] = &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];
+const PROTOCOLS: &[(&str, Protocol)] = &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp)];
 const SCHEDULERS: &[(&str, Scheduler)] = &[("rr", Scheduler::Rr), ("wrr", Scheduler::Wrr)];
 const LATER_SCHEDULERS: &[&str] =
     &["lc", "wlc", "sed", "nq", "fo", "ovf", "sh", "dh", "mh", "twos", "lblc", "lblcr", "maglev"];
@@ -119,6 +119,7 @@ fn rules(section: Option<Section<'_>>) -> Result<Rules, ConfigError> {
     let bit = |bit: u64, default: bool| reuse.map_or(default, |mode| mode & bit != 0);
     Ok(Rules {
         sloppy_tcp: switch("sloppy_tcp", defaults.sloppy_tcp)?,
+        sloppy_sctp: switch("sloppy_sctp", defaults.sloppy_sctp)?,
         reuse_closed: bit(1, defaults.reuse_closed),
         reuse_fin_wait: bit(2, defaults.reuse_fin_wait),
         expire_nodest_conn: switch("expire_nodest_conn", defaults.expire_nodest_conn)?,
@@ -164,7 +165,7 @@ fn service(section: &Section<'_>) -> Result<Service, ConfigError> {
         value::ipv4_only(text, socket.ip())?;
         Ok(socket)
     })?;
-    let protocol = section.get("protocol").map(|item| item.word(PROTOCOLS, &["sctp"])).transpose()?;
+    let protocol = section.get("protocol").map(|item| item.word(PROTOCOLS, &[])).transpose()?;
     let scheduler = section.get("scheduler").map(|item| item.word(SCHEDULERS, LATER_SCHEDULERS)).transpose()?;
     let forwarding = forwarding(section)?.unwrap_or(Forwarding::Nat);
     let timeout = section.get("timeout").map(|item| item.parse(value::timeout)).transpose()?;

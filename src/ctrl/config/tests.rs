@@ -101,7 +101,6 @@ fn what_this_version_does_not_do() {
         (service, "check = { type = 'http' }\n", "3: service[0].check: "),
         (service, "mark = 7\n", "3: service[0].mark: "),
         (service, "vips = []\n", "3: service[0].vips: "),
-        (service, "protocol = 'sctp'\n", "3: service[0].protocol: \"sctp\" is "),
         (service, "scheduler = 'wlc'\n", "3: service[0].scheduler: \"wlc\" is "),
         (service, "forwarding = 'fullnat'\n", "3: service[0].forwarding: \"fullnat\" is "),
         (service, "[[service.real]]\ntunnel = { type = 'gue' }\n", "4: service[0].real[0].tunnel: "),
@@ -290,8 +289,15 @@ fn switches_have_the_sysctls_names_and_values() {
         assert_eq!(refusal(&format!("[ipvs]\n{text}\n{PORTS}")), format!("2: {expected}"), "{text}");
     }
     assert_eq!(accept(PORTS).rules, Rules::default());
-    let rules = accept(&format!("[ipvs]\nsloppy_tcp = 1\nconn_reuse_mode = 2\nexpire_nodest_conn = 1\n{PORTS}")).rules;
-    let all = Rules { sloppy_tcp: true, reuse_closed: false, reuse_fin_wait: true, expire_nodest_conn: true };
+    let switches = "sloppy_tcp = 1\nsloppy_sctp = 1\nconn_reuse_mode = 2\nexpire_nodest_conn = 1";
+    let rules = accept(&format!("[ipvs]\n{switches}\n{PORTS}")).rules;
+    let all = Rules {
+        sloppy_tcp: true,
+        sloppy_sctp: true,
+        reuse_closed: false,
+        reuse_fin_wait: true,
+        expire_nodest_conn: true,
+    };
     assert_eq!(rules, all);
 }
 

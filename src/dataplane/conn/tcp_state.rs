@@ -26,6 +26,18 @@ pub enum Direction {
     InputOnly = 2,
 }
 
+impl Direction {
+    /// The direction of a client's packet (or, `reply`, a real server's) in a connection.
+    #[inline(always)]
+    pub const fn of(reply: bool, entry: Value) -> Self {
+        match (reply, entry.no_output()) {
+            (true, _) => Self::Output,
+            (false, false) => Self::Input,
+            (false, true) => Self::InputOnly,
+        }
+    }
+}
+
 /// What a segment means for the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TcpEvent {
@@ -136,11 +148,7 @@ pub fn next(state: State, direction: Direction, event: TcpEvent) -> State {
 /// seen after all ends that.
 #[inline]
 pub fn after(entry: Value, reply: bool, event: TcpEvent, now: Tick) -> Value {
-    let direction = match (reply, entry.no_output()) {
-        (true, _) => Direction::Output,
-        (false, false) => Direction::Input,
-        (false, true) => Direction::InputOnly,
-    };
+    let direction = Direction::of(reply, entry);
     let entry = if reply { entry.with_no_output(false) } else { entry };
     entry.in_state(next(entry.state(), direction, event), now)
 }

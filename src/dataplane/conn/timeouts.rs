@@ -20,7 +20,7 @@ pub struct Timeouts {
 }
 
 /// The states of a connection that is open: what a service's own timeout is about.
-const OPEN: [State; 3] = [State::TCP_ESTABLISHED, State::UDP_ONE_WAY, State::UDP];
+const OPEN: [State; 4] = [State::TCP_ESTABLISHED, State::SCTP_ESTABLISHED, State::UDP_ONE_WAY, State::UDP];
 
 /// The age, in ticks, from which an entry with this timeout is removed.
 const fn limit(seconds: u32) -> u32 {
@@ -187,6 +187,8 @@ mod tests {
             (State::TCP_ESTABLISHED, 4, 900),
             (State::TCP_FIN_WAIT, 2, 120),
             (State::UDP, 2, 30),
+            (State::SCTP_ESTABLISHED, 2, 30),
+            (State::SCTP_CLOSED, 2, 61),
             (State::UDP_ONE_WAY, 3, 7200),
         ] {
             let entry = entry(state, real);

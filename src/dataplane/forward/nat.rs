@@ -4,15 +4,22 @@
 //!   client ── CIP:cport > VIP:vport ──► inbound  ── CIP:cport > RIP:rport ──► real server
 //!   client ◄── VIP:vport > CIP:cport ── outbound ◄── RIP:rport > CIP:cport ── real server
 //! ```
-//! Both checksums are updated incrementally (RFC 1624): the change of the address counts in both, TTL only in the
+//! TCP's and UDP's two checksums are updated incrementally (RFC 1624): the change of the address counts in both, TTL only in the
 //! header's, and the port only in the transport's. A checksum that was wrong stays wrong, for the other end to find.
+//!
+//! SCTP's covers no address, so it changes with the port alone; and as no octet's share in a CRC is known without all
+//! that follow, it is computed over the whole packet. RFC 9260 §6.8 has the receiver throw a packet with a wrong
+//! CRC32c away, and a sum computed anew would hide from it what was damaged on the way here. So it is computed before the
+//! change too, and the bits in which the packet's own differs from that are kept. IPVS does compute it anew, unseen.
+//! Addresses within chunks (INIT's of a host with several, RFC 9260 §3.3.2.1) are left as they are, as IPVS does:
+//! translated associations have one path.
 
 use std::net::SocketAddrV4;
 
 use super::{Error, split};
 use crate::dataplane::service::Protocol;
 use crate::dataplane::wire::checksum::Delta;
-use crate::dataplane::wire::{ethernet, ipv4, tcp, udp};
+use crate::dataplane::wire::{ethernet, ipv4, sctp, tcp, udp};
 
 /// Sends a client's packet on to the real server `to`: destination address and port, TTL, checksums.
 ///
@@ -93,6 +100,7 @@ fn translate_at<const INBOUND: bool>(
             datagram.set_checksum(delta.adjust_udp(datagram.checksum()));
             if INBOUND { datagram.set_destination_port(new.port()) } else { datagram.set_source_port(new.port()) }
         }
+        Protocol::Sctp => translate_sctp::<INBOUND>(transport, new.port())?,
     }
     ip.set_checksum(address.and(Delta::TTL_DECREMENT).adjust(ip.checksum()));
     ip.set_ttl(ip.ttl().wrapping_sub(1));
@@ -101,5 +109,23 @@ fn translate_at<const INBOUND: bool>(
     } else {
         ip.set_source(*new.ip())
     }
+    Ok(())
+}
+
+/// Replaces one port of the SCTP packet that is `octets`, and of its CRC32c the bits that this changes.
+#[cold]
+fn translate_sctp<const INBOUND: bool>(octets: &mut [u8], port: u16) -> Result<(), Error> {
+    let mut packet = sctp::Packet::new_checked(octets).map_err(|_| Error::Truncated)?;
+    let old = if INBOUND { packet.destination_port() } else { packet.source_port() };
+    if old == port {
+        return Ok(());
+    }
+    let wrong_bits = packet.checksum() ^ packet.expected_checksum();
+    if INBOUND {
+        packet.set_destination_port(port)
+    } else {
+        packet.set_source_port(port)
+    }
+    packet.set_checksum(packet.expected_checksum() ^ wrong_bits);
     Ok(())
 }

@@ -35,10 +35,11 @@ fn built(ip: Ip, protocol: Protocol, from: SocketAddrV4, to: SocketAddrV4, data:
     match protocol {
         Protocol::Tcp => ip.tcp(from, to, 0x18, data),
         Protocol::Udp => ip.udp(from, to, data),
+        Protocol::Sctp => ip.sctp(from, to, data),
     }
 }
 
-const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
+const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
 
 mod direct_routing {
     use super::*;

@@ -23,6 +23,12 @@ fn udp_frame() -> Vec<u8> {
     Ip { flags_offset: 0, ..Ip::default() }.udp(socket(CLIENT), socket(SERVICE), b"question")
 }
 
+/// A COOKIE ECHO of five octets and what is bundled with it.
+fn cookie_frame(bundled: &[u8]) -> Vec<u8> {
+    let cookie = [10, 0, 0, 9, 1, 2, 3, 4, 5, 0, 0, 0];
+    Ip::default().sctp(socket(CLIENT), socket(SERVICE), &[&cookie, bundled].concat())
+}
+
 fn icmp_frame() -> Vec<u8> {
     Ip::default().icmp(8, 0, 0x0001_0002, b"abcdefgh")
 }
@@ -56,7 +62,7 @@ fn a_tcp_segment_is_told_field_by_field() {
         kind: Kind::Tcp,
         l3_offset: 14,
         tcp_flags: tcp::Flags::SYN | tcp::Flags::ACK,
-        icmp_type: 0,
+        message_type: 0,
         icmp_code: 0,
         tos: 0xb9,
         ttl: 57,
@@ -76,9 +82,33 @@ fn a_udp_datagram_is_told() {
 }
 
 #[test]
+fn an_sctp_packet_is_told() {
+    let parsed = parse_frame(&cookie_frame(&[])).unwrap();
+    assert_eq!((parsed.kind, parsed.src_port, parsed.dst_port), (Kind::Sctp, 40_000, 80));
+    assert_eq!((parsed.message_type, parsed.ip_octets, parsed.l4_offset), (10, 44, 34));
+    assert_eq!(parsed.kind.transport(), Some(Protocol::Sctp));
+}
+
+#[test]
+fn the_first_chunk_tells_what_a_packet_means_but_for_an_abort_behind_a_cookie() {
+    let of = |chunks: &[u8]| {
+        let frame = Ip::default().sctp(socket(CLIENT), socket(SERVICE), chunks);
+        parse_frame(&frame).unwrap().message_type
+    };
+    for number in 0..=255 {
+        assert_eq!(of(&[number, 0, 0, 4]), number);
+        let bundled = [&[number, 0, 0, 6, 1, 2, 0, 0][..], &[6, 0, 0, 4]].concat();
+        assert_eq!(of(&bundled), if matches!(number, 10 | 11) { 6 } else { number });
+        assert_eq!(of(&[number, 0, 0, 4, 0, 0, 0, 4, 6, 0, 0, 4]), number, "an ABORT behind DATA is nobody's");
+    }
+    assert_eq!(of(&[0, 0, 0, 4, 6, 0, 0, 0]), 0, "later chunks are the ends' affair");
+    assert_eq!(of(&[10, 0, 0, 4, 11, 0, 0, 4, 6]), 10);
+}
+
+#[test]
 fn an_icmp_message_is_told() {
     let parsed = parse_frame(&icmp_frame()).unwrap();
-    assert_eq!((parsed.kind, parsed.icmp_type, parsed.icmp_code), (Kind::Icmp, 8, 0));
+    assert_eq!((parsed.kind, parsed.message_type, parsed.icmp_code), (Kind::Icmp, 8, 0));
     assert_eq!((parsed.src_port, parsed.dst_port, parsed.l4_offset), (0, 0, 34));
     assert_eq!(parsed.kind.transport(), None);
 }
@@ -213,7 +243,7 @@ fn malformed_ip() -> Vec<Malformed> {
             changed(tcp_frame(), |ip| ip[6..8].copy_from_slice(&[0x40, 0x01])),
             Outcome::DropFragment,
         ),
-        ("SCTP", with(9, 132), Outcome::DropProtocol),
+        ("UDP-Lite", with(9, 136), Outcome::DropProtocol),
         ("IP in IP", with(9, 4), Outcome::DropProtocol),
         ("protocol 255", with(9, 255), Outcome::DropProtocol),
     ]
@@ -222,6 +252,9 @@ fn malformed_ip() -> Vec<Malformed> {
 fn malformed_transport() -> Vec<Malformed> {
     let tcp = |at: usize, octet: u8| changed(tcp_frame(), |ip| ip[20 + at] = octet);
     let udp = |at: usize, octets: [u8; 2]| changed(udp_frame(), |ip| ip[20 + at..22 + at].copy_from_slice(&octets));
+    let sctp = |at: usize, octets: [u8; 2]| {
+        changed(cookie_frame(&[6, 0, 0, 4]), |ip| ip[20 + at..22 + at].copy_from_slice(&octets))
+    };
     let no_port = |at: usize| changed(tcp_frame(), |ip| ip[20 + at..22 + at].fill(0));
     let cut = |frame: Vec<u8>, total: u16| {
         changed(frame, |ip| ip[2..4].copy_from_slice(&total.to_be_bytes()))[..14 + usize::from(total)].to_vec()
@@ -241,6 +274,19 @@ fn malformed_transport() -> Vec<Malformed> {
         ("UDP length beyond the packet", udp(4, [0, 17]), Outcome::DropUdpLength),
         ("UDP source port 0", udp(0, [0, 0]), Outcome::DropPortZero),
         ("UDP destination port 0", udp(2, [0, 0]), Outcome::DropPortZero),
+        ("no SCTP header", cut(cookie_frame(&[]), 20), Outcome::DropSctpHeader),
+        ("11 octets of SCTP header", cut(cookie_frame(&[]), 31), Outcome::DropSctpHeader),
+        ("no chunk", cut(cookie_frame(&[]), 32), Outcome::DropSctpHeader),
+        ("3 octets of a chunk", cut(cookie_frame(&[]), 35), Outcome::DropSctpHeader),
+        ("chunk cut short", cut(cookie_frame(&[]), 40), Outcome::DropSctpHeader),
+        ("chunk length 0", sctp(14, [0, 0]), Outcome::DropSctpHeader),
+        ("chunk length 3", sctp(14, [0, 3]), Outcome::DropSctpHeader),
+        ("chunk length beyond the packet", sctp(14, [0, 17]), Outcome::DropSctpHeader),
+        ("second chunk's length 3", sctp(26, [0, 3]), Outcome::DropSctpHeader),
+        ("second chunk's length beyond the packet", sctp(26, [0, 5]), Outcome::DropSctpHeader),
+        ("second chunk cut short", cut(cookie_frame(&[6, 0, 0, 4]), 46), Outcome::DropSctpHeader),
+        ("SCTP source port 0", sctp(0, [0, 0]), Outcome::DropPortZero),
+        ("SCTP destination port 0", sctp(2, [0, 0]), Outcome::DropPortZero),
         ("no ICMP header", cut(icmp_frame(), 20), Outcome::DropIcmpMalformed),
         ("7 octets of ICMP", cut(icmp_frame(), 27), Outcome::DropIcmpMalformed),
         ("ICMP checksum", changed(icmp_frame(), |ip| ip[30] ^= 1), Outcome::DropIcmpMalformed),
@@ -329,6 +375,12 @@ fn assert_promises(octets: &[u8], parsed: &Parsed) {
             let datagram = udp::Packet::new_checked(packet.payload()).expect("a whole header");
             assert_eq!((datagram.source_port(), datagram.destination_port()), (parsed.src_port, parsed.dst_port));
         }
+        Kind::Sctp => {
+            let whole = sctp::Packet::new_checked(packet.payload()).expect("a whole header");
+            assert_eq!((whole.source_port(), whole.destination_port()), (parsed.src_port, parsed.dst_port));
+            let first = u8::from(whole.chunks().next().expect("a chunk").expect("a whole chunk").kind());
+            assert!(parsed.message_type == first || (matches!(first, 10 | 11) && parsed.message_type == 6));
+        }
         Kind::Icmp => assert!(icmp::Packet::new_checked(packet.payload()).expect("a whole header").verify_checksum()),
         Kind::Arp => unreachable!("returned above"),
     }
@@ -353,7 +405,7 @@ proptest! {
     fn noise_behind_a_right_ethernet_header_never_panics(
         packet in prop::collection::vec(any::<u8>(), 0..120),
         first in prop_oneof![Just(0x45u8), 0x46u8..0x50, any::<u8>()],
-        protocol in prop_oneof![Just(1u8), Just(6), Just(17), any::<u8>()],
+        protocol in prop_oneof![Just(1u8), Just(6), Just(17), Just(132), any::<u8>()],
         total in prop_oneof![0u16..130, any::<u16>()],
     ) {
         let mut packet = packet;
@@ -369,7 +421,7 @@ proptest! {
 
     #[test]
     fn mutated_frames_keep_the_promises(
-        which in 0usize..4,
+        which in 0usize..5,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
         length in any::<prop::sample::Index>(),
         cut in any::<bool>(),
@@ -379,6 +431,7 @@ proptest! {
             0 => tcp_frame(),
             1 => udp_frame(),
             2 => icmp_frame(),
+            3 => cookie_frame(&[6, 0, 0, 4]),
             _ => Ip { options, ..Ip::default() }.tcp(socket(CLIENT), socket(SERVICE), 0x02, b"x"),
         };
         for (at, octet) in changes {

@@ -12,5 +12,6 @@ from . import (  # noqa: F401
     malformed_transport,
     nat,
     schedule,
+    sctp,
     tunnel,
 )

@@ -4,7 +4,7 @@ from network import CLIENT, GATEWAY, LAN, REAL1, REAL2, REAL3, REALS, Real, Sock
 from packets import follower, opener, pattern, tcp, udp
 from scenario import cases
 
-PROTOCOLS = ["tcp", "udp"]
+PROTOCOLS = ["tcp", "udp", "sctp"]
 SERVICE = Socket(VIP, 80)
 OTHER = Socket(VIP2, 80)
 SERVER = REAL1.at(8080)

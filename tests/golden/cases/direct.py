@@ -6,7 +6,7 @@ from network import CLIENT, GATEWAY, LAN, REAL1, ROUTER, Real, Socket, VIP, WAN
 from packets import follower, opener, pattern, udp
 from scenario import cases
 
-PROTOCOLS = ["tcp", "udp"]
+PROTOCOLS = ["tcp", "udp", "sctp"]
 SERVICE = Socket(VIP, 80)
 
 
@@ -20,7 +20,7 @@ def request(lab, datagram, ttl=64, pad=False, port=WAN, via=GATEWAY):
     lab.leaves(LAN, REAL1, datagram.between(CLIENT, SERVICE, ttl - 1))
 
 
-@cases("direct/{protocol}/request-{octets}-octets", protocol=PROTOCOLS, octets=[0, 1, 2, 7, 535, 1459, 1460])
+@cases("direct/{protocol}/request-{octets}-octets", protocol=["tcp", "udp"], octets=[0, 1, 2, 7, 535, 1459, 1460])
 def request_of_length(lab, protocol, octets):
     """A client's packet of every kind of length reaches the server with the VIP as its destination."""
     one_server(lab, protocol)

@@ -7,7 +7,7 @@ from packets import follower, fragmentation_needed, opener, pattern, tcp, time_e
 from scenario import cases
 
 METHODS = ["nat", "tunnel", "direct"]
-PROTOCOLS = ["tcp", "udp"]
+PROTOCOLS = ["tcp", "udp", "sctp"]
 SERVICE = Socket(VIP, 80)
 SERVER = REAL1.at(8080)
 
@@ -124,8 +124,8 @@ def rate_limit(lab):
 
 
 def packet_of(protocol, octets):
-    """Returns a later packet of a connection, of `octets` IPv4 octets in all."""
-    return follower(protocol, pattern(octets - (40 if protocol == "tcp" else 28)))
+    """Returns a later packet of a connection, of `octets` IPv4 octets in all; by SCTP, of the next multiple of 4."""
+    return follower(protocol, pattern(octets - {"tcp": 40, "udp": 28, "sctp": 48}[protocol]))
 
 
 @cases("mtu/{method}/{protocol}/df", method=METHODS, protocol=PROTOCOLS)

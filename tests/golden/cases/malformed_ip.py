@@ -11,7 +11,7 @@ SERVICE = Socket(VIP, 80)
 
 def listening(lab):
     """Services that would take the packet if it were whole."""
-    for protocol in ("tcp", "udp"):
+    for protocol in ("tcp", "udp", "sctp"):
         lab.service(SERVICE, protocol, "nat", [Real(REAL1.at(8080))])
 
 
@@ -145,14 +145,14 @@ def fragment(lab, which):
     """Fragments are not forwarded by this version, first ones included."""
     listening(lab)
     flags, offset = FRAGMENTS[which]
-    for protocol in ("tcp", "udp"):
+    for protocol in ("tcp", "udp", "sctp"):
         packet = opener(protocol, pattern(32)).between(CLIENT, SERVICE, flags=flags, frag=offset)
         dropped(lab, packet, "drop_fragment")
 
 
-@cases("malformed/ipv4/protocol-{number}", number=[0, 2, 4, 41, 47, 50, 58, 132, 255])
+@cases("malformed/ipv4/protocol-{number}", number=[0, 2, 4, 41, 47, 50, 58, 136, 255])
 def protocol(lab, number):
-    """Protocols that are not balanced, to a VIP: IGMP, tunnels, ESP, SCTP and the like."""
+    """Protocols that are not balanced, to a VIP: IGMP, tunnels, ESP, UDP-Lite and the like."""
     listening(lab)
     packet = IP(src=CLIENT.address, dst=VIP, proto=number) / pattern(40)
     dropped(lab, packet, "drop_protocol")
@@ -164,6 +164,7 @@ def empty(lab):
     listening(lab)
     dropped(lab, IP(src=CLIENT.address, dst=VIP, proto=6), "drop_tcp_header")
     dropped(lab, IP(src=CLIENT.address, dst=VIP, proto=17), "drop_udp_length")
+    dropped(lab, IP(src=CLIENT.address, dst=VIP, proto=132), "drop_sctp_header")
     dropped(lab, IP(src=CLIENT.address, dst=VIP, proto=1), "drop_icmp_malformed")
 
 

@@ -1,9 +1,9 @@
-"""Packets that end badly at the TCP, UDP or ICMP header. Nothing leaves, and each is counted by its reason."""
+"""Packets that end badly at the TCP, UDP, SCTP or ICMP header. Nothing leaves, and each is counted by its reason."""
 
 from scapy.layers.inet import ICMP, IP
 
 from network import CLIENT, GATEWAY, LAN, REAL1, Real, Socket, VIP, WAN
-from packets import echo, pattern, tcp, udp
+from packets import cookie_echo, data_chunk, echo, opener, pattern, sctp, tcp, udp
 from scenario import cases
 
 SERVICE = Socket(VIP, 80)
@@ -11,7 +11,7 @@ SERVICE = Socket(VIP, 80)
 
 def listening(lab):
     """Services that would take the packet if it were whole."""
-    for protocol in ("tcp", "udp"):
+    for protocol in ("tcp", "udp", "sctp"):
         lab.service(SERVICE, protocol, "nat", [Real(REAL1.at(8080))])
 
 
@@ -71,21 +71,61 @@ def udp_length_into_padding(lab):
     lab.arrives(WAN, GATEWAY, udp(b"data", len=20).between(CLIENT, SERVICE), "drop_udp_length", pad=True)
 
 
-@cases("malformed/{protocol}/port-0-{side}", protocol=["tcp", "udp"], side=["source", "target", "both"])
+@cases("malformed/sctp/truncated-{octets}", octets=[0, 4, 11, 12, 13, 15])
+def sctp_truncated(lab, octets):
+    """An SCTP header that does not fit into the packet, or no chunk behind it, or not all of a chunk's header."""
+    listening(lab)
+    dropped(lab, cut(whole(opener("sctp").between(CLIENT, SERVICE)), octets, 132), "drop_sctp_header")
+
+
+@cases("malformed/sctp/chunk-cut-by-{octets}", octets=[1, 4, 16])
+def sctp_chunk_cut(lab, octets):
+    """A first chunk that the packet does not hold; the octets of the Ethernet padding do not count."""
+    listening(lab)
+    packet = cut(whole(opener("sctp").between(CLIENT, SERVICE)), 32 - octets, 132)
+    lab.arrives(WAN, GATEWAY, packet, "drop_sctp_header", pad=True)
+
+
+@cases("malformed/sctp/chunk-length-{octets}", octets=[0, 1, 3, 21, 65535])
+def sctp_chunk_length(lab, octets):
+    """A chunk's length below its header's, or beyond the packet."""
+    listening(lab)
+    chunk = b"\x01\0" + octets.to_bytes(2, "big") + pattern(16)
+    dropped(lab, sctp(chunk).between(CLIENT, SERVICE), "drop_sctp_header")
+
+
+@cases("malformed/sctp/bundled-length-{octets}", octets=[0, 3, 5])
+def sctp_bundled_length(lab, octets):
+    """A chunk behind a cookie, which may be an ABORT, is looked at likewise."""
+    listening(lab)
+    bundled = b"\x06\0" + octets.to_bytes(2, "big")
+    dropped(lab, sctp(bytes(cookie_echo()) + bundled).between(CLIENT, SERVICE), "drop_sctp_header")
+
+
+@cases("sctp/last-padding-missing")
+def sctp_without_padding(lab):
+    """The padding of the last chunk (RFC 9260 §3.2) is not missed."""
+    listening(lab)
+    for packet in (opener("sctp"), sctp(bytes(data_chunk(pattern(5)))[:-3])):
+        lab.arrives(WAN, GATEWAY, packet.between(CLIENT, SERVICE), "forwarded_nat_in")
+        lab.leaves(LAN, REAL1, packet.between(CLIENT, REAL1.at(8080), 63))
+
+
+@cases("malformed/{protocol}/port-0-{side}", protocol=["tcp", "udp", "sctp"], side=["source", "target", "both"])
 def port_zero(lab, protocol, side):
     """Port 0 is nobody's."""
     listening(lab)
     source = Socket(CLIENT.address, 0) if side in ("source", "both") else CLIENT
     target = Socket(VIP, 0) if side in ("target", "both") else SERVICE
-    datagram = tcp("S") if protocol == "tcp" else udp(b"hello")
+    datagram = opener(protocol)
     dropped(lab, datagram.between(source, target), "drop_port_zero")
 
 
-@cases("malformed/{protocol}/reply-from-port-0", protocol=["tcp", "udp"])
+@cases("malformed/{protocol}/reply-from-port-0", protocol=["tcp", "udp", "sctp"])
 def reply_from_port_zero(lab, protocol):
     """A real server's packet from port 0, likewise."""
     listening(lab)
-    datagram = tcp("SA") if protocol == "tcp" else udp(b"hello")
+    datagram = tcp("SA") if protocol == "tcp" else opener(protocol)
     lab.arrives(LAN, REAL1, datagram.between(REAL1.at(0), CLIENT), "drop_port_zero")
 
 

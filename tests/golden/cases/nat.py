@@ -6,7 +6,7 @@ from network import CLIENT, FAR_REAL, GATEWAY, LAN, ON_LINK, REAL1, ROUTER, Real
 from packets import follower, ones_complement_sum, opener, pattern, payload_for, tcp, transport_checksum, udp
 from scenario import cases
 
-PROTOCOLS = ["tcp", "udp"]
+PROTOCOLS = ["tcp", "udp", "sctp"]
 SERVICE = Socket(VIP, 80)
 SERVER = REAL1.at(8080)
 
@@ -37,14 +37,14 @@ def opened(lab, protocol):
     request(lab, opener(protocol))
 
 
-@cases("nat/{protocol}/request-{octets}-octets", protocol=PROTOCOLS, octets=[0, 1, 2, 7, 535, 1459, 1460])
+@cases("nat/{protocol}/request-{octets}-octets", protocol=["tcp", "udp"], octets=[0, 1, 2, 7, 535, 1459, 1460])
 def request_of_length(lab, protocol, octets):
     """A client's {protocol} packet of every kind of length reaches the real server's socket."""
     opened(lab, protocol)
     request(lab, follower(protocol, pattern(octets)))
 
 
-@cases("nat/{protocol}/reply-{octets}-octets", protocol=PROTOCOLS, octets=[0, 1, 2, 7, 535, 1459, 1460])
+@cases("nat/{protocol}/reply-{octets}-octets", protocol=["tcp", "udp"], octets=[0, 1, 2, 7, 535, 1459, 1460])
 def reply_of_length(lab, protocol, octets):
     """A real server's answer leaves with the VIP as its source."""
     opened(lab, protocol)

@@ -9,7 +9,7 @@ from packets import follower, opener, tunnelled
 from scenario import cases
 
 METHODS = ["nat", "tunnel", "direct"]
-PROTOCOLS = ["tcp", "udp"]
+PROTOCOLS = ["tcp", "udp", "sctp"]
 SERVICE = Socket(VIP, 80)
 
 

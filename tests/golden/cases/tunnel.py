@@ -6,7 +6,7 @@ from network import CLIENT, FAR_REAL, GATEWAY, LAN, REAL1, ROUTER, Real, Socket,
 from packets import follower, opener, pattern, tunnelled, udp
 from scenario import cases
 
-PROTOCOLS = ["tcp", "udp"]
+PROTOCOLS = ["tcp", "udp", "sctp"]
 SERVICE = Socket(VIP, 80)
 
 
@@ -21,7 +21,7 @@ def request(lab, datagram, ttl=64, pad=False, server=REAL1.address, station=REAL
     lab.leaves(LAN, station, tunnelled(LAN.address, server, inner), free_id=True)
 
 
-@cases("tunnel/{protocol}/request-{octets}-octets", protocol=PROTOCOLS, octets=[0, 1, 2, 7, 535, 1439, 1440])
+@cases("tunnel/{protocol}/request-{octets}-octets", protocol=["tcp", "udp"], octets=[0, 1, 2, 7, 535, 1439, 1440])
 def request_of_length(lab, protocol, octets):
     """A client's packet of every kind of length reaches the server whole, behind an outer header of 20 octets."""
     one_server(lab, protocol)

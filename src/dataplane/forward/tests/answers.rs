@@ -107,7 +107,7 @@ fn the_answer_reads_back_through_the_parser() {
     let offending = hops(64).tcp(socket(CLIENT), socket(SERVICE), 0x18, &[0x42; 1460]);
     let after = answered(&offending, TOO_BIG).unwrap();
     let parsed = parse_octets(&after, RxChecksum::Unknown, PEER_MAC).unwrap();
-    assert_eq!((parsed.kind, parsed.icmp_type, parsed.icmp_code), (Kind::Icmp, 3, 4));
+    assert_eq!((parsed.kind, parsed.message_type, parsed.icmp_code), (Kind::Icmp, 3, 4));
     let message = icmp::Packet::new_checked(&after[usize::from(parsed.l4_offset)..]).unwrap();
     assert_eq!(message.next_hop_mtu(), 1480);
 }
@@ -171,9 +171,8 @@ proptest! {
     fn noise_never_panics(
         octets in prop::collection::vec(any::<u8>(), 0..120),
         (l3, l4) in (0usize..130, 0usize..130),
-        tcp: bool,
+        protocol in prop::sample::select(&PROTOCOLS[..]),
     ) {
-        let protocol = if tcp { Protocol::Tcp } else { Protocol::Udp };
         let _ = nat::inbound(&mut octets.clone(), l3, l4, protocol, socket(REAL));
         let _ = nat::outbound(&mut octets.clone(), l3, l4, protocol, socket(REAL));
         let _ = direct::hop(&mut octets.clone(), l3);

@@ -94,6 +94,41 @@ fn a_wrong_checksum_is_not_mended() {
 }
 
 #[test]
+fn a_wrong_crc_keeps_its_wrong_bits() {
+    for wrong in [0x0000_0001, 0x8000_0000, 0xdead_beef_u32] {
+        let mut frame = hops(64).sctp(socket(CLIENT), socket(SERVICE), b"chunks");
+        let right = hops(63).sctp(socket(CLIENT), socket(REAL), b"chunks");
+        let crc = |frame: &[u8]| u32::from_le_bytes(frame[42..46].try_into().unwrap());
+        let spoilt = crc(&frame) ^ wrong;
+        frame[42..46].copy_from_slice(&spoilt.to_le_bytes());
+        nat::inbound(&mut frame, 14, 34, Protocol::Sctp, socket(REAL)).unwrap();
+        assert_eq!(crc(&frame) ^ crc(&right), wrong);
+        assert_eq!((&frame[..42], &frame[46..]), (&right[..42], &right[46..]));
+    }
+}
+
+#[test]
+fn damage_on_the_way_is_not_hidden() {
+    let mut frame = hops(64).sctp(socket(CLIENT), socket(SERVICE), b"chunks");
+    frame[48] ^= 0x04;
+    nat::inbound(&mut frame, 14, 34, Protocol::Sctp, socket(REAL)).unwrap();
+    frame[48] ^= 0x04;
+    assert_eq!(frame, hops(63).sctp(socket(CLIENT), socket(REAL), b"chunks"));
+}
+
+#[test]
+fn an_address_alone_does_not_change_a_crc() {
+    let (from, to) = (socket(CLIENT), SocketAddrV4::new([10, 0, 0, 11].into(), 80));
+    let mut frame = hops(64).sctp(from, socket(SERVICE), b"chunks");
+    frame[42] ^= 1;
+    let before = frame[34..].to_vec();
+    nat::inbound(&mut frame, 14, 34, Protocol::Sctp, to).unwrap();
+    assert_eq!(frame[34..], before);
+    frame[42] ^= 1;
+    assert_eq!(frame, hops(63).sctp(from, to, b"chunks"));
+}
+
+#[test]
 fn a_frame_without_its_headers_is_refused_and_unchanged() {
     for protocol in PROTOCOLS {
         let whole = built(hops(64), protocol, socket(CLIENT), socket(SERVICE), b"");
@@ -119,12 +154,11 @@ fn any_socket() -> impl Strategy<Value = SocketAddrV4> {
 proptest! {
     #[test]
     fn any_translation_equals_a_packet_built_anew(
-        tcp: bool,
+        protocol in prop::sample::select(&PROTOCOLS[..]),
         (client, service, real) in (any_socket(), any_socket(), any_socket()),
         data in prop::collection::vec(any::<u8>(), 0..64),
         (ttl, tos, identification) in (1u8.., any::<u8>(), any::<u16>()),
     ) {
-        let protocol = if tcp { Protocol::Tcp } else { Protocol::Udp };
         let ip = |ttl| Ip { ttl, tos, identification, ..Ip::default() };
         let mut frame = built(ip(ttl), protocol, client, service, &data);
         nat::inbound(&mut frame, 14, 34, protocol, real).unwrap();
