@@ -83,7 +83,7 @@ fn a_syn_on_a_connection_that_ended() {
         ("", "nat", &["S", "A", "R"][..], SECOND),
         ("", "direct", &["S", "A", "R"], SECOND),
         ("conn_reuse_mode = 0", "nat", &["S", "A", "R"], FIRST),
-        ("conn_reuse_mode = 2", "nat", &["S", "A", "R"], FIRST),
+        ("conn_reuse_mode = 2", "nat", &["S", "A", "R"], SECOND),
         ("conn_reuse_mode = 1", "direct", &["S", "A", "FA"], FIRST),
         ("conn_reuse_mode = 2", "direct", &["S", "A", "FA"], SECOND),
         ("conn_reuse_mode = 3", "direct", &["S", "A", "FA"], SECOND),

@@ -66,10 +66,9 @@ pub fn mac(octets: &[u8; 6]) -> String {
 }
 
 fn rules(lines: &mut Vec<String>, old: &Rules, new: &Rules) {
-    let reuse = |rules: &Rules| u8::from(rules.reuse_closed) | u8::from(rules.reuse_fin_wait) << 1;
     differ(lines, "ipvs", "sloppy_tcp", &u8::from(old.sloppy_tcp), &u8::from(new.sloppy_tcp));
     differ(lines, "ipvs", "sloppy_sctp", &u8::from(old.sloppy_sctp), &u8::from(new.sloppy_sctp));
-    differ(lines, "ipvs", "conn_reuse_mode", &reuse(old), &reuse(new));
+    differ(lines, "ipvs", "conn_reuse_mode", &old.conn_reuse_mode, &new.conn_reuse_mode);
     let (was, is) = (u8::from(old.expire_nodest_conn), u8::from(new.expire_nodest_conn));
     differ(lines, "ipvs", "expire_nodest_conn", &was, &is);
 }

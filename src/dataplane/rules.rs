@@ -8,9 +8,9 @@
 //! | SCTP INIT | none | a new one |
 //! | any SCTP but ABORT | none | a new one with `sloppy_sctp`, else dropped |
 //! | UDP | none | a new one |
-//! | bare SYN | in TIME_WAIT or CLOSE | starts over, if bit 0 of `conn_reuse_mode` is set |
+//! | bare SYN | in TIME_WAIT or CLOSE | starts over, unless `conn_reuse_mode` is 0 |
 //! | bare SYN | in FIN_WAIT, answers not seen | starts over, if bit 1 of `conn_reuse_mode` is set |
-//! | SCTP INIT | in CLOSED | starts over, if bit 0 of `conn_reuse_mode` is set |
+//! | SCTP INIT | in CLOSED | starts over, unless `conn_reuse_mode` is 0 |
 //! | bare SYN, INIT | real server's weight is 0 | starts over with `expire_nodest_conn`, else goes to that real server |
 //! | bare SYN, INIT | real server removed | starts over; IPVS would drop it until the entry expires |
 //! | UDP | real server removed | starts over with `expire_nodest_conn`, else dropped |
@@ -31,10 +31,9 @@ pub struct Rules {
     pub sloppy_tcp: bool,
     /// `sloppy_sctp`: an SCTP packet in the middle of an association opens a connection.
     pub sloppy_sctp: bool,
-    /// Bit 0 of `conn_reuse_mode`: a SYN lets a connection in TIME_WAIT or CLOSE start over, an INIT one in CLOSED.
-    pub reuse_closed: bool,
-    /// Bit 1 of `conn_reuse_mode`: and one in FIN_WAIT whose answers do not pass here.
-    pub reuse_fin_wait: bool,
+    /// `conn_reuse_mode`: other than 0, a SYN lets a connection in TIME_WAIT or CLOSE start over, an INIT one in CLOSED;
+    /// with bit 1 set, a SYN also one in FIN_WAIT whose answers do not pass here.
+    pub conn_reuse_mode: u8,
     /// `expire_nodest_conn`: connections of removed real servers end with their next packet.
     pub expire_nodest_conn: bool,
 }
@@ -42,13 +41,7 @@ pub struct Rules {
 impl Default for Rules {
     /// The kernel's.
     fn default() -> Self {
-        Self {
-            sloppy_tcp: false,
-            sloppy_sctp: false,
-            reuse_closed: true,
-            reuse_fin_wait: false,
-            expire_nodest_conn: false,
-        }
+        Self { sloppy_tcp: false, sloppy_sctp: false, conn_reuse_mode: 1, expire_nodest_conn: false }
     }
 }
 
@@ -78,8 +71,8 @@ impl Rules {
 
     fn lets_go(&self, connection: Value) -> bool {
         match connection.state() {
-            State::TCP_TIME_WAIT | State::TCP_CLOSE | State::SCTP_CLOSED => self.reuse_closed,
-            State::TCP_FIN_WAIT => self.reuse_fin_wait && connection.no_output(),
+            State::TCP_TIME_WAIT | State::TCP_CLOSE | State::SCTP_CLOSED => self.conn_reuse_mode != 0,
+            State::TCP_FIN_WAIT => self.conn_reuse_mode & 2 != 0 && connection.no_output(),
             _ => false,
         }
     }

@@ -115,13 +115,10 @@ fn rules(section: Option<Section<'_>>) -> Result<Rules, ConfigError> {
     let Some(section) = section else { return Ok(defaults) };
     let read = |key: &str, most: u64| section.get(key).map(|item| item.integer(0..=most)).transpose();
     let switch = |key: &str, default: bool| Ok(read(key, 1)?.map_or(default, |value| value == 1));
-    let reuse = read("conn_reuse_mode", 3)?;
-    let bit = |bit: u64, default: bool| reuse.map_or(default, |mode| mode & bit != 0);
     Ok(Rules {
         sloppy_tcp: switch("sloppy_tcp", defaults.sloppy_tcp)?,
         sloppy_sctp: switch("sloppy_sctp", defaults.sloppy_sctp)?,
-        reuse_closed: bit(1, defaults.reuse_closed),
-        reuse_fin_wait: bit(2, defaults.reuse_fin_wait),
+        conn_reuse_mode: read("conn_reuse_mode", 3)?.map_or(defaults.conn_reuse_mode, |mode| mode as u8),
         expire_nodest_conn: switch("expire_nodest_conn", defaults.expire_nodest_conn)?,
     })
 }

@@ -291,13 +291,7 @@ fn switches_have_the_sysctls_names_and_values() {
     assert_eq!(accept(PORTS).rules, Rules::default());
     let switches = "sloppy_tcp = 1\nsloppy_sctp = 1\nconn_reuse_mode = 2\nexpire_nodest_conn = 1";
     let rules = accept(&format!("[ipvs]\n{switches}\n{PORTS}")).rules;
-    let all = Rules {
-        sloppy_tcp: true,
-        sloppy_sctp: true,
-        reuse_closed: false,
-        reuse_fin_wait: true,
-        expire_nodest_conn: true,
-    };
+    let all = Rules { sloppy_tcp: true, sloppy_sctp: true, conn_reuse_mode: 2, expire_nodest_conn: true };
     assert_eq!(rules, all);
 }
 
