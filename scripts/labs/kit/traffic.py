@@ -158,7 +158,8 @@ class Capture:
 class Answer:
     """One answer of a loop."""
 
-    at: float  # when it was asked for
+    asked: float
+    came: float
     status: str
     server: str
 
@@ -177,11 +178,11 @@ class Loop(threading.Thread):
     def run(self):
         """Asks again and again."""
         while not self.ended.is_set():
-            at = time.monotonic()
+            asked = time.monotonic()
             line = [*self.line, str(next(PORTS))]
             done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
             status, _, server = done.stdout.partition(" ")
-            self.answers.append(Answer(at, status, server))
+            self.answers.append(Answer(asked, time.monotonic(), status, server))
 
     def stop(self):
         """Ends the loop; returns its answers, in order."""
