@@ -6,8 +6,8 @@
 use super::classify::Way;
 use super::clock::Now;
 use super::conn::{
-    Gone, Hash, Insert, Key, LinkedInsert, SctpEvent, Slot, Socket, State, Table, TcpEvent, Tick, Updated, Value,
-    WorkerCounts, sctp_state, tcp_state,
+    Gone, Hash, Identity, Insert, Key, LinkedInsert, SctpEvent, Slot, Socket, State, Table, TcpEvent, Tick, Updated,
+    Value, WorkerCounts, sctp_state, tcp_state,
 };
 use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed};

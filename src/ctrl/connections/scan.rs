@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::{ConnectionReport, Filter, Flushed};
 use crate::dataplane::clock::Now;
-use crate::dataplane::conn::{Key, Slot, Tick, Value};
+use crate::dataplane::conn::{Identity, Key, Slot, Tick, Value};
 use crate::dataplane::service::{EndpointId, RealId};
 use crate::dataplane::shared::Shared;
 use crate::dataplane::snapshot::{Snapshot, Viewer};

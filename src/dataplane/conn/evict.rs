@@ -26,8 +26,9 @@
 
 use super::entry::{SHORTEST_LIFE, Value};
 use super::hash::Hash;
+use super::identity::Identity;
 use super::state::State;
-use super::table::{Slot, Table, slots_of};
+use super::table::{Slot, Table};
 use super::tick::Tick;
 use crate::dataplane::service::{EndpointId, RealId};
 
@@ -53,7 +54,7 @@ const fn turn(state: State) -> Option<u8> {
     }
 }
 
-impl Table {
+impl<K: Identity> Table<K> {
     /// Makes room for the keys of `hashes`, a connection's and its link's, whose insert found none; tells `evicted` of
     /// each connection that has to go, for the caller to account for. Tells whether there was room for all a moment ago.
     #[cold]
@@ -84,7 +85,7 @@ impl Table {
     /// The best place among a key's candidate slots.
     fn room(&self, hash: Hash, now: Tick) -> Option<Room> {
         let mut best: Option<((u8, u32), Slot, Value)> = None;
-        for slot in self.candidates(hash).into_iter().flat_map(slots_of) {
+        for slot in self.candidates(hash).into_iter().flat_map(Self::slots_of) {
             let value = self.value(slot);
             if value.is_free() {
                 return Some(Room::Free);

@@ -5,11 +5,9 @@
 //! addresses and ports that share their lines in every director. One fold shows structure on strided addresses;
 //! two do not (at most 2.5 sigma over seven patterns of keys).
 
-use super::key::Key;
-
 /// The table's secret: random, and never shown.
 #[derive(Clone, Copy)]
-pub(super) struct Secret([u64; 4]);
+pub struct Secret([u64; 4]);
 
 /// A key's hash. It names two main and two overflow lines of the table that made it, and means nothing to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +21,12 @@ impl Secret {
         Self([mix(s0, 1), mix(s1, 2) | 1, mix(s2, 3), mix(s3, 4) | 1])
     }
 
+    /// Two folds for the first word, and one more for each further.
     #[inline]
-    pub(super) const fn hash(&self, key: Key) -> Hash {
+    pub(super) fn hash<const WORDS: usize>(&self, key: &[u64; WORDS]) -> Hash {
         let [s0, s1, s2, s3] = self.0;
-        Hash(fold(fold(key.word() ^ s0, s1) ^ s2, s3))
+        let absorbed = key[1..].iter().fold(fold(key[0] ^ s0, s1), |hash, word| fold(hash ^ word, s1));
+        Hash(fold(absorbed ^ s2, s3))
     }
 }
 

@@ -13,8 +13,8 @@
 
 use super::entry::{Phase, Value};
 use super::hash::Hash;
-use super::key::Key;
-use super::table::{Slot, Table, slots_of};
+use super::identity::{Identity, Line};
+use super::table::{Slot, Table};
 use crate::dataplane::sync::{Fault, Ordering, commits, fence};
 
 /// What became of an insert.
@@ -57,9 +57,9 @@ impl From<Refused> for Insert {
     }
 }
 
-impl Table {
+impl<K: Identity> Table<K> {
     /// Inserts an entry unless its key has one. To be called after a lookup missed.
-    pub fn insert(&self, key: Key, hash: Hash, content: Value) -> Insert {
+    pub fn insert(&self, key: K, hash: Hash, content: Value) -> Insert {
         loop {
             let claim = match self.claim(key, hash, content) {
                 Ok(claim) => claim,
@@ -76,7 +76,7 @@ impl Table {
     }
 
     /// Claims a slot for `key` that no rival disputes so far: pending, with the key in it.
-    pub(super) fn claim(&self, key: Key, hash: Hash, content: Value) -> Result<Claim, Refused> {
+    pub(super) fn claim(&self, key: K, hash: Hash, content: Value) -> Result<Claim, Refused> {
         let lines = self.candidates(hash);
         let Some(claim) = self.claim_free(&lines, content) else {
             return Err(self.holder(key, &lines));
@@ -112,7 +112,7 @@ impl Table {
 
     /// Claims the first free slot of `lines`, else of the stash.
     fn claim_free(&self, lines: &[u32], content: Value) -> Option<Claim> {
-        let main = lines.iter().copied().flat_map(slots_of).find_map(|slot| self.claim_slot(slot, content));
+        let main = lines.iter().copied().flat_map(Self::slots_of).find_map(|slot| self.claim_slot(slot, content));
         main.or_else(|| self.claim_stash(content))
     }
 
@@ -130,11 +130,11 @@ impl Table {
     #[cold]
     fn claim_stash(&self, content: Value) -> Option<Claim> {
         let stash = self.stash();
-        if self.stashed() >= slots_of(0).count() as u64 * stash.len() as u64 {
+        if self.stashed() >= (K::Line::SLOTS * stash.len()) as u64 {
             return None;
         }
         self.stash_counter().fetch_add(1, Ordering::Relaxed);
-        let claim = stash.flat_map(slots_of).find_map(|slot| self.claim_slot(slot, content));
+        let claim = stash.flat_map(Self::slots_of).find_map(|slot| self.claim_slot(slot, content));
         if claim.is_none() {
             self.stash_counter().fetch_sub(1, Ordering::Release);
         }
@@ -143,7 +143,7 @@ impl Table {
 
     /// Says who has or is about to have the entry of `key`, for which there is no free place.
     #[cold]
-    fn holder(&self, key: Key, lines: &[u32]) -> Refused {
+    fn holder(&self, key: K, lines: &[u32]) -> Refused {
         let mut places = self.places(lines);
         let holder = places.find_map(|slot| self.held_by(slot, key).map(|value| (slot, value)));
         match holder {
@@ -156,12 +156,12 @@ impl Table {
     /// The places of a key with these candidate lines, in order.
     fn places(&self, lines: &[u32]) -> impl Iterator<Item = Slot> {
         let stash = if self.stashed() == 0 { 0..0 } else { self.stash() };
-        lines.iter().copied().chain(stash).flat_map(slots_of)
+        lines.iter().copied().chain(stash).flat_map(Self::slots_of)
     }
 
     /// Looks for `key` in all its places but `own`. A pending rival in a later place is killed; a live one, or one in
     /// an earlier place, is to be given way to.
-    fn rival(&self, key: Key, lines: &[u32], own: Slot) -> Option<Refused> {
+    fn rival(&self, key: K, lines: &[u32], own: Slot) -> Option<Refused> {
         let mut earlier = true;
         for slot in self.places(lines) {
             if slot == own {

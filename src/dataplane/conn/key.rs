@@ -3,7 +3,12 @@
 use std::net::Ipv4Addr;
 use std::num::{NonZeroU16, NonZeroU64};
 
+use super::entry::Value;
+use super::hash::{Hash, Secret};
+use super::identity::{Identity, Line};
+use super::table::SLOTS;
 use crate::dataplane::service::EndpointId;
+use crate::dataplane::sync::{AtomicU64, Ordering};
 
 /// The identity of an IPv4 connection: its client's address and port, and the endpoint it talks to.
 ///
@@ -29,12 +34,6 @@ impl Key {
         })
     }
 
-    /// The same client's key towards another endpoint.
-    #[inline]
-    pub const fn towards(self, endpoint: EndpointId) -> Self {
-        Self::new(self.address_bits(), self.client_port(), endpoint)
-    }
-
     /// The client's address.
     pub const fn client(self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.address_bits())
@@ -46,39 +45,104 @@ impl Key {
         (self.word() >> 16) as u16
     }
 
-    /// The endpoint.
-    #[inline]
-    pub const fn endpoint(self) -> EndpointId {
-        match NonZeroU16::new(self.word() as u16) {
-            Some(id) => EndpointId(id),
-            None => unreachable!(),
-        }
-    }
-
-    /// Tells whether both keys name the same client address and port.
-    #[inline]
-    pub const fn same_client(self, other: Self) -> bool {
-        self.word() >> 16 == other.word() >> 16
-    }
-
     const fn address_bits(self) -> u32 {
         (self.word() >> 32) as u32
     }
 
     /// The key as it lies in a slot.
     #[inline]
-    pub(super) const fn word(self) -> u64 {
+    const fn word(self) -> u64 {
         self.0.get()
     }
 
     /// Reads a slot's key word. `None` for a slot that is nobody's, and for a word without an endpoint, which no
     /// insert wrote.
     #[inline]
-    pub(super) const fn from_word(word: u64) -> Option<Self> {
+    const fn from_word(word: u64) -> Option<Self> {
         match NonZeroU64::new(word) {
             Some(key) if word as u16 != 0 => Some(Self(key)),
             _ => None,
         }
+    }
+}
+
+impl Identity for Key {
+    type Line = NarrowLine;
+
+    // Lines of four that are half full on average: one insert in 50 million finds no place outside of the stash.
+    const LINES_PER_OVERFLOW: u32 = 9;
+    const OVERFLOW_RUN: u32 = 1;
+
+    fn lines(connections: usize) -> usize {
+        connections.div_ceil(2)
+    }
+
+    #[inline]
+    fn hash(self, secret: &Secret) -> Hash {
+        secret.hash(&[self.word()])
+    }
+
+    #[inline]
+    fn endpoint(self) -> EndpointId {
+        match NonZeroU16::new(self.word() as u16) {
+            Some(id) => EndpointId(id),
+            None => unreachable!(),
+        }
+    }
+
+    #[inline]
+    fn towards(self, endpoint: EndpointId) -> Self {
+        Self::new(self.address_bits(), self.client_port(), endpoint)
+    }
+
+    #[inline]
+    fn same_client(self, other: Self) -> bool {
+        self.word() >> 16 == other.word() >> 16
+    }
+}
+
+/// Four keys of a word, and their values.
+#[derive(Debug, Default)]
+#[cfg_attr(not(millrace_loom), repr(C, align(64)))]
+pub struct NarrowLine {
+    keys: [AtomicU64; SLOTS],
+    values: [AtomicU64; SLOTS],
+}
+
+#[cfg(not(millrace_loom))]
+const _: () = assert!(size_of::<NarrowLine>() == 64 && align_of::<NarrowLine>() == 64);
+
+impl Line for NarrowLine {
+    type Key = Key;
+    type Values = [Value; SLOTS];
+    const SLOTS: usize = SLOTS;
+
+    #[inline(always)]
+    fn word(&self, place: usize) -> &AtomicU64 {
+        &self.values[place]
+    }
+
+    #[inline(always)]
+    fn values(&self) -> [Value; SLOTS] {
+        self.values.each_ref().map(|value| Value(value.load(Ordering::Relaxed)))
+    }
+
+    #[inline(always)]
+    fn holds(&self, place: usize, key: Key, order: Ordering) -> bool {
+        self.keys[place].load(order) == key.word()
+    }
+
+    #[inline]
+    fn key(&self, place: usize, order: Ordering) -> Option<Key> {
+        Key::from_word(self.keys[place].load(order))
+    }
+
+    fn store_key(&self, place: usize, key: Key) {
+        self.keys[place].store(key.word(), Ordering::Release);
+    }
+
+    fn clear_key(&self, place: usize) {
+        self.keys[place].store(0, Ordering::Release);
     }
 }
 

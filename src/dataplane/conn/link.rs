@@ -17,8 +17,8 @@
 
 use super::entry::{Link, Value};
 use super::hash::Hash;
+use super::identity::Identity;
 use super::insert::{Claim, Insert, Refused};
-use super::key::Key;
 use super::table::{Slot, Table};
 use super::tick::Tick;
 use crate::dataplane::service::{EndpointId, RealId};
@@ -76,14 +76,14 @@ pub enum Unlinked {
     Full,
 }
 
-impl Table {
+impl<K: Identity> Table<K> {
     /// Inserts an entry, and the link by which replies from `socket` find it, unless the key has an entry.
     ///
     /// `sockets` tells the shared socket of a real server; it must go on telling it for a real server that was
     /// removed as long as connections refer to it.
     pub fn insert_linked(
         &self,
-        key: Key,
+        key: K,
         hash: Hash,
         content: Value,
         socket: Socket,
@@ -128,7 +128,7 @@ impl Table {
     pub fn relink(
         &self,
         slot: Slot,
-        key: Key,
+        key: K,
         seen: Value,
         socket: Socket,
         now: Tick,
@@ -149,11 +149,11 @@ impl Table {
     #[inline]
     pub fn follow(
         &self,
-        key: Key,
+        key: K,
         hash: Hash,
         first: EndpointId,
         sockets: impl Fn(RealId) -> Option<EndpointId>,
-    ) -> Option<(Slot, Key, Value)> {
+    ) -> Option<(Slot, K, Value)> {
         if let Some((_, link)) = self.lookup(key, hash)
             && let Some(found) = self.target(key, link, &sockets)
         {
@@ -168,10 +168,10 @@ impl Table {
     #[inline]
     pub fn target(
         &self,
-        key: Key,
+        key: K,
         link: Value,
         sockets: impl Fn(RealId) -> Option<EndpointId>,
-    ) -> Option<(Slot, Key, Value)> {
+    ) -> Option<(Slot, K, Value)> {
         let link = Link::of(link)?;
         self.forward(key, link, &sockets).map(|(forward, value)| (link.slot, forward, value))
     }
@@ -180,17 +180,17 @@ impl Table {
     #[cold]
     pub fn follow_unlinked(
         &self,
-        key: Key,
+        key: K,
         first: EndpointId,
         sockets: impl Fn(RealId) -> Option<EndpointId>,
-    ) -> Option<(Slot, Key, Value)> {
+    ) -> Option<(Slot, K, Value)> {
         let forward = key.towards(first);
         let (slot, value) = self.lookup(forward, self.hash(forward))?;
         (sockets(value.real()) == Some(key.endpoint())).then_some((slot, forward, value))
     }
 
     /// Tells whether a connection of the socket's first service, which may have no link, has the same tuple.
-    fn unlinked_rival(&self, key: Key, socket: Socket, sockets: &impl Fn(RealId) -> Option<EndpointId>) -> bool {
+    fn unlinked_rival(&self, key: K, socket: Socket, sockets: &impl Fn(RealId) -> Option<EndpointId>) -> bool {
         key.endpoint() != socket.first
             && self.follow_unlinked(key.towards(socket.endpoint), socket.first, sockets).is_some()
     }
@@ -198,8 +198,8 @@ impl Table {
     /// Makes a link to `owner`'s slot, or takes a stale one over.
     fn link(
         &self,
-        link_key: Key,
-        key: Key,
+        link_key: K,
+        key: K,
         owner: Claim,
         now: Tick,
         sockets: &impl Fn(RealId) -> Option<EndpointId>,
@@ -231,10 +231,10 @@ impl Table {
     #[inline]
     pub(super) fn forward(
         &self,
-        link_key: Key,
+        link_key: K,
         link: Link,
         sockets: &impl Fn(RealId) -> Option<EndpointId>,
-    ) -> Option<(Key, Value)> {
+    ) -> Option<(K, Value)> {
         // Where a link was taken over, the hit's last, relaxed read is the one that saw the new target.
         fence(Ordering::Acquire);
         let (key, value) = self.read_held(link.slot)?;
@@ -249,7 +249,7 @@ impl Table {
 
     /// Removes the link under `link_key` if it leads to the life of `slot` that `forward` belongs to. A very young
     /// link is left to the sweep.
-    pub(super) fn unlink(&self, link_key: Key, slot: Slot, forward: Value, now: Tick) {
+    pub(super) fn unlink(&self, link_key: K, slot: Slot, forward: Value, now: Tick) {
         let hash = self.hash(link_key);
         let Some((place, word)) = self.lookup(link_key, hash) else { return };
         let gone = Link::new(slot, forward, now);

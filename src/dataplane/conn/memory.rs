@@ -6,7 +6,8 @@ use std::ops::Deref;
 use std::{fmt, io};
 
 use super::counts::Pair;
-use super::table::Line;
+use super::key::NarrowLine;
+use super::wide::WideLine;
 
 /// What kind of pages the table lies in. Random lines of a large table miss the TLB on 4 KiB pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +34,12 @@ impl fmt::Display for Backing {
 ///
 /// # Safety
 /// All octets 0 is a valid value, it may be shared between threads, and its alignment is a page's at most.
-pub(super) unsafe trait Zeroed: Sync + Default {}
+pub unsafe trait Zeroed: Sync + Default {}
 
 // SAFETY: atomic integers, of which 0 is one.
-unsafe impl Zeroed for Line {}
+unsafe impl Zeroed for NarrowLine {}
+// SAFETY: as above.
+unsafe impl Zeroed for WideLine {}
 // SAFETY: as above.
 unsafe impl Zeroed for Pair {}
 

@@ -17,6 +17,7 @@ mod counts;
 pub mod entry;
 pub mod evict;
 mod hash;
+mod identity;
 pub mod insert;
 mod key;
 pub mod link;
@@ -28,10 +29,12 @@ mod table;
 pub mod tcp_state;
 mod tick;
 pub mod timeouts;
+mod wide;
 
 pub use counts::{Connections, Counts, WorkerCounts};
 pub use entry::{MAX_REAL_ID, Phase, SHORTEST_LIFE, Value};
 pub use hash::Hash;
+pub use identity::Identity;
 pub use insert::Insert;
 pub use key::Key;
 pub use link::{LinkedInsert, Socket, Unlinked};
@@ -43,6 +46,7 @@ pub use table::{Gone, Level, Slot, Spot, Table, Updated};
 pub use tcp_state::{Direction, TcpEvent};
 pub use tick::Tick;
 pub use timeouts::Timeouts;
+pub use wide::WideKey;
 
 #[cfg(all(test, millrace_loom))]
 mod models;

@@ -6,8 +6,8 @@
 use std::ops::Range;
 
 use super::entry::{Link, Phase, SHORTEST_LIFE, Value};
-use super::key::Key;
-use super::table::{SLOTS, Slot, Table};
+use super::identity::{Identity, Line};
+use super::table::{Slot, Table};
 use super::tick::Tick;
 use super::timeouts::Timeouts;
 use crate::dataplane::clock::Now;
@@ -23,7 +23,7 @@ pub enum Kept {
     Changed,
 }
 
-impl Table {
+impl<K: Identity> Table<K> {
     /// Removes a live entry, and its link. `seen` is what a lookup returned. The caller accounts for it.
     ///
     /// # Errors
@@ -55,14 +55,15 @@ impl Table {
         now: Tick,
         timeouts: &Timeouts,
         sockets: impl Fn(RealId) -> Option<EndpointId>,
-        mut removed: impl FnMut(Key, Value),
+        mut removed: impl FnMut(K, Value),
     ) {
         let limits = timeouts.limits(slice.links);
         for number in slice.lines.clone() {
             let values = self.line(number).values();
-            let due = due(&values, now, limits);
+            let values = values.as_ref();
+            let due = due(values, now, limits);
             if due != 0 {
-                for place in (0..SLOTS).filter(|place| due & 1 << place != 0) {
+                for place in (0..K::Line::SLOTS).filter(|place| due & 1 << place != 0) {
                     let (slot, value) = (Slot::new(number, place), values[place]);
                     if value.is_link() {
                         self.expire_link(slot, value, now, &sockets);
@@ -108,7 +109,7 @@ impl Table {
         seen: Value,
         now: Tick,
         sockets: &impl Fn(RealId) -> Option<EndpointId>,
-        removed: impl FnOnce(Key, Value),
+        removed: impl FnOnce(K, Value),
     ) -> bool {
         if !seen.is_live() || self.exchange(slot, seen, seen.in_phase(Phase::Dead)).is_err() {
             return false;
@@ -133,7 +134,7 @@ impl Table {
 
 /// The live values whose age has reached their state's limit, as a set of bits by place.
 #[inline(always)]
-fn due(values: &[Value; SLOTS], now: Tick, limits: &[u32; 32]) -> u32 {
+fn due(values: &[Value], now: Tick, limits: &[u32; 32]) -> u32 {
     let old = |value: &Value| value.is_live() & (now.since(value.seen()) >= limits[value.state().index()]);
     values.iter().enumerate().fold(0, |due, (place, value)| due | u32::from(old(value)) << place)
 }

@@ -4,37 +4,27 @@
 use std::io;
 use std::ops::Range;
 
+use arrayvec::ArrayVec;
 use crossbeam::utils::CachePadded;
 
 use super::entry::{Phase, Value};
 use super::hash::{self, Hash, Secret};
+use super::identity::{Identity, Line};
 use super::key::Key;
 use super::memory::{self, Backing, Memory};
-use crate::dataplane::sync::{AtomicU64, Fault, Ordering, commits};
+use crate::dataplane::sync::{AtomicU64, Ordering};
 
-/// Slots in a line. A model has one, so that loom has less to try.
+/// The most slots in a line. A model has one, so that loom has less to try.
 pub(super) const SLOTS: usize = if cfg!(millrace_loom) { 1 } else { 4 };
 
-/// Lines that a key may lie in, the stash aside: two of the main level, two of the overflow level. A model has none
-/// of the latter.
-pub(super) const CANDIDATES: usize = if cfg!(millrace_loom) { 2 } else { 4 };
+/// The most lines that a key may lie in, the stash aside: two of the main level, two pairs of the overflow level.
+const CANDIDATES: usize = 6;
 
 /// Places for entries none of whose lines has a free slot.
 const STASH_SLOTS: usize = 64;
 
 /// The smallest table.
 const FEWEST_LINES: usize = 16_384;
-
-/// One cache line: the keys and the values of its slots.
-#[derive(Debug, Default)]
-#[cfg_attr(not(millrace_loom), repr(C, align(64)))]
-pub(super) struct Line {
-    keys: [AtomicU64; SLOTS],
-    values: [AtomicU64; SLOTS],
-}
-
-#[cfg(not(millrace_loom))]
-const _: () = assert!(size_of::<Line>() == 64 && align_of::<Line>() == 64);
 
 /// Names a place in the table, and so the connection that holds it, from its insertion to its removal: entries
 /// never move. Another connection may hold the place later.
@@ -103,9 +93,9 @@ pub struct Updated {
     pub new: Value,
 }
 
-/// The connection table, shared by all workers.
-pub struct Table {
-    lines: Memory<Line>,
+/// A table of connections, shared by all workers.
+pub struct Table<K: Identity = Key> {
+    lines: Memory<K::Line>,
     main: u32,
     overflow: u32,
     secret: Secret,
@@ -113,17 +103,19 @@ pub struct Table {
     stashed: CachePadded<AtomicU64>,
 }
 
-impl Table {
-    /// Makes an empty table that is rated for `max_connections`, at 32 octets each (1 MiB at least). A NAT connection
-    /// to a real server that several services share counts twice, for its link. `secret` is random.
+impl<K: Identity> Table<K> {
+    /// Makes an empty table that is rated for `max_connections`, at 32 octets each, or 80 where keys are wide (1 MiB at
+    /// least). A NAT connection to a real server that several services share counts twice, for its link. `secret` is
+    /// random.
     ///
     /// # Errors
     /// When the kernel refuses the memory, or `max_connections` needs 2^32 lines or more (8.6 thousand million).
     pub fn new(max_connections: usize, secret: [u64; 4]) -> io::Result<Self> {
-        let lines = max_connections.div_ceil(2).max(FEWEST_LINES);
+        let lines = K::lines(max_connections).max(FEWEST_LINES);
         let too_many = || io::Error::new(io::ErrorKind::InvalidInput, "a table of 2^32 lines or more");
         let lines = u32::try_from(lines).ok().filter(|&lines| lines < u32::MAX - 64).ok_or_else(too_many)?;
-        Self::with_geometry(lines - lines / 9, lines / 9, STASH_SLOTS / SLOTS, secret)
+        let overflow = lines / K::LINES_PER_OVERFLOW;
+        Self::with_geometry(lines - overflow, overflow, STASH_SLOTS / K::Line::SLOTS, secret)
     }
 
     pub(super) fn with_geometry(main: u32, overflow: u32, stash: usize, secret: [u64; 4]) -> io::Result<Self> {
@@ -153,8 +145,8 @@ impl Table {
 
     /// Hashes a key for this table.
     #[inline]
-    pub fn hash(&self, key: Key) -> Hash {
-        self.secret.hash(key)
+    pub fn hash(&self, key: K) -> Hash {
+        key.hash(&self.secret)
     }
 
     /// Asks for the lines of one level ahead of [`Table::spot`] or [`Table::lookup`].
@@ -163,7 +155,7 @@ impl Table {
         match level {
             Level::First => self.prefetch_line(self.first(hash)),
             Level::Second => self.prefetch_line(self.second(hash)),
-            Level::Overflow => self.overflow(hash).into_iter().for_each(|line| self.prefetch_line(line)),
+            Level::Overflow => self.overflow(hash).for_each(|line| self.prefetch_line(line)),
         }
     }
 
@@ -190,7 +182,7 @@ impl Table {
 
     /// Finds a live entry in any of its places. Wait-free, and never misses one that was live throughout.
     #[inline]
-    pub fn lookup(&self, key: Key, hash: Hash) -> Option<(Slot, Value)> {
+    pub fn lookup(&self, key: K, hash: Hash) -> Option<(Slot, Value)> {
         self.find(self.first(hash), key)
             .or_else(|| self.find(self.second(hash), key))
             .or_else(|| self.find_overflow(key, hash))
@@ -199,7 +191,7 @@ impl Table {
     /// Looks for a key in its first line, and asks for the second if it is not there. For a whole burst, some time
     /// after its first lines were asked for and before [`Table::lookup_at`] for each.
     #[inline(always)]
-    pub fn spot(&self, key: Key, hash: Hash) -> Spot {
+    pub fn spot(&self, key: K, hash: Hash) -> Spot {
         let number = self.first(hash);
         let matches = self.line(number).matches(key);
         if matches == 0 {
@@ -211,7 +203,7 @@ impl Table {
 
     /// [`Table::lookup`] of a key that was seen at `spot`, or elsewhere, a moment ago.
     #[inline(always)]
-    pub fn lookup_at(&self, spot: Spot, key: Key, hash: Hash) -> Option<(Slot, Value)> {
+    pub fn lookup_at(&self, spot: Spot, key: K, hash: Hash) -> Option<(Slot, Value)> {
         if spot != Spot::ELSEWHERE {
             let line = self.line(spot.0.line());
             if let Some(value) = line.confirm(spot.0.place(), key, |phase| phase == Phase::Live) {
@@ -225,13 +217,13 @@ impl Table {
     /// [`Table::lookup`], with a free value for nothing: two words come back in registers, three through memory, for
     /// which the packet path would wait.
     #[inline(never)]
-    fn search(&self, key: Key, hash: Hash) -> (Slot, Value) {
+    fn search(&self, key: K, hash: Hash) -> (Slot, Value) {
         self.lookup(key, hash).unwrap_or((Spot::ELSEWHERE.0, Value(0)))
     }
 
     /// Reads a slot: the key and the value of the live entry in it.
     #[inline]
-    pub fn read(&self, slot: Slot) -> Option<(Key, Value)> {
+    pub fn read(&self, slot: Slot) -> Option<(K, Value)> {
         self.read_held(slot).filter(|(_, value)| value.is_live())
     }
 
@@ -262,8 +254,8 @@ impl Table {
     }
 
     /// Calls `entry` for each live entry in `lines`, links included.
-    pub fn each(&self, lines: Range<u32>, mut entry: impl FnMut(Slot, Key, Value)) {
-        for slot in lines.flat_map(slots_of) {
+    pub fn each(&self, lines: Range<u32>, mut entry: impl FnMut(Slot, K, Value)) {
+        for slot in lines.flat_map(Self::slots_of) {
             if let Some((key, value)) = self.read(slot) {
                 entry(slot, key, value);
             }
@@ -271,47 +263,10 @@ impl Table {
     }
 }
 
-/// A hit in one slot.
-impl Line {
-    /// Tells what the slot holds if it is `key`'s: value, key and value again, of one generation and with a phase
-    /// that `accepts`. Reading the key last could pair it with another connection's value.
-    #[inline(always)]
-    fn confirm(&self, place: usize, key: Key, accepts: impl Fn(Phase) -> bool) -> Option<Value> {
-        if commits(Fault::KeyValueKey) {
-            let value = Value(self.values[place].load(Ordering::Acquire));
-            let same = self.keys[place].load(Ordering::Acquire) == key.word();
-            return (same && accepts(value.phase())).then_some(value);
-        }
-        let before = Value(self.values[place].load(Ordering::Acquire));
-        if self.keys[place].load(Ordering::Acquire) != key.word() && !commits(Fault::NoKeyAgain) {
-            return None;
-        }
-        let value = Value(self.values[place].load(Ordering::Relaxed));
-        (accepts(value.phase()) && value.same_generation(before)).then_some(value)
-    }
-
-    /// The places that hold `key` just now, as a set of bits. Without a branch for each: which it is nobody can foresee.
-    #[inline(always)]
-    fn matches(&self, key: Key) -> u32 {
-        (0..SLOTS).fold(0, |set, place| set | u32::from(self.holds(place, key)) << place)
-    }
-
-    #[inline(always)]
-    pub(super) fn holds(&self, place: usize, key: Key) -> bool {
-        self.keys[place].load(Ordering::Relaxed) == key.word()
-    }
-
-    /// The values as they are just now, for a sweep to look through.
-    #[inline(always)]
-    pub(super) fn values(&self) -> [Value; SLOTS] {
-        self.values.each_ref().map(|value| Value(value.load(Ordering::Relaxed)))
-    }
-}
-
 /// What inserting and removing are made of.
-impl Table {
+impl<K: Identity> Table<K> {
     #[inline(always)]
-    pub(super) fn line(&self, number: u32) -> &Line {
+    pub(super) fn line(&self, number: u32) -> &K::Line {
         &self.lines[number as usize]
     }
 
@@ -327,17 +282,24 @@ impl Table {
     }
 
     #[inline(always)]
-    fn overflow(&self, hash: Hash) -> [u32; 2] {
-        let [first, second] = hash.overflow().map(|fraction| hash::at(fraction, self.overflow));
-        let second = if second == first { next(second, self.overflow) } else { second };
-        [self.main + first, self.main + second]
+    fn overflow(&self, hash: Hash) -> impl Iterator<Item = u32> + use<K> {
+        let runs = self.overflow / K::OVERFLOW_RUN;
+        let [first, second] = hash.overflow().map(|fraction| hash::at(fraction, runs));
+        let second = if second == first { next(second, runs) } else { second };
+        // A model has no overflow level.
+        let found = if cfg!(millrace_loom) { 0..0 } else { 0..K::OVERFLOW_RUN };
+        let main = self.main;
+        [first, second].into_iter().flat_map(move |run| found.clone().map(move |n| main + run * K::OVERFLOW_RUN + n))
     }
 
     /// A key's lines, all different, in the order of [`Level`].
-    pub(super) fn candidates(&self, hash: Hash) -> [u32; CANDIDATES] {
-        let [third, fourth] = self.overflow(hash);
-        let all = [self.first(hash), self.second(hash), third, fourth];
-        std::array::from_fn(|n| all[n])
+    pub(super) fn candidates(&self, hash: Hash) -> ArrayVec<u32, CANDIDATES> {
+        [self.first(hash), self.second(hash)].into_iter().chain(self.overflow(hash)).collect()
+    }
+
+    /// The slots of a line.
+    pub(super) fn slots_of(line: u32) -> impl Iterator<Item = Slot> {
+        (0..K::Line::SLOTS).map(move |place| Slot::new(line, place))
     }
 
     pub(super) fn stash(&self) -> Range<u32> {
@@ -353,10 +315,10 @@ impl Table {
     }
 
     #[inline(always)]
-    fn find(&self, number: u32, key: Key) -> Option<(Slot, Value)> {
+    fn find(&self, number: u32, key: K) -> Option<(Slot, Value)> {
         let line = self.line(number);
-        for place in 0..SLOTS {
-            if line.holds(place, key)
+        for place in 0..K::Line::SLOTS {
+            if line.holds(place, key, Ordering::Relaxed)
                 && let Some(value) = line.confirm(place, key, |phase| phase == Phase::Live)
             {
                 return Some((Slot::new(number, place), value));
@@ -365,10 +327,8 @@ impl Table {
         None
     }
 
-    fn find_overflow(&self, key: Key, hash: Hash) -> Option<(Slot, Value)> {
-        if CANDIDATES > 2
-            && let Some(found) = self.overflow(hash).into_iter().find_map(|line| self.find(line, key))
-        {
+    fn find_overflow(&self, key: K, hash: Hash) -> Option<(Slot, Value)> {
+        if let Some(found) = self.overflow(hash).find_map(|line| self.find(line, key)) {
             return Some(found);
         }
         if self.stashed() == 0 {
@@ -379,9 +339,9 @@ impl Table {
 
     /// Confirms that a slot holds `key`, live or pending.
     #[inline]
-    pub(super) fn held_by(&self, slot: Slot, key: Key) -> Option<Value> {
+    pub(super) fn held_by(&self, slot: Slot, key: K) -> Option<Value> {
         let line = self.line(slot.line());
-        if !line.holds(slot.place(), key) {
+        if !line.holds(slot.place(), key, Ordering::Relaxed) {
             return None;
         }
         line.confirm(slot.place(), key, |phase| matches!(phase, Phase::Live | Phase::Pending))
@@ -389,34 +349,34 @@ impl Table {
 
     /// Reads the key and the value of an entry, live or pending, of a slot that it may have left.
     #[inline]
-    pub(super) fn read_held(&self, slot: Slot) -> Option<(Key, Value)> {
+    pub(super) fn read_held(&self, slot: Slot) -> Option<(K, Value)> {
         let line = self.line(slot.line());
-        let before = Value(line.values[slot.place()].load(Ordering::Acquire));
-        let key = Key::from_word(line.keys[slot.place()].load(Ordering::Acquire))?;
-        let value = Value(line.values[slot.place()].load(Ordering::Relaxed));
+        let before = line.value(slot.place(), Ordering::Acquire);
+        let key = line.key(slot.place(), Ordering::Acquire)?;
+        let value = line.value(slot.place(), Ordering::Relaxed);
         let held = matches!(value.phase(), Phase::Live | Phase::Pending) && value.same_generation(before);
         held.then_some((key, value))
     }
 
     pub(super) fn value(&self, slot: Slot) -> Value {
-        Value(self.line(slot.line()).values[slot.place()].load(Ordering::Relaxed))
+        self.line(slot.line()).value(slot.place(), Ordering::Relaxed)
     }
 
     /// Reads the key of a slot that the caller owns.
-    pub(super) fn key(&self, slot: Slot) -> Option<Key> {
-        Key::from_word(self.line(slot.line()).keys[slot.place()].load(Ordering::Relaxed))
+    pub(super) fn key(&self, slot: Slot) -> Option<K> {
+        self.line(slot.line()).key(slot.place(), Ordering::Relaxed)
     }
 
     /// Writes the key of a slot that the caller owns.
-    pub(super) fn store_key(&self, slot: Slot, key: Key) {
-        self.line(slot.line()).keys[slot.place()].store(key.word(), Ordering::Release);
+    pub(super) fn store_key(&self, slot: Slot, key: K) {
+        self.line(slot.line()).store_key(slot.place(), key);
     }
 
     /// The one way in which a value changes hands or content.
     #[inline]
     pub(super) fn exchange(&self, slot: Slot, old: Value, new: Value) -> Result<(), Value> {
-        let value = &self.line(slot.line()).values[slot.place()];
-        match value.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Acquire) {
+        let word = self.line(slot.line()).word(slot.place());
+        match word.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Ok(()),
             Err(now) => Err(Value(now)),
         }
@@ -425,17 +385,12 @@ impl Table {
     /// Frees a slot that the caller made dead, or that was the caller's own pending one.
     pub(super) fn release(&self, slot: Slot, owned: Value) {
         let line = self.line(slot.line());
-        line.keys[slot.place()].store(0, Ordering::Release);
-        line.values[slot.place()].store(owned.freed().0, Ordering::Release);
+        line.clear_key(slot.place());
+        line.word(slot.place()).store(owned.freed().0, Ordering::Release);
         if self.is_stash(slot) {
             self.stashed.fetch_sub(1, Ordering::Release);
         }
     }
-}
-
-/// The slots of a line.
-pub(super) fn slots_of(line: u32) -> impl Iterator<Item = Slot> {
-    (0..SLOTS).map(move |place| Slot::new(line, place))
 }
 
 /// The line after `line` in a level of `lines`.

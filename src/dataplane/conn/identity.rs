@@ -1,0 +1,98 @@
+//! What a table's keys have in common, and the lines that keep them.
+//!
+//! The table's protocol does not care how long a key is: a slot is one value word, which has the say, and the words of
+//! a key, which only the slot's owner writes. [`Key`](super::Key) is one word, [`WideKey`](super::WideKey) three.
+
+use std::fmt::Debug;
+
+use super::entry::{Phase, Value};
+use super::hash::{Hash, Secret};
+use super::memory::Zeroed;
+use crate::dataplane::service::EndpointId;
+use crate::dataplane::sync::{AtomicU64, Fault, Ordering, commits};
+
+/// What a connection is found by.
+pub trait Identity: Copy + Eq + Debug + Send + Sync + 'static {
+    /// The cache line that keeps such keys and their values.
+    type Line: Line<Key = Self>;
+
+    /// How many lines a table has in all for each line of its overflow level.
+    const LINES_PER_OVERFLOW: u32;
+
+    /// How many lines lie side by side at each of a key's two places in the overflow level.
+    const OVERFLOW_RUN: u32;
+
+    /// How many lines a table for so many connections has.
+    fn lines(connections: usize) -> usize;
+
+    /// Hashes it.
+    fn hash(self, secret: &Secret) -> Hash;
+
+    /// The endpoint it names.
+    fn endpoint(self) -> EndpointId;
+
+    /// The same client's key towards another endpoint.
+    #[must_use]
+    fn towards(self, endpoint: EndpointId) -> Self;
+
+    /// Tells whether both keys are the same but for the endpoint.
+    fn same_client(self, other: Self) -> bool;
+}
+
+/// One cache line: the keys and the values of its slots.
+pub trait Line: Zeroed {
+    /// What it keeps.
+    type Key: Identity;
+
+    /// The values of all slots, in their order.
+    type Values: AsRef<[Value]>;
+
+    /// How many slots it has: four at most.
+    const SLOTS: usize;
+
+    /// A slot's value word.
+    fn word(&self, place: usize) -> &AtomicU64;
+
+    /// The values as they are just now, for a sweep to look through.
+    fn values(&self) -> Self::Values;
+
+    /// Tells whether a slot's key is this one. With [`Ordering::Acquire`], what is read next is no older.
+    fn holds(&self, place: usize, key: Self::Key, order: Ordering) -> bool;
+
+    /// Reads a slot's key. `None` for a slot that is nobody's, and for words that no insert wrote.
+    fn key(&self, place: usize, order: Ordering) -> Option<Self::Key>;
+
+    /// Writes the key of a slot that the caller owns; whoever sees any of it sees what the caller did before.
+    fn store_key(&self, place: usize, key: Self::Key);
+
+    /// Makes a slot nobody's; as above.
+    fn clear_key(&self, place: usize);
+
+    /// A slot's value just now.
+    #[inline(always)]
+    fn value(&self, place: usize, order: Ordering) -> Value {
+        Value(self.word(place).load(order))
+    }
+
+    /// Tells what the slot holds if it is `key`'s: value, key and value again, of one generation and with a phase
+    /// that `accepts`. Reading the key last could pair it with another connection's value.
+    #[inline(always)]
+    fn confirm(&self, place: usize, key: Self::Key, accepts: impl Fn(Phase) -> bool) -> Option<Value> {
+        if commits(Fault::KeyValueKey) {
+            let value = self.value(place, Ordering::Acquire);
+            return (self.holds(place, key, Ordering::Acquire) && accepts(value.phase())).then_some(value);
+        }
+        let before = self.value(place, Ordering::Acquire);
+        if !self.holds(place, key, Ordering::Acquire) && !commits(Fault::NoKeyAgain) {
+            return None;
+        }
+        let value = self.value(place, Ordering::Relaxed);
+        (accepts(value.phase()) && value.same_generation(before)).then_some(value)
+    }
+
+    /// The places that hold `key` just now, as a set of bits. Without a branch for each: which it is nobody can foresee.
+    #[inline(always)]
+    fn matches(&self, key: Self::Key) -> u32 {
+        (0..Self::SLOTS).fold(0, |set, place| set | u32::from(self.holds(place, key, Ordering::Relaxed)) << place)
+    }
+}
