@@ -105,7 +105,9 @@ fn check_refuses_bad_files_with_one_line_and_status_2() {
 /// A walk through an empty table.
 fn nothing(filter: Filter) -> Scan {
     let config = config::parse(Path::new("x.toml"), GOOD).unwrap().config;
-    let shared = Arc::new(Shared::new(Table::new(64, [1, 2, 3, 4]).unwrap(), 1, 1, 16, 16).unwrap());
+    let shared = Arc::new(
+        Shared::new((Table::new(64, [1; 4]).unwrap(), Table::new(64, [1; 4]).unwrap()), 1, 1, 16, 16).unwrap(),
+    );
     let applier = Applier::start(Arc::clone(&shared), &config, vec![[2, 0, 0, 0, 0, 1]], Now::default()).unwrap();
     Scan::new(shared, applier.viewer(), applier.names(), filter, Now::default())
 }

@@ -21,12 +21,6 @@ fn service(protocol: &str, reals: &[(Ipv4Addr, u16)]) -> String {
     head + &reals.collect::<String>()
 }
 
-impl Director {
-    fn reload(&mut self, services: &str) {
-        self.applier.apply(&config(services), self.now).unwrap();
-    }
-}
-
 fn syn(port: u16) -> Vec<u8> {
     tcp((CLIENT.0, port), VIP, WAN_MAC, "S", b"")
 }

@@ -132,6 +132,7 @@ impl Applier {
         let empty = Snapshot {
             generation: 0,
             endpoints: Endpoints::default(),
+            wildcards: Endpoints::default(),
             locals: Locals::default(),
             services: Box::default(),
             reals: Box::default(),
@@ -198,7 +199,8 @@ impl Applier {
         self.unburden(&reals);
         let snapshot = Snapshot {
             generation: 0,
-            endpoints,
+            endpoints: endpoints.single,
+            wildcards: endpoints.wildcards,
             locals: locals(config),
             services,
             reals,

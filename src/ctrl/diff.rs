@@ -82,6 +82,7 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<String> {
     let (was, is) = (&old.director, &new.director);
     differ_debug(&mut lines, "director", "workers", &was.workers, &is.workers);
     differ(&mut lines, "director", "max_connections", &was.max_connections, &is.max_connections);
+    differ(&mut lines, "director", "max_wide_connections", &was.max_wide_connections, &is.max_wide_connections);
     differ_debug(&mut lines, "director", "poll", &was.poll, &is.poll);
     differ_debug(&mut lines, "director", "dpdk_args", &was.dpdk_args, &is.dpdk_args);
     differ_debug(&mut lines, "api", "socket", &old.api.socket, &new.api.socket);

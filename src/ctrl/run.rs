@@ -210,8 +210,9 @@ fn describe(config: &Config, ports: &Ports, shared: &Shared) {
         let (mac, driver) = (super::diff::mac(address), ports.devices().driver(place));
         info!("port {}: {}, {mac}, driver {driver}, link {state}", port.name, port.device);
     }
-    let (connections, backing) = (config.director.max_connections, shared.table.backing());
-    info!("connection table: {connections} connections, {backing}");
+    let (connections, wide) = (config.director.max_connections, config.director.max_wide_connections);
+    info!("connection table: {connections} connections, {}", shared.table.backing());
+    info!("connections to services of every port: {wide}, {}", shared.wide.backing());
     if ports.eal().captures() {
         info!("packets can be captured: dpdk-dumpcap --file-prefix={}", ports.eal().file_prefix());
     }

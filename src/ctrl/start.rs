@@ -16,11 +16,13 @@ pub enum StartError {
     /// A port does not.
     #[error(transparent)]
     Ports(#[from] PortsError),
-    /// The table does not fit.
-    #[error("no memory for a table of {connections} connections (director.max_connections): {cause}")]
+    /// A table does not fit.
+    #[error("no memory for a table of {connections} connections (director.{key}): {cause}")]
     Table {
         /// How many it was to hold.
         connections: usize,
+        /// Where that is written.
+        key: &'static str,
         /// The kernel's word.
         cause: io::Error,
     },
@@ -59,11 +61,15 @@ impl Start {
 }
 
 fn shared(config: &Config, workers: usize, secret: [u64; 4]) -> Result<Shared, StartError> {
-    let connections = config.director.max_connections;
-    let table = Table::new(connections, secret).map_err(|cause| StartError::Table { connections, cause })?;
+    let (narrow, wide) = (config.director.max_connections, config.director.max_wide_connections);
+    let refused = |connections, key| move |cause| StartError::Table { connections, key, cause };
+    let tables = (
+        Table::new(narrow, secret).map_err(refused(narrow, "max_connections"))?,
+        Table::new(wide, secret).map_err(refused(wide, "max_wide_connections"))?,
+    );
     // Ids run from 0 or 1 to the maximum.
     let (endpoints, reals) = (MAX_ENDPOINTS as usize + 1, MAX_REALS as usize + 1);
-    Shared::new(table, workers, config.ports.len(), endpoints, reals).map_err(StartError::Counters)
+    Shared::new(tables, workers, config.ports.len(), endpoints, reals).map_err(StartError::Counters)
 }
 
 /// Draws the secret that keeps strangers from choosing where in the table their connections lie.

@@ -54,7 +54,7 @@ impl Survey<'_> {
             max: self.config.director.max_connections as u64,
             active,
             inactive,
-            stashed: self.shared.table.stashed(),
+            stashed: self.shared.table.stashed() + self.shared.wide.stashed(),
         }
     }
 

@@ -3,17 +3,19 @@
 //! An established connection's packets only read its line: the word is written when its state changes, or when it
 //! was last seen half a second ago. Whoever changes a word books the change on its own counters.
 
-use super::classify::Way;
+use std::net::SocketAddrV4;
+
+use super::classify::{self, Way};
 use super::clock::Now;
 use super::conn::{
-    Gone, Hash, Identity, Insert, Key, LinkedInsert, SctpEvent, Slot, Socket, State, Table, TcpEvent, Tick, Updated,
-    Value, WorkerCounts, sctp_state, tcp_state,
+    Gone, Hash, Identity, Insert, Key, LinkedInsert, SctpEvent, Slot, Socket, Spot, State, Table, TcpEvent, Tick,
+    Updated, Value, WideKey, WorkerCounts, sctp_state, tcp_state,
 };
 use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed};
 use super::sched::{Cursor, Loads, Pool, Share, schedule};
-use super::service::{EndpointId, Forwarding, RealId, RealServer, Service};
-use super::shared::Shared;
+use super::service::{Endpoint, EndpointId, Forwarding, RealId, RealServer, Service};
+use super::shared::{Kept, Shared};
 use super::snapshot::Snapshot;
 use super::stats::{Outcome, WorkerStats};
 
@@ -43,15 +45,26 @@ pub struct Connector<'a> {
 
 /// A client's packet and the connection it asks for.
 #[derive(Clone, Copy, Debug)]
-struct Request<'p> {
+struct Request<'p, K: Identity> {
     service: &'p Service,
-    way: &'p Way,
+    way: &'p Way<K>,
     packet: &'p Parsed,
 }
 
+/// What a real server's packet answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Reply<'a> {
+    /// The service.
+    pub service: &'a Service,
+    /// What the client knows it by: the source that its packets are to have.
+    pub from: SocketAddrV4,
+    /// The real server.
+    pub real: RealId,
+}
+
 impl<'a> Connector<'a> {
-    fn table(&self) -> &'a Table {
-        &self.shared.table
+    fn table<K: Kept>(&self) -> &'a Table<K> {
+        K::table(self.shared)
     }
 
     fn tick(&self) -> Tick {
@@ -73,23 +86,65 @@ impl<'a> Connector<'a> {
         let request = Request { service, way, packet };
         match self.table().lookup_at(way.spot, way.key, way.hash) {
             Some((slot, value)) => self.resident(&request, slot, value),
+            None if self.snapshot.wildcards.is_empty() => self.newcomer(&request),
+            None => self.newcomer_or_wide(&request),
+        }
+    }
+
+    /// The same for a service of every port.
+    ///
+    /// # Errors
+    /// The outcome the packet ends in, if it goes nowhere.
+    pub fn inbound_wide(
+        &mut self,
+        service: &Service,
+        way: &Way<WideKey>,
+        packet: &Parsed,
+    ) -> Result<&'a RealServer, Outcome> {
+        let request = Request { service, way, packet };
+        match self.table().lookup_at(way.spot, way.key, way.hash) {
+            Some((slot, value)) => self.resident(&request, slot, value),
             None => self.newcomer(&request),
         }
     }
 
+    /// A packet without a connection to its service may have one to a service of every port that had the VIP to itself
+    /// when it was made.
+    #[cold]
+    fn newcomer_or_wide(&mut self, request: &Request<'_, Key>) -> Result<&'a RealServer, Outcome> {
+        let packet = request.packet;
+        if let Some(protocol) = classify::protocol(packet)
+            && let Some(Endpoint::Service(id)) = self.snapshot.wildcards.find(packet.dst, 0, protocol)
+            && let Some(service) = self.snapshot.service(id)
+        {
+            let key = classify::request_key(packet, id);
+            let hash = self.shared.wide.hash(key);
+            if let Some((slot, value)) = self.shared.wide.lookup(key, hash) {
+                let way = Way { key, hash, spot: Spot::ELSEWHERE };
+                return self.resident(&Request { service, way: &way, packet }, slot, value);
+            }
+        }
+        self.newcomer(request)
+    }
+
     #[inline]
-    fn resident(&mut self, request: &Request<'_>, slot: Slot, value: Value) -> Result<&'a RealServer, Outcome> {
+    fn resident<K: Kept>(
+        &mut self,
+        request: &Request<'_, K>,
+        slot: Slot,
+        value: Value,
+    ) -> Result<&'a RealServer, Outcome> {
         let real = self.snapshot.real(value.real());
         if self.snapshot.rules.starts_over(request.packet, value, real) {
             return self.again(request, slot, value);
         }
-        self.moved_on(slot, value, real, request.packet)
+        self.moved_on::<K>(slot, value, real, request.packet)
     }
 
     /// Moves the connection of a client's packet on, and returns its real server. One whose real server was removed
     /// is left to expire, as IPVS does: a client that keeps talking would never get another server otherwise.
     #[inline]
-    fn moved_on(
+    fn moved_on<K: Kept>(
         &self,
         slot: Slot,
         value: Value,
@@ -97,43 +152,48 @@ impl<'a> Connector<'a> {
         packet: &Parsed,
     ) -> Result<&'a RealServer, Outcome> {
         let Some(real) = real else {
-            self.forsaken(slot, value);
+            self.forsaken::<K>(slot, value);
             return Err(Outcome::DropRealServerRemoved);
         };
-        self.advance(slot, value, false, packet);
+        self.advance::<K>(slot, value, false, packet);
         Ok(real)
     }
 
     /// A packet of a connection whose real server was removed.
     #[cold]
-    fn forsaken(&self, slot: Slot, value: Value) {
+    fn forsaken<K: Kept>(&self, slot: Slot, value: Value) {
         let rules = &self.snapshot.rules;
-        if rules.expire_nodest_conn && self.table().remove(slot, value, self.tick(), self.sockets()).is_ok() {
+        if rules.expire_nodest_conn && self.table::<K>().remove(slot, value, self.tick(), self.sockets()).is_ok() {
             self.counts.removed(value);
         }
     }
 
     /// Moves a connection on by one packet. Nearly every packet changes nothing.
     #[inline(always)]
-    fn advance(&self, slot: Slot, value: Value, reply: bool, packet: &Parsed) {
+    fn advance<K: Kept>(&self, slot: Slot, value: Value, reply: bool, packet: &Parsed) {
         if after(value, reply, packet, self.tick()) != value {
-            self.change(slot, value, reply, packet);
+            self.change::<K>(slot, value, reply, packet);
         }
     }
 
     #[inline(never)]
-    fn change(&self, slot: Slot, value: Value, reply: bool, packet: &Parsed) {
+    fn change<K: Kept>(&self, slot: Slot, value: Value, reply: bool, packet: &Parsed) {
         let tick = self.tick();
         // Gone: the sweep took it between the look and the write. This packet still goes where it was going; the
         // next one finds no entry.
-        if let Ok(updated) = self.table().update(slot, value, |value| after(value, reply, packet, tick)) {
+        if let Ok(updated) = self.table::<K>().update(slot, value, |value| after(value, reply, packet, tick)) {
             self.counts.changed(updated.old, updated.new);
         }
     }
 
     /// A packet lets its connection start over: it gets a server anew, in place.
     #[cold]
-    fn again(&mut self, request: &Request<'_>, slot: Slot, value: Value) -> Result<&'a RealServer, Outcome> {
+    fn again<K: Kept>(
+        &mut self,
+        request: &Request<'_, K>,
+        slot: Slot,
+        value: Value,
+    ) -> Result<&'a RealServer, Outcome> {
         let Request { service, way, packet } = *request;
         self.admit(service)?;
         for _ in 0..TRIES {
@@ -152,9 +212,9 @@ impl<'a> Connector<'a> {
                 let value = value.with_real(real.id).with_no_output(fresh.no_output());
                 value.in_state(fresh.state(), fresh.seen()).with_seen(fresh.seen())
             };
-            return match self.table().update(slot, value, renew) {
+            return match self.table::<K>().update(slot, value, renew) {
                 Ok(Updated { old, new }) if old == new => {
-                    self.moved_on(slot, new, self.snapshot.real(new.real()), packet)
+                    self.moved_on::<K>(slot, new, self.snapshot.real(new.real()), packet)
                 }
                 Ok(updated) => {
                     self.counts.changed(updated.old, updated.new);
@@ -168,7 +228,7 @@ impl<'a> Connector<'a> {
     }
 
     #[cold]
-    fn newcomer(&mut self, request: &Request<'_>) -> Result<&'a RealServer, Outcome> {
+    fn newcomer<K: Kept>(&mut self, request: &Request<'_, K>) -> Result<&'a RealServer, Outcome> {
         let Request { service, way, packet } = *request;
         if self.snapshot.locals.find(packet.src).is_some() {
             return Err(Outcome::DropIpSource);
@@ -186,7 +246,7 @@ impl<'a> Connector<'a> {
                     return Ok(real);
                 }
                 LinkedInsert::Exists(slot, value) => {
-                    return self.moved_on(slot, value, self.snapshot.real(value.real()), packet);
+                    return self.moved_on::<K>(slot, value, self.snapshot.real(value.real()), packet);
                 }
                 LinkedInsert::Busy(value) => {
                     return self.snapshot.real(value.real()).ok_or(Outcome::DropRealServerRemoved);
@@ -199,7 +259,7 @@ impl<'a> Connector<'a> {
     }
 
     /// Inserts a connection, in the place of one that never came to life if need be.
-    fn insert(&self, way: &Way, real: &RealServer, content: Value) -> LinkedInsert {
+    fn insert<K: Kept>(&self, way: &Way<K>, real: &RealServer, content: Value) -> LinkedInsert {
         for _ in 0..TRIES {
             let done = self.try_insert(way, real, content);
             if done != LinkedInsert::Full || !self.make_room(way, real) {
@@ -209,19 +269,20 @@ impl<'a> Connector<'a> {
         LinkedInsert::Full
     }
 
-    fn make_room(&self, way: &Way, real: &RealServer) -> bool {
+    fn make_room<K: Kept>(&self, way: &Way<K>, real: &RealServer) -> bool {
         let evicted = |value| {
             self.counts.removed(value);
             self.stats.evicted.add(1);
         };
-        let make_room = |hashes: &[Hash]| self.table().make_room(hashes, self.tick(), self.sockets(), evicted);
+        let table = self.table::<K>();
+        let make_room = |hashes: &[Hash]| table.make_room(hashes, self.tick(), self.sockets(), evicted);
         match real.shared {
-            Some(socket) => make_room(&[way.hash, self.table().hash(way.key.towards(socket.endpoint))]),
+            Some(socket) => make_room(&[way.hash, table.hash(way.key.link(socket.endpoint))]),
             None => make_room(&[way.hash]),
         }
     }
 
-    fn try_insert(&self, way: &Way, real: &RealServer, content: Value) -> LinkedInsert {
+    fn try_insert<K: Kept>(&self, way: &Way<K>, real: &RealServer, content: Value) -> LinkedInsert {
         match real.shared {
             Some(socket) => self.table().insert_linked(way.key, way.hash, content, socket, self.sockets()),
             None => Insert::into(self.table().insert(way.key, way.hash, content)),
@@ -263,30 +324,43 @@ impl<'a> Connector<'a> {
     /// # Errors
     /// [`Outcome::DropNoConnectionReply`] if there is none.
     #[inline]
-    pub fn reply(&self, real: RealId, way: &Way, packet: &Parsed) -> Result<(&'a Service, RealId), Outcome> {
-        let found = self.table().lookup_at(way.spot, way.key, way.hash);
-        let (slot, value) = found.ok_or(Outcome::DropNoConnectionReply)?;
-        if value.real() != real {
-            return Err(Outcome::DropNoConnectionReply);
+    pub fn reply(&self, real: RealId, way: &Way, packet: &Parsed) -> Result<Reply<'a>, Outcome> {
+        match self.table().lookup_at(way.spot, way.key, way.hash) {
+            Some((slot, value)) if value.real() == real => self.answered(slot, way.key, value, packet),
+            _ => self.wide_reply(packet),
         }
-        self.answered(slot, way.key, value, packet)
     }
 
     /// The same for a socket that several services share.
     ///
     /// # Errors
     /// [`Outcome::DropNoConnectionReply`] if there is none.
-    pub fn shared_reply(&self, socket: Socket, way: &Way, packet: &Parsed) -> Result<(&'a Service, RealId), Outcome> {
+    pub fn shared_reply<K: Kept>(&self, socket: Socket, way: &Way<K>, packet: &Parsed) -> Result<Reply<'a>, Outcome> {
         let found = self.table().follow(way.key, way.hash, socket.first, self.sockets());
+        match found {
+            Some((slot, key, value)) => self.answered(slot, key, value, packet),
+            None => self.wide_reply(packet),
+        }
+    }
+
+    /// The same for a packet whose source is a socket of its own now, and was not when its connection was made.
+    #[cold]
+    fn wide_reply(&self, packet: &Parsed) -> Result<Reply<'a>, Outcome> {
+        let protocol = classify::protocol(packet).ok_or(Outcome::DropNoConnectionReply)?;
+        let Some(Endpoint::Shared(socket)) = self.snapshot.wildcards.find(packet.src, 0, protocol) else {
+            return Err(Outcome::DropNoConnectionReply);
+        };
+        let key = classify::answer_key(packet, socket);
+        let found = self.shared.wide.follow(key, self.shared.wide.hash(key), socket.first, self.sockets());
         let (slot, key, value) = found.ok_or(Outcome::DropNoConnectionReply)?;
         self.answered(slot, key, value, packet)
     }
 
     #[inline]
-    fn answered(&self, slot: Slot, key: Key, value: Value, packet: &Parsed) -> Result<(&'a Service, RealId), Outcome> {
+    fn answered<K: Kept>(&self, slot: Slot, key: K, value: Value, packet: &Parsed) -> Result<Reply<'a>, Outcome> {
         let service = self.snapshot.service(key.endpoint()).ok_or(Outcome::DropNoConnectionReply)?;
-        self.advance(slot, value, true, packet);
-        Ok((service, value.real()))
+        self.advance::<K>(slot, value, true, packet);
+        Ok(Reply { service, from: key.destination().unwrap_or(service.address), real: value.real() })
     }
 }
 

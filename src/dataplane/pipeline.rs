@@ -13,10 +13,12 @@
 //! ```
 //! Each frame ends in one [`Outcome`], counted when it is sent ([`super::outbox`]) or here.
 
-use super::classify::{Step, Way, classify};
+use std::net::SocketAddrV4;
+
+use super::classify::{Lead, Step, Way, answer_key, classify, request_key};
 use super::clock::Now;
 use super::conn::{Socket, WorkerCounts};
-use super::connect::Connector;
+use super::connect::{Connector, Reply};
 use super::error_limit::ErrorLimit;
 use super::forward::icmp_error::{self, Problem};
 use super::forward::ip_ids::IpIds;
@@ -27,7 +29,7 @@ use super::parse::{Kind, Parsed, parse};
 use super::port::{BURST, Burst, Frame};
 use super::route::{NextHop, Target};
 use super::sched::{Cursor, Share};
-use super::service::{EndpointId, Forwarding, PortId, Protocol, RealId, RealServer, Service};
+use super::service::{EndpointId, Forwarding, PortId, Protocol, RealServer};
 use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::stats::{FlowStats, Outcome, WorkerStats};
@@ -117,7 +119,6 @@ impl<'a> Stages<'a> {
         for frame in burst.iter() {
             frame.prefetch();
         }
-        let table = &self.shared.table;
         // Written where it stays: a parsed packet that is put together elsewhere and copied costs more than its parsing.
         for (frame, staged) in burst.iter_mut().zip(&mut stage.0) {
             staged.step = match parse(frame, mac) {
@@ -130,13 +131,11 @@ impl<'a> Stages<'a> {
         }
         for staged in stage.0.iter_mut().take(burst.len()) {
             if !matches!(staged.step, Step::End(_)) {
-                staged.step = classify(self.snapshot, table, &staged.packet);
+                staged.step = classify(self.snapshot, self.shared, &staged.packet);
             }
         }
         for staged in stage.0.iter_mut().take(burst.len()) {
-            if let Some(way) = staged.step.way_mut() {
-                way.spot = table.spot(way.key, way.hash);
-            }
+            staged.step.spot(self.shared, &staged.packet);
         }
     }
 
@@ -149,9 +148,15 @@ impl<'a> Stages<'a> {
     #[inline]
     fn take<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, step: &Step) -> Result<Fate, Outcome> {
         match step {
-            Step::Inbound { service, way } => self.inbound(frame, packet, *service, way),
+            Step::Inbound { service, way } => {
+                let service = self.snapshot.service(*service).ok_or(Outcome::DropNoService)?;
+                let real = self.connector.inbound(service, way, packet)?;
+                self.inbound(frame, packet, real)
+            }
             Step::Reply { real, way } => self.outbound(frame, packet, self.connector.reply(*real, way, packet)?),
             Step::SharedReply { socket, way } => self.outbound_shared(frame, packet, *socket, way),
+            Step::WideInbound { service, lead } => self.inbound_wide(frame, packet, *service, *lead),
+            Step::WideReply { socket, lead } => self.outbound_wide(frame, packet, *socket, *lead),
             Step::Arp => Ok(self.local(local::arp(self.snapshot, self.shared, self.ingress, self.now, frame))),
             Step::Icmp => Ok(self.local(local::icmp(self.snapshot, packet, frame))),
             Step::End(outcome) => Err(*outcome),
@@ -165,19 +170,25 @@ impl<'a> Stages<'a> {
         }
     }
 
-    #[inline]
-    fn inbound<F: Frame>(
+    /// Apart from [`inbound`](Self::inbound)'s other caller, which so has it inline.
+    #[inline(never)]
+    fn inbound_wide<F: Frame>(
         &mut self,
         frame: &mut F,
         packet: &Parsed,
         service: EndpointId,
-        way: &Way,
+        lead: Lead,
     ) -> Result<Fate, Outcome> {
-        let snapshot = self.snapshot;
-        let service = snapshot.service(service).ok_or(Outcome::DropNoService)?;
-        let real = self.connector.inbound(service, way, packet)?;
+        let way = lead.way(request_key(packet, service));
+        let service = self.snapshot.service(service).ok_or(Outcome::DropNoService)?;
+        let real = self.connector.inbound_wide(service, &way, packet)?;
+        self.inbound(frame, packet, real)
+    }
+
+    #[inline(always)]
+    fn inbound<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, real: &RealServer) -> Result<Fate, Outcome> {
         let hop = real.hop.ok_or(Outcome::DropNoRoute)?;
-        let mtu = snapshot.ports[hop.port.index()].mtu;
+        let mtu = self.snapshot.ports[hop.port.index()].mtu;
         let room = match real.forwarding {
             Forwarding::Tunnel => ipip::inner_mtu(mtu),
             Forwarding::Nat | Forwarding::Direct => mtu,
@@ -187,7 +198,7 @@ impl<'a> Stages<'a> {
         }
         let outcome = self.rewrite(frame, packet, real, hop)?;
         let octets = u64::from(packet.ip_octets);
-        count(&self.stats.services[service.id.index()], octets, true);
+        count(&self.stats.services[real.service.index()], octets, true);
         count(&self.stats.reals[real.id.index()], octets, true);
         Ok(self.towards(frame, hop, outcome))
     }
@@ -203,7 +214,8 @@ impl<'a> Stages<'a> {
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
         let (rewritten, outcome) = match real.forwarding {
             Forwarding::Nat => {
-                (nat::inbound(frame.bytes_mut(), l3, l4, transport(packet), real.address), Outcome::ForwardedNatIn)
+                let to = kept_port(real.address, packet.dst_port);
+                (nat::inbound(frame.bytes_mut(), l3, l4, transport(packet), to), Outcome::ForwardedNatIn)
             }
             Forwarding::Direct => (direct::hop(frame.bytes_mut(), l3), Outcome::ForwardedDirect),
             Forwarding::Tunnel => {
@@ -227,20 +239,28 @@ impl<'a> Stages<'a> {
         self.outbound(frame, packet, self.connector.shared_reply(socket, way, packet)?)
     }
 
-    #[inline(always)]
-    fn outbound<F: Frame>(
+    #[inline(never)]
+    fn outbound_wide<F: Frame>(
         &mut self,
         frame: &mut F,
         packet: &Parsed,
-        (service, real): (&Service, RealId),
+        socket: Socket,
+        lead: Lead,
     ) -> Result<Fate, Outcome> {
+        let way = lead.way(answer_key(packet, socket));
+        self.outbound(frame, packet, self.connector.shared_reply(socket, &way, packet)?)
+    }
+
+    #[inline(always)]
+    fn outbound<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, reply: Reply<'_>) -> Result<Fate, Outcome> {
+        let Reply { service, from, real } = reply;
         let hop = self.hop(packet.dst)?;
         let mtu = self.snapshot.ports[hop.port.index()].mtu;
         if let Some(fate) = self.refuse(frame, packet, mtu) {
             return Ok(fate);
         }
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
-        nat::outbound(frame.bytes_mut(), l3, l4, transport(packet), service.address).map_err(unforwarded)?;
+        nat::outbound(frame.bytes_mut(), l3, l4, transport(packet), from).map_err(unforwarded)?;
         let octets = u64::from(packet.ip_octets);
         count(&self.stats.services[service.id.index()], octets, false);
         count(&self.stats.reals[real.index()], octets, false);
@@ -311,6 +331,12 @@ fn transport(packet: &Parsed) -> Protocol {
         Kind::Sctp => Protocol::Sctp,
         _ => Protocol::Tcp,
     }
+}
+
+/// The real server's socket, with the port that the client chose where it has none of its own.
+#[inline]
+fn kept_port(real: SocketAddrV4, port: u16) -> SocketAddrV4 {
+    if real.port() == 0 { SocketAddrV4::new(*real.ip(), port) } else { real }
 }
 
 /// What a rewrite's error means for the packet. The parser has vouched for its lengths.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 
-use super::conn::{Counts, Table, WorkerCounts};
+use super::conn::{Counts, Identity, Key, Table, WideKey, WorkerCounts};
 use super::neigh::Neighbors;
 use super::service::PortId;
 use super::stats::WorkerStats;
@@ -53,6 +53,8 @@ const ANNOUNCEMENTS: usize = 16_384;
 pub struct Shared {
     /// The connections.
     pub table: Table,
+    /// Those to services of many ports.
+    pub wide: Table<WideKey>,
     /// The stations on the director's links.
     pub neighbors: Neighbors,
     /// Counters, one set a worker.
@@ -73,9 +75,16 @@ impl Shared {
     ///
     /// # Errors
     /// If there is no memory for the counts.
-    pub fn new(table: Table, workers: usize, ports: usize, endpoint_ids: usize, real_ids: usize) -> io::Result<Self> {
+    pub fn new(
+        (table, wide): (Table, Table<WideKey>),
+        workers: usize,
+        ports: usize,
+        endpoint_ids: usize,
+        real_ids: usize,
+    ) -> io::Result<Self> {
         Ok(Self {
             table,
+            wide,
             neighbors: Neighbors::default(),
             workers: (0..workers).map(|_| WorkerStats::new(ports, endpoint_ids, real_ids).into()).collect(),
             counts: Counts::new(workers + 1)?,
@@ -110,5 +119,25 @@ impl Shared {
     /// Notes whether a port has carrier. Only control calls this.
     pub fn set_carrier(&self, port: PortId, up: bool) {
         self.carriers[port.index()].store(up, Ordering::Relaxed);
+    }
+}
+
+/// A key whose connections are kept here.
+pub trait Kept: Identity {
+    /// The table that keeps them.
+    fn table(shared: &Shared) -> &Table<Self>;
+}
+
+impl Kept for Key {
+    #[inline(always)]
+    fn table(shared: &Shared) -> &Table<Self> {
+        &shared.table
+    }
+}
+
+impl Kept for WideKey {
+    #[inline(always)]
+    fn table(shared: &Shared) -> &Table<Self> {
+        &shared.wide
     }
 }

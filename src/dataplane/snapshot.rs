@@ -32,6 +32,9 @@ pub struct Snapshot {
     pub generation: u64,
     /// What each (address, port, protocol) is.
     pub endpoints: Endpoints,
+    /// What each (address, 0, protocol) is on every port that is not an endpoint of its own: services of every port, and
+    /// their NAT real servers.
+    pub wildcards: Endpoints,
     /// The addresses the director answers for.
     pub locals: Locals,
     /// Services by [`EndpointId`]; `None` where the id is no service, or its service was removed.
@@ -99,6 +102,12 @@ impl Endpoints {
             }
             place = place.wrapping_add(1);
         }
+    }
+
+    /// Tells whether there is nothing to find.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
     }
 
     /// Sets what a socket address is, and returns what it was before.

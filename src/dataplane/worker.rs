@@ -14,7 +14,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use super::clock::Now;
-use super::conn::{Sweeper, Tick, WorkerCounts};
+use super::conn::{Key, Sweeper, Tick, WideKey, WorkerCounts};
 use super::error_limit::ErrorLimit;
 use super::forward::ip_ids::IpIds;
 use super::forward::link;
@@ -27,7 +27,7 @@ use super::port::{Burst, Frame, Port};
 use super::route::NextHop;
 use super::sched::{Cursor, Share};
 use super::service::PortId;
-use super::shared::{Announcement, Shared};
+use super::shared::{Announcement, Kept, Shared};
 use super::snapshot::{Reader, Snapshot};
 use super::stats::{Outcome, WorkerStats};
 use super::waiting::{Release, WaitQueue};
@@ -63,6 +63,7 @@ pub struct Worker<P: Port> {
     outbox: Outbox<P::Frame>,
     waiting: WaitQueue<P::Frame>,
     sweeper: Sweeper,
+    wide_sweeper: Sweeper,
     tick: u64,
 }
 
@@ -86,6 +87,7 @@ impl<P: Port> Worker<P> {
             outbox: Outbox::new(lanes),
             waiting: WaitQueue::default(),
             sweeper: Sweeper::new(shared.table.lines(), share.worker as usize, share.workers as usize, now),
+            wide_sweeper: Sweeper::new(shared.wide.lines(), share.worker as usize, share.workers as usize, now),
             tick: u64::MAX,
             shared,
         }
@@ -146,7 +148,8 @@ impl<P: Port> Worker<P> {
         if !self.waiting.is_empty() {
             round.release(&mut self.ports, &mut self.outbox, &mut self.waiting);
         }
-        round.sweep(&mut self.sweeper);
+        round.sweep::<Key>(&mut self.sweeper);
+        round.sweep::<WideKey>(&mut self.wide_sweeper);
         if now.ticks() != self.tick {
             self.tick = now.ticks();
             if self.memory.share.worker == 0 {
@@ -261,12 +264,12 @@ impl<'a> Round<'a> {
         }
     }
 
-    fn sweep(&self, sweeper: &mut Sweeper) {
+    fn sweep<K: Kept>(&self, sweeper: &mut Sweeper) {
         let mut expired = 0;
         if let Some(slice) = sweeper.due(self.now) {
             let sockets = |real| self.snapshot.socket(real);
             let tick = Tick::at(self.now);
-            self.shared.table.sweep(&slice, tick, &self.snapshot.timeouts, sockets, |_, value| {
+            K::table(self.shared).sweep(&slice, tick, &self.snapshot.timeouts, sockets, |_, value| {
                 self.counts.removed(value);
                 expired += 1;
             });

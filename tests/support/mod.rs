@@ -69,7 +69,8 @@ impl Director {
 
     pub fn with_table(services: &str, workers: usize, table: Table) -> Self {
         let config = config(services);
-        let shared = Arc::new(Shared::new(table, workers, 2, ENDPOINT_IDS, MAX_REALS as usize + 1).unwrap());
+        let wide = Table::new(0, [3, 5, 7, 9]).unwrap();
+        let shared = Arc::new(Shared::new((table, wide), workers, 2, ENDPOINT_IDS, MAX_REALS as usize + 1).unwrap());
         let now = Now::from_millis(1000);
         let applier = Applier::start(Arc::clone(&shared), &config, vec![WAN_MAC, LAN_MAC], now).unwrap();
         let mut wires = Vec::new();
@@ -84,6 +85,10 @@ impl Director {
         director.pass(0);
         director.quiet();
         director
+    }
+
+    pub fn reload(&mut self, services: &str) {
+        self.applier.apply(&config(services), self.now).unwrap();
     }
 
     /// Lets time pass, in the ticks that real workers would see.

@@ -44,7 +44,8 @@ impl Director {
         let config = config::parse(Path::new("perf"), &text).map_err(|error| anyhow!("{error}"))?.config;
         let secret = std::array::from_fn(|n| RandomState::new().hash_one(n));
         let table = Table::new(flows as usize, secret).context("the connection table")?;
-        let shared = Arc::new(Shared::new(table, 1, 1, ENDPOINT_IDS, MAX_REALS as usize + 1)?);
+        let wide = Table::new(0, secret).context("the table of wide connections")?;
+        let shared = Arc::new(Shared::new((table, wide), 1, 1, ENDPOINT_IDS, MAX_REALS as usize + 1)?);
         let clock = Duration::from_secs(1);
         let applier = Applier::start(Arc::clone(&shared), &config, vec![DIRECTOR_MAC], at(clock))?;
         let port = LoopPort::new(pool, Traffic::new(Segment::Syn))?;

@@ -28,7 +28,9 @@ impl Director for Counting {
     fn scan(&self, filter: Filter) -> Scan {
         let text = "[[port]]\nname = 'lan'\ndevice = 'net_ring0'\naddresses = ['10.0.0.1/24']";
         let config = config::parse(Path::new("x.toml"), text).unwrap().config;
-        let shared = Arc::new(Shared::new(Table::new(64, [1, 2, 3, 4]).unwrap(), 1, 1, 16, 16).unwrap());
+        let shared = Arc::new(
+            Shared::new((Table::new(64, [1; 4]).unwrap(), Table::new(64, [1; 4]).unwrap()), 1, 1, 16, 16).unwrap(),
+        );
         let applier = Applier::start(Arc::clone(&shared), &config, vec![[2, 0, 0, 0, 0, 1]], Now::default()).unwrap();
         Scan::new(shared, applier.viewer(), applier.names(), filter, Now::default())
     }

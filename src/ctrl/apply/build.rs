@@ -11,15 +11,29 @@ use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{self, Connections};
 use crate::dataplane::neigh::NeighborId;
 use crate::dataplane::route::{NextHop, Routes, Target};
-use crate::dataplane::service::{Endpoint, EndpointId, Forwarding, PortId, RealId, RealServer, Service};
+use crate::dataplane::service::{Endpoint, EndpointId, Forwarding, PortId, Protocol, RealId, RealServer, Service};
 use crate::dataplane::snapshot::{Endpoints, Snapshot};
 
 /// What a snapshot is made of that has ids in it.
 pub(super) struct Built {
     pub services: Box<[Option<Service>]>,
     pub reals: Box<[Option<RealServer>]>,
-    pub endpoints: Endpoints,
+    pub endpoints: Known,
     pub routes: Routes,
+}
+
+/// The endpoints of one port, and those of every port.
+#[derive(Default)]
+pub(super) struct Known {
+    pub single: Endpoints,
+    pub wildcards: Endpoints,
+}
+
+impl Known {
+    fn insert(&mut self, address: SocketAddrV4, protocol: Protocol, endpoint: Endpoint) {
+        let kind = if address.port() == 0 { &mut self.wildcards } else { &mut self.single };
+        kind.insert(address.ip().to_bits(), address.port(), protocol, endpoint);
+    }
 }
 
 /// The neighbours that are next hops, with their static addresses.
@@ -90,14 +104,14 @@ impl Build<'_> {
 
     fn services(&mut self, config: &Config, routes: Routes) -> Result<Built, ApplyError> {
         let previous = self.applier.publisher.current();
-        let mut endpoints = Endpoints::default();
+        let mut endpoints = Known::default();
         let mut services: Vec<Option<Service>> = Vec::new();
         let mut reals: Vec<Option<RealServer>> = Vec::new();
         let shared = shared_sockets(config);
         for wanted in &config.services {
             let Some(vip) = v4(wanted.address) else { continue };
             let id = self.endpoint(EndpointOwner::Service((vip, wanted.protocol)))?;
-            endpoints.insert(vip.ip().to_bits(), vip.port(), wanted.protocol, Endpoint::Service(id));
+            endpoints.insert(vip, wanted.protocol, Endpoint::Service(id));
             let mut members: Vec<(SocketAddrV4, &config::Real)> =
                 wanted.reals.iter().filter_map(|real| Some((v4(real.address)?, real))).collect();
             members.sort_by_key(|(address, _)| *address);
@@ -157,7 +171,7 @@ impl Build<'_> {
     /// Lets answers of a NAT real server be known as such, and tells whether its socket is shared.
     fn answers(
         &mut self,
-        endpoints: &mut Endpoints,
+        endpoints: &mut Known,
         owner: RealOwner,
         real: RealId,
         several: bool,
@@ -172,7 +186,7 @@ impl Build<'_> {
             None => Endpoint::Private { service, real },
         };
         let (address, protocol) = socket;
-        endpoints.insert(address.ip().to_bits(), address.port(), protocol, endpoint);
+        endpoints.insert(address, protocol, endpoint);
         Ok(sharing)
     }
 
@@ -184,13 +198,17 @@ impl Build<'_> {
         service: EndpointId,
         several: bool,
     ) -> Result<Option<conn::Socket>, ApplyError> {
-        let first = *self.applier.first.entry(socket).or_insert(service);
         let owner = EndpointOwner::SharedSocket(socket);
+        if socket.0.port() == 0 {
+            // An answer does not say which VIP it is from: all its connections have links, from the first on.
+            return Ok(Some(conn::Socket { endpoint: self.endpoint(owner)?, first: None }));
+        }
+        let first = *self.applier.first.entry(socket).or_insert(service);
         // A socket that changes hands is shared too: the former service's connections must not be mistaken.
         if !several && first == service && self.applier.endpoints.get(&owner).is_none() {
             return Ok(None);
         }
-        Ok(Some(conn::Socket { endpoint: self.endpoint(owner)?, first }))
+        Ok(Some(conn::Socket { endpoint: self.endpoint(owner)?, first: Some(first) }))
     }
 
     /// A service's version: the former one if its scheduler sees no difference, else one that no service ever had. A

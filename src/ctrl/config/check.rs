@@ -28,6 +28,7 @@ pub(super) fn whole(config: &Config, source: &Source) -> Checked {
     routes(&known, source)?;
     neighbors(&known, source)?;
     services(&known, source)?;
+    answers(config, source)?;
     sizes(config, source)
 }
 
@@ -222,13 +223,49 @@ fn reals(known: &Known<'_>, source: &Source, place: usize, service: &Service) ->
     Ok(())
 }
 
+/// A NAT real server's answer from a port of its own must not be one that a service of every port may wait for too, but
+/// for a service of the same VIP that keeps the port: a client's packets to that port are all its.
+fn answers(config: &Config, source: &Source) -> Checked {
+    let mut wild: HashMap<(IpAddr, Protocol), Vec<(usize, &Service)>> = HashMap::new();
+    let nat = |service: &Service| {
+        let reals = service.reals.clone().into_iter().enumerate();
+        reals.filter(|(_, real)| real.forwarding == Forwarding::Nat)
+    };
+    let (every, single): (Vec<_>, Vec<_>) =
+        config.services.iter().enumerate().partition(|(_, service)| service.address.port() == 0);
+    for (place, service) in every {
+        for (_, real) in nat(service) {
+            wild.entry((real.address.ip(), service.protocol)).or_default().push((place, service));
+        }
+    }
+    for (place, service) in single {
+        for (number, real) in nat(service) {
+            let keeps = real.address.port() == service.address.port();
+            let others = wild.get(&(real.address.ip(), service.protocol)).into_iter().flatten();
+            let same = |other: &Service| keeps && other.address.ip() == service.address.ip();
+            if let Some((other, rival)) = others.into_iter().find(|(_, other)| !same(other)) {
+                let line = source.line(&format!("service[{other}].address"));
+                let message = format!(
+                    "answers from {} could be this service's or those of {} (line {line}), which has the real server on \
+                     every port: give one of the two another real server address",
+                    real.address, rival.address
+                );
+                return Err(source.error(format!("service[{place}].real[{number}].address"), message));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn sizes(config: &Config, source: &Source) -> Checked {
     let mut total = 0;
     let mut sockets: HashMap<_, usize> = HashMap::new();
     for (place, service) in config.services.iter().enumerate() {
         total += service.reals.len();
         for real in service.reals.iter().filter(|real| real.forwarding == Forwarding::Nat) {
-            *sockets.entry((real.address, service.protocol)).or_default() += 1;
+            // One of every port always counts as shared.
+            let services = if real.address.port() == 0 { 2 } else { 1 };
+            *sockets.entry((real.address, service.protocol)).or_default() += services;
         }
         if total > MAX_REALS {
             return Err(source.error(format!("service[{place}]"), format!("more than {MAX_REALS} real servers in all")));

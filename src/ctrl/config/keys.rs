@@ -19,8 +19,11 @@ pub(super) const ROOT: Keys = Keys {
     known: &["director", "api", "timeouts", "ipvs", "port", "route", "neighbor", "service"],
     later: &["mark", "local_pool", "vrrp", "sync"],
 };
-pub(super) const DIRECTOR: Keys =
-    Keys { header: "[director]", known: &["workers", "max_connections", "poll", "dpdk_args", "transit"], later: &[] };
+pub(super) const DIRECTOR: Keys = Keys {
+    header: "[director]",
+    known: &["workers", "max_connections", "max_wide_connections", "poll", "dpdk_args", "transit"],
+    later: &[],
+};
 pub(super) const API: Keys = Keys { header: "[api]", known: &["socket"], later: &["listen"] };
 pub(super) const TIMEOUTS: Keys = Keys { header: "[timeouts]", known: &["tcp", "tcp_fin", "udp"], later: &[] };
 pub(super) const IPVS: Keys = Keys {

@@ -4,6 +4,7 @@
 //! - names, devices and own addresses of ports are unique, and there is at least one port and one worker;
 //! - services are unique by address, port and protocol; real servers are unique in their service and share its
 //!   address family; no VIP is a real server's address;
+//! - NAT answers can be told apart: a real server of a service of every port is no other VIP's on a port of its own;
 //! - every gateway, static neighbour and direct-routing real server is on-link of a port, and every other real
 //!   server is on-link or has a route;
 //! - every default is filled in: a real server's port, forwarding method and weight are what applies.
@@ -45,6 +46,8 @@ pub struct Director {
     pub workers: Vec<usize>,
     /// Connections the table is sized for. Default 1,000,000.
     pub max_connections: usize,
+    /// Connections to services of every port that their table is sized for. Default a tenth of `max_connections`.
+    pub max_wide_connections: usize,
     /// What a worker does when there is nothing to do. Default busy.
     pub poll: Poll,
     /// Arguments passed to the EAL as they are. Default none.
@@ -138,7 +141,7 @@ pub struct Neighbor {
 /// `[[service]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// VIP and port; the port is not 0.
+    /// VIP and port; 0 for every port that no other service of the VIP has.
     pub address: SocketAddr,
     /// TCP, UDP or SCTP.
     pub protocol: Protocol,
@@ -167,7 +170,7 @@ impl Service {
 /// `[[service.real]]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Real {
-    /// RIP and port. By tunnel and direct routing the port is always the service's.
+    /// RIP and port. By tunnel and direct routing the port is always the service's; 0 in a service of every port.
     pub address: SocketAddr,
     /// Share of new connections, 0 to 65,535; 0 takes none and keeps what it has. Default 1.
     pub weight: u16,

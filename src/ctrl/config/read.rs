@@ -21,6 +21,10 @@ pub const DEFAULT_MTU: u16 = 1500;
 
 /// The table addresses its lines by 32 bits and has two connections to a line; 32 octets each make 128 GB here.
 const MAX_CONNECTIONS: u64 = 4_000_000_000;
+/// The same lines hold two of these at 0.4: 128 GB.
+const MAX_WIDE_CONNECTIONS: u64 = 1_600_000_000;
+/// By default there is room for one wide connection to so many others.
+const WIDE_SHARE: usize = 10;
 /// DPDK's largest CPU number, RTE_MAX_LCORE, is below this everywhere.
 const MAX_CORE: u64 = 1023;
 /// RFC 791: every link carries 68 octets.
@@ -67,6 +71,7 @@ fn director(section: Option<Section<'_>>) -> Result<Director, ConfigError> {
     let mut director = Director {
         workers: vec![1],
         max_connections: DEFAULT_MAX_CONNECTIONS,
+        max_wide_connections: DEFAULT_MAX_CONNECTIONS / WIDE_SHARE,
         poll: Poll::Busy,
         dpdk_args: Vec::new(),
         transit: Transit::Drop,
@@ -78,6 +83,10 @@ fn director(section: Option<Section<'_>>) -> Result<Director, ConfigError> {
     }
     if let Some(item) = section.get("max_connections") {
         director.max_connections = item.integer(64..=MAX_CONNECTIONS)? as usize;
+        director.max_wide_connections = director.max_connections / WIDE_SHARE;
+    }
+    if let Some(item) = section.get("max_wide_connections") {
+        director.max_wide_connections = item.integer(64..=MAX_WIDE_CONNECTIONS)? as usize;
     }
     if let Some(item) = section.get("poll") {
         director.poll = item.word(POLLS, &[])?;
@@ -181,24 +190,26 @@ fn service(section: &Section<'_>) -> Result<Service, ConfigError> {
 }
 
 fn real(section: &Section<'_>, service: SocketAddr, default: Forwarding) -> Result<Real, ConfigError> {
-    let (address, port) = section.required("address")?.parse(|text| {
+    let forwarding = forwarding(section)?.unwrap_or(default);
+    let address = section.required("address")?.parse(|text| {
         let (address, port) = value::address_and_port(text)?;
         same_family(address, service)?;
-        Ok((address, port))
+        Ok(SocketAddr::new(address, real_port(port, service.port(), forwarding)?))
     })?;
     let weight = section.get("weight").map(|item| item.integer(0..=u64::from(u16::MAX))).transpose()?;
-    let forwarding = forwarding(section)?.unwrap_or(default);
-    let port = match forwarding {
-        Forwarding::Nat => port.unwrap_or(service.port()),
+    Ok(Real { address, weight: weight.map_or(1, |weight| weight as u16), forwarding, thresholds: thresholds(section)? })
+}
+
+/// The port of a real server: by default the service's; 0 for the one that the client chose.
+fn real_port(written: Option<u16>, service: u16, forwarding: Forwarding) -> Result<u16, String> {
+    match (forwarding, written) {
+        (Forwarding::Nat, Some(port)) if port != 0 && service == 0 => {
+            Err(format!("a service of every port keeps the port that the client chose: leave \":{port}\" out"))
+        }
+        (Forwarding::Nat, Some(port)) if port != 0 => Ok(port),
         // The packet arrives with the port the client chose, whatever is written: ipvsadm does the same.
-        Forwarding::Tunnel | Forwarding::Direct => service.port(),
-    };
-    Ok(Real {
-        address: SocketAddr::new(address, port),
-        weight: weight.map_or(1, |weight| weight as u16),
-        forwarding,
-        thresholds: thresholds(section)?,
-    })
+        _ => Ok(service),
+    }
 }
 
 fn thresholds(section: &Section<'_>) -> Result<Thresholds, ConfigError> {

@@ -33,9 +33,6 @@ pub(super) fn address_and_port(text: &str) -> Result<(IpAddr, Option<u16>), Stri
         },
     };
     station(address)?;
-    if port == Some(0) {
-        return Err(format!("port 0 is {LATER}"));
-    }
     Ok((address, port))
 }
 

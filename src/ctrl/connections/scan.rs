@@ -1,15 +1,16 @@
 //! The walk through the table.
 
 use std::net::{SocketAddr, SocketAddrV4};
+use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::{ConnectionReport, Filter, Flushed};
 use crate::dataplane::clock::Now;
-use crate::dataplane::conn::{Identity, Key, Slot, Tick, Value};
+use crate::dataplane::conn::{Key, Slot, Tick, Value, WideKey};
 use crate::dataplane::service::{EndpointId, RealId};
-use crate::dataplane::shared::Shared;
+use crate::dataplane::shared::{Kept, Shared};
 use crate::dataplane::snapshot::{Snapshot, Viewer};
 
 /// Lines looked at in one go: well under a millisecond.
@@ -27,7 +28,7 @@ pub struct Names {
     pub reals: HashMap<RealId, SocketAddrV4>,
 }
 
-/// A walk through the connection table, piece by piece.
+/// A walk through the connection tables, piece by piece.
 #[derive(Clone)]
 pub struct Scan {
     shared: Arc<Shared>,
@@ -35,7 +36,14 @@ pub struct Scan {
     names: Arc<Names>,
     filter: Filter,
     now: Now,
-    next: u32,
+    /// The next line, counted through both tables.
+    next: u64,
+}
+
+/// Some lines of one table.
+enum Piece {
+    Narrow(Range<u32>),
+    Wide(Range<u32>),
 }
 
 impl Scan {
@@ -44,37 +52,52 @@ impl Scan {
         Self { shared, viewer, names: Arc::new(names), filter, now, next: 0 }
     }
 
-    /// Looks at the next piece, and tells `found` of each connection in it that is meant; `None` at the end.
-    fn piece(&mut self, mut found: impl FnMut(Slot, Key, Value, ConnectionReport)) -> Option<()> {
-        let lines = self.shared.table.lines();
-        let piece = self.next..self.next.saturating_add(PIECE).min(lines);
-        if piece.is_empty() {
-            return None;
+    /// The next piece of one of the two tables; `None` at the end of both.
+    fn piece(&mut self) -> Option<Piece> {
+        let (narrow, wide) = (self.shared.table.lines(), self.shared.wide.lines());
+        let start = self.next;
+        if start < u64::from(narrow) {
+            let end = (start + u64::from(PIECE)).min(narrow.into());
+            self.next = end;
+            return Some(Piece::Narrow(start as u32..end as u32));
         }
-        self.next = piece.end;
+        let start = start - u64::from(narrow);
+        let end = (start + u64::from(PIECE)).min(wide.into());
+        self.next = u64::from(narrow) + end;
+        (start < end).then_some(Piece::Wide(start as u32..end as u32))
+    }
+
+    /// The connections in these lines that are meant.
+    fn meant<K: Kept>(&self, lines: Range<u32>) -> Vec<(Slot, K, Value, ConnectionReport)> {
         let snapshot = self.viewer.current();
-        self.shared.table.each(piece, |slot, key, value| {
+        let mut meant = Vec::new();
+        K::table(&self.shared).each(lines, |slot, key, value| {
             if let Some(report) = self.report(&snapshot, key, value)
                 && self.filter.matches(&report)
             {
-                found(slot, key, value, report);
+                meant.push((slot, key, value, report));
             }
         });
-        Some(())
+        meant
     }
 
     /// Tells what an entry is; `None` for a link, and for one whose service nobody remembers.
-    fn report(&self, snapshot: &Snapshot, key: Key, value: Value) -> Option<ConnectionReport> {
+    fn report<K: Kept>(&self, snapshot: &Snapshot, key: K, value: Value) -> Option<ConnectionReport> {
         if value.is_link() {
             return None;
         }
+        let service = *self.names.services.get(&key.endpoint())?;
+        let destination = key.destination().unwrap_or(service);
+        let kept = |real: &SocketAddrV4| {
+            SocketAddrV4::new(*real.ip(), if real.port() == 0 { destination.port() } else { real.port() })
+        };
         Some(ConnectionReport {
             protocol: value.state().protocol().to_owned(),
             state: value.state().name().to_owned(),
             expires_seconds: snapshot.timeouts.remaining(value, Tick::at(self.now)),
-            client: SocketAddr::from((key.client(), key.client_port())),
-            service: SocketAddr::V4(*self.names.services.get(&key.endpoint())?),
-            real: self.names.reals.get(&value.real()).map(|real| SocketAddr::V4(*real)),
+            client: SocketAddr::V4(key.client()),
+            service: SocketAddr::V4(destination),
+            real: self.names.reals.get(&value.real()).map(kept).map(SocketAddr::V4),
             answers_seen: !value.no_output(),
         })
     }
@@ -84,23 +107,29 @@ impl Scan {
     ///
     /// [`Table::flush`]: crate::dataplane::conn::Table::flush
     pub fn flush(&mut self, flushed: &mut Flushed) -> Option<()> {
-        let mut meant = Vec::new();
-        self.piece(|slot, key, value, _| meant.push((slot, key, value)))?;
-        let snapshot = self.viewer.current();
-        for (slot, key, value) in meant {
-            if self.remove(&snapshot, slot, key, value) { flushed.removed += 1 } else { flushed.kept += 1 }
+        match self.piece()? {
+            Piece::Narrow(lines) => self.flush_lines::<Key>(lines, flushed),
+            Piece::Wide(lines) => self.flush_lines::<WideKey>(lines, flushed),
         }
         Some(())
     }
 
+    fn flush_lines<K: Kept>(&self, lines: Range<u32>, flushed: &mut Flushed) {
+        let snapshot = self.viewer.current();
+        for (slot, key, value, _) in self.meant::<K>(lines) {
+            if self.remove(&snapshot, slot, key, value) { flushed.removed += 1 } else { flushed.kept += 1 }
+        }
+    }
+
     /// Removes a connection, also when its packets keep changing the entry.
-    fn remove(&self, snapshot: &Snapshot, slot: Slot, key: Key, mut value: Value) -> bool {
+    fn remove<K: Kept>(&self, snapshot: &Snapshot, slot: Slot, key: K, mut value: Value) -> bool {
+        let table = K::table(&self.shared);
         for _ in 0..TRIES {
-            if self.shared.table.flush(slot, value, Tick::at(self.now), |real| snapshot.socket(real)) {
+            if table.flush(slot, value, Tick::at(self.now), |real| snapshot.socket(real)) {
                 self.shared.control_counts().removed(value);
                 return true;
             }
-            match self.shared.table.read(slot) {
+            match table.read(slot) {
                 Some((same, now)) if same == key => value = now,
                 _ => return false,
             }
@@ -114,8 +143,9 @@ impl Iterator for Scan {
 
     /// The connections of the next piece that are meant; often none.
     fn next(&mut self) -> Option<Vec<ConnectionReport>> {
-        let mut reports = Vec::new();
-        self.piece(|_, _, _, report| reports.push(report))?;
-        Some(reports)
+        Some(match self.piece()? {
+            Piece::Narrow(lines) => self.meant::<Key>(lines).into_iter().map(|(.., report)| report).collect(),
+            Piece::Wide(lines) => self.meant::<WideKey>(lines).into_iter().map(|(.., report)| report).collect(),
+        })
     }
 }

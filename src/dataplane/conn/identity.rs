@@ -4,6 +4,7 @@
 //! a key, which only the slot's owner writes. [`Key`](super::Key) is one word, [`WideKey`](super::WideKey) three.
 
 use std::fmt::Debug;
+use std::net::SocketAddrV4;
 
 use super::entry::{Phase, Value};
 use super::hash::{Hash, Secret};
@@ -31,12 +32,19 @@ pub trait Identity: Copy + Eq + Debug + Send + Sync + 'static {
     /// The endpoint it names.
     fn endpoint(self) -> EndpointId;
 
-    /// The same client's key towards another endpoint.
+    /// The key of this connection's link: as much of it as an answer from a real server tells, towards the real server's
+    /// socket.
     #[must_use]
-    fn towards(self, endpoint: EndpointId) -> Self;
+    fn link(self, socket: EndpointId) -> Self;
 
-    /// Tells whether both keys are the same but for the endpoint.
-    fn same_client(self, other: Self) -> bool;
+    /// The key of a link's connection with a service, if links say so much.
+    fn unlinked(self, service: EndpointId) -> Option<Self>;
+
+    /// The client's address and port.
+    fn client(self) -> SocketAddrV4;
+
+    /// What the client talks to, if that is not simply the endpoint's address and port.
+    fn destination(self) -> Option<SocketAddrV4>;
 }
 
 /// One cache line: the keys and the values of its slots.

@@ -1,6 +1,6 @@
 //! What a connection is found by.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::{NonZeroU16, NonZeroU64};
 
 use super::entry::Value;
@@ -34,9 +34,10 @@ impl Key {
         })
     }
 
-    /// The client's address.
-    pub const fn client(self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.address_bits())
+    /// The same client's key towards another endpoint.
+    #[inline]
+    pub const fn towards(self, endpoint: EndpointId) -> Self {
+        Self::new(self.address_bits(), self.client_port(), endpoint)
     }
 
     /// The client's port.
@@ -91,13 +92,22 @@ impl Identity for Key {
     }
 
     #[inline]
-    fn towards(self, endpoint: EndpointId) -> Self {
-        Self::new(self.address_bits(), self.client_port(), endpoint)
+    fn link(self, socket: EndpointId) -> Self {
+        self.towards(socket)
     }
 
     #[inline]
-    fn same_client(self, other: Self) -> bool {
-        self.word() >> 16 == other.word() >> 16
+    fn unlinked(self, service: EndpointId) -> Option<Self> {
+        Some(self.towards(service))
+    }
+
+    #[inline]
+    fn client(self) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::from_bits(self.address_bits()), self.client_port())
+    }
+
+    fn destination(self) -> Option<SocketAddrV4> {
+        None
     }
 }
 
@@ -158,7 +168,7 @@ mod tests {
     fn a_key_gives_back_what_it_was_made_of() {
         for (address, port, id) in [(0, 0, 1), (0xc633_6407, 51_234, 0x1234), (u32::MAX, u16::MAX, u16::MAX)] {
             let key = Key::new(address, port, endpoint(id));
-            assert_eq!(key.client(), Ipv4Addr::from_bits(address));
+            assert_eq!(key.client(), SocketAddrV4::new(Ipv4Addr::from_bits(address), port));
             assert_eq!(key.client_port(), port);
             assert_eq!(key.endpoint(), endpoint(id));
             assert_eq!(Key::from_word(key.word()), Some(key));
@@ -170,9 +180,6 @@ mod tests {
         let key = Key::new(0x0a00_0001, 4711, endpoint(7));
         let other = key.towards(endpoint(9));
         assert_eq!(other, Key::new(0x0a00_0001, 4711, endpoint(9)));
-        assert!(key.same_client(other));
-        assert!(!key.same_client(Key::new(0x0a00_0001, 4712, endpoint(7))));
-        assert!(!key.same_client(Key::new(0x0a00_0002, 4711, endpoint(7))));
     }
 
     #[test]

@@ -29,8 +29,9 @@ use crate::dataplane::sync::{Fault, Ordering, commits, fence};
 pub struct Socket {
     /// Its endpoint, which links are keyed by.
     pub endpoint: EndpointId,
-    /// The service that named it first. Connections from the time when it was that service's alone have no link.
-    pub first: EndpointId,
+    /// The service that named it first. Connections from the time when it was that service's alone have no link. `None`
+    /// where every connection ever had one.
+    pub first: Option<EndpointId>,
 }
 
 /// What became of an insert with a link.
@@ -89,7 +90,7 @@ impl<K: Identity> Table<K> {
         socket: Socket,
         sockets: impl Fn(RealId) -> Option<EndpointId>,
     ) -> LinkedInsert {
-        let link_key = key.towards(socket.endpoint);
+        let link_key = key.link(socket.endpoint);
         self.prefetch_all(self.hash(link_key));
         if self.unlinked_rival(key, socket, &sockets) {
             return LinkedInsert::Ambiguous;
@@ -138,7 +139,7 @@ impl<K: Identity> Table<K> {
             return Err(Unlinked::Ambiguous);
         }
         let owner = Claim { slot, word: seen };
-        self.link(key.towards(socket.endpoint), key, owner, now, &sockets).map_err(|refusal| match refusal {
+        self.link(key.link(socket.endpoint), key, owner, now, &sockets).map_err(|refusal| match refusal {
             Refusal::SameKey => Unlinked::Busy,
             Refusal::Unlinked(why) => why,
         })
@@ -151,7 +152,7 @@ impl<K: Identity> Table<K> {
         &self,
         key: K,
         hash: Hash,
-        first: EndpointId,
+        first: Option<EndpointId>,
         sockets: impl Fn(RealId) -> Option<EndpointId>,
     ) -> Option<(Slot, K, Value)> {
         if let Some((_, link)) = self.lookup(key, hash)
@@ -181,18 +182,18 @@ impl<K: Identity> Table<K> {
     pub fn follow_unlinked(
         &self,
         key: K,
-        first: EndpointId,
+        first: Option<EndpointId>,
         sockets: impl Fn(RealId) -> Option<EndpointId>,
     ) -> Option<(Slot, K, Value)> {
-        let forward = key.towards(first);
+        let forward = key.unlinked(first?)?;
         let (slot, value) = self.lookup(forward, self.hash(forward))?;
         (sockets(value.real()) == Some(key.endpoint())).then_some((slot, forward, value))
     }
 
     /// Tells whether a connection of the socket's first service, which may have no link, has the same tuple.
     fn unlinked_rival(&self, key: K, socket: Socket, sockets: &impl Fn(RealId) -> Option<EndpointId>) -> bool {
-        key.endpoint() != socket.first
-            && self.follow_unlinked(key.towards(socket.endpoint), socket.first, sockets).is_some()
+        Some(key.endpoint()) != socket.first
+            && self.follow_unlinked(key.link(socket.endpoint), socket.first, sockets).is_some()
     }
 
     /// Makes a link to `owner`'s slot, or takes a stale one over.
@@ -242,7 +243,7 @@ impl<K: Identity> Table<K> {
             return None;
         }
         let right = value.generation() == link.generation
-            && key.same_client(link_key)
+            && key.link(link_key.endpoint()) == link_key
             && sockets(value.real()) == Some(link_key.endpoint());
         right.then_some((key, value))
     }

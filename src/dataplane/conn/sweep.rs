@@ -117,7 +117,7 @@ impl<K: Identity> Table<K> {
         if let Some(key) = self.key(slot) {
             removed(key, seen);
             if let Some(socket) = sockets(seen.real()) {
-                self.unlink(key.towards(socket), slot, seen, now);
+                self.unlink(key.link(socket), slot, seen, now);
             }
         }
         self.release(slot, seen);

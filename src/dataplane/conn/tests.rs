@@ -84,6 +84,67 @@ fn a_spot_leads_wherever_the_entry_is_by_then() {
     assert!(further > 300, "{further} entries outside of their first line");
 }
 
+/// Fills a table with what it is rated for, replaces that four times over in random order, and returns the share of entries
+/// that were in their first line in the end.
+fn turned_over<K: Identity>(rated: usize, key: impl Fn(u32) -> K) -> f64 {
+    let table = Table::<K>::new(rated, SECRET).unwrap();
+    let mut random = 0x9e37_79b9_7f4a_7c15u64;
+    let mut held = Vec::new();
+    for n in 0..5 * rated as u32 {
+        let now = tick(4 * n);
+        if held.len() == rated {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let (slot, value) = held.swap_remove((random % rated as u64) as usize);
+            assert_eq!(table.remove(slot, value, now, private), Ok(()));
+        }
+        let key = key(n);
+        let Insert::Inserted(slot, value) = table.insert(key, table.hash(key), open(1, now.number())) else {
+            panic!("no place for entry {n}")
+        };
+        held.push((slot, value));
+    }
+    let first = held.iter().filter(|(slot, _)| {
+        let (key, _) = table.read(*slot).unwrap();
+        table.spot(key, table.hash(key)) != Spot::ELSEWHERE
+    });
+    first.count() as f64 / rated as f64
+}
+
+#[test]
+fn a_table_holds_what_it_is_rated_for_under_turnover() {
+    let narrow = turned_over(32_768, |n| Key::new(n, 1024, endpoint(1)));
+    assert!((0.82..0.86).contains(&narrow), "{narrow}");
+    let wide = turned_over(13_107, |n| WideKey::new((n, 1024), (7, n as u16), endpoint(1)));
+    assert!((0.72..0.78).contains(&wide), "{wide}");
+}
+
+#[test]
+fn wide_keys_go_the_same_way() {
+    let table = Table::<WideKey>::new(0, SECRET).unwrap();
+    let keys = [(1, 2, 3, 4), (9, 2, 3, 4), (1, 9, 3, 4), (1, 2, 9, 4), (1, 2, 3, 9)];
+    let keys = keys.map(|(client, port, to, to_port)| WideKey::new((client, port), (to, to_port), endpoint(1)));
+    let entries = keys.map(|key| match table.insert(key, table.hash(key), open(key.client().port().into(), 100)) {
+        Insert::Inserted(slot, value) => (slot, value),
+        other => panic!("{other:?}"),
+    });
+    for (key, (slot, value)) in keys.into_iter().zip(entries) {
+        let hash = table.hash(key);
+        assert_eq!(table.lookup(key, hash), Some((slot, value)));
+        assert_eq!(table.lookup_at(table.spot(key, hash), key, hash), Some((slot, value)));
+        assert_eq!(table.read(slot), Some((key, value)));
+        assert_eq!(table.insert(key, hash, open(8, 100)), Insert::Exists(slot, value));
+    }
+    let mut removed = Vec::new();
+    let slice = Slice { lines: 0..table.lines(), links: true };
+    table.sweep(&slice, tick(100 + 900 * 4 + 1), &Timeouts::default(), private, |key, _| removed.push(key));
+    assert!(removed.is_empty());
+    table.sweep(&slice, tick(100 + 900 * 4 + 2), &Timeouts::default(), private, |key, _| removed.push(key));
+    assert_eq!(removed.len(), keys.len());
+    assert!(keys.iter().all(|key| removed.contains(key) && table.lookup(*key, table.hash(*key)).is_none()));
+}
+
 #[test]
 fn the_sweep_removes_what_has_expired_and_nothing_else() {
     let table = table(0);
@@ -195,7 +256,7 @@ fn whom_a_newcomer_drives_out() {
 #[test]
 fn a_connection_goes_with_its_link_and_only_where_that_helps() {
     let sockets = |_: RealId| Some(endpoint(9));
-    let socket = Socket { endpoint: endpoint(9), first: endpoint(8) };
+    let socket = Socket { endpoint: endpoint(9), first: Some(endpoint(8)) };
     let table = Table::with_geometry(4, 2, 0, SECRET).unwrap();
     let opening = |seen| Value::new(State::TCP_SYN_RECV, tick(seen), RealId(1));
     let mut n = 0;

@@ -4,7 +4,7 @@
 //! for a service of many addresses the address, belong to the key. Such entries lie in a table of their own, by the same
 //! protocol: two slots a line, 80 octets a connection, since lines of two fill less evenly than lines of four.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU16;
 
 use super::entry::Value;
@@ -38,14 +38,10 @@ impl WideKey {
         Self([ports | endpoint.0.get() as u64, (client.0 as u64) << 32 | destination.0 as u64, 0])
     }
 
-    /// The client's address and port.
-    pub const fn client(self) -> (Ipv4Addr, u16) {
-        (Ipv4Addr::from_bits((self.0[1] >> 32) as u32), (self.0[0] >> 16) as u16)
-    }
-
-    /// The address and the port that the client talks to.
-    pub const fn destination(self) -> (Ipv4Addr, u16) {
-        (Ipv4Addr::from_bits(self.0[1] as u32), (self.0[0] >> 32) as u16)
+    /// The key of the link by which an answer from port `port` of a real server to `client` finds its connection.
+    #[inline]
+    pub const fn answer(client: (u32, u16), port: u16, socket: EndpointId) -> Self {
+        Self::new(client, (0, port), socket)
     }
 }
 
@@ -77,15 +73,23 @@ impl Identity for WideKey {
         }
     }
 
+    /// An answer tells the client, the port that the client talks to, and not by which address.
     #[inline]
-    fn towards(self, endpoint: EndpointId) -> Self {
+    fn link(self, socket: EndpointId) -> Self {
         let [k0, k1, k2] = self.0;
-        Self([k0 & !0xffff | u64::from(endpoint.0.get()), k1, k2])
+        Self([k0 & !0xffff | u64::from(socket.0.get()), k1 & !0xffff_ffff, k2])
     }
 
-    #[inline]
-    fn same_client(self, other: Self) -> bool {
-        self.towards(other.endpoint()) == other
+    fn unlinked(self, _: EndpointId) -> Option<Self> {
+        None
+    }
+
+    fn client(self) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::from_bits((self.0[1] >> 32) as u32), (self.0[0] >> 16) as u16)
+    }
+
+    fn destination(self) -> Option<SocketAddrV4> {
+        Some(SocketAddrV4::new(Ipv4Addr::from_bits(self.0[1] as u32), (self.0[0] >> 32) as u16))
     }
 }
 
@@ -160,8 +164,9 @@ mod tests {
         for (client, destination) in all.into_iter().flat_map(|client| all.map(|destination| (client, destination))) {
             for id in [1, u16::MAX] {
                 let key = WideKey::new(client, destination, endpoint(id));
-                assert_eq!(key.client(), (Ipv4Addr::from_bits(client.0), client.1));
-                assert_eq!(key.destination(), (Ipv4Addr::from_bits(destination.0), destination.1));
+                let socket = |(address, port)| SocketAddrV4::new(Ipv4Addr::from_bits(address), port);
+                assert_eq!(key.client(), socket(client));
+                assert_eq!(key.destination(), Some(socket(destination)));
                 assert_eq!(key.endpoint(), endpoint(id));
                 let line = WideLine::default();
                 assert_eq!(line.key(0, Ordering::Relaxed), None);
@@ -174,13 +179,12 @@ mod tests {
     }
 
     #[test]
-    fn towards_changes_the_endpoint_only() {
+    fn a_link_is_what_an_answer_tells() {
         let key = WideKey::new((1, 2), (3, 4), endpoint(7));
-        assert_eq!(key.towards(endpoint(9)), WideKey::new((1, 2), (3, 4), endpoint(9)));
-        assert!(key.same_client(key.towards(endpoint(9))));
-        let others = [((0, 2), (3, 4)), ((1, 0), (3, 4)), ((1, 2), (0, 4)), ((1, 2), (3, 0))];
-        for (client, destination) in others {
-            assert!(!key.same_client(WideKey::new(client, destination, endpoint(7))));
+        assert_eq!(key.link(endpoint(9)), WideKey::answer((1, 2), 4, endpoint(9)));
+        assert_eq!(key.link(endpoint(9)), WideKey::new((1, 2), (5, 4), endpoint(8)).link(endpoint(9)));
+        for (client, destination) in [((0, 2), (3, 4)), ((1, 0), (3, 4)), ((1, 2), (3, 0))] {
+            assert_ne!(key.link(endpoint(9)), WideKey::new(client, destination, endpoint(7)).link(endpoint(9)));
         }
     }
 }

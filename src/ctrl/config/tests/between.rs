@@ -105,7 +105,6 @@ fn real_servers() {
         ("weight = 1", "11: service[0].real[0]: the key \"address\" is missing"),
         ("address = '10.0.0.2'\nweight = 65536", "13: service[0].real[0].weight: 65536 is not in the range 0 to 65535"),
         ("address = '10.0.0.2'\nweight = -1", "13: service[0].real[0].weight: -1 is not in the range 0 to 65535"),
-        ("address = '10.0.0.2:0'", "12: service[0].real[0].address: port 0 is not supported yet by this version"),
         (
             "address = '[2001:db8::1]:80'",
             "12: service[0].real[0].address: 2001:db8::1 is IPv6, its service 203.0.113.1:80 is IPv4",
@@ -147,6 +146,42 @@ fn real_servers() {
         refusal(&format!("{head}{twice}\n"))
             .starts_with("15: service[0].real[1].address: the real server 10.0.0.2:80 is already")
     );
+}
+
+#[test]
+fn a_service_of_every_port() {
+    let head = format!("{PORTS}[[service]]\naddress = '203.0.113.1:0'\n");
+    let port = |text: &str| accept(&format!("{head}[[service.real]]\n{text}\n")).services[0].reals[0].address.port();
+    assert_eq!(port("address = '10.0.0.2'"), 0);
+    assert_eq!(port("address = '10.0.0.2:0'"), 0);
+    assert_eq!(port("address = '10.0.0.2:80'\nforwarding = 'direct'"), 0);
+    assert_eq!(
+        refusal(&format!("{head}[[service.real]]\naddress = '10.0.0.2:80'\n")),
+        "12: service[0].real[0].address: a service of every port keeps the port that the client chose: leave \":80\" out"
+    );
+    let both = |vip: &str, real: &str, more: &str| {
+        format!(
+            "{head}real = [{{ address = '10.0.0.2' }}]\n[[service]]\naddress = '{vip}:80'\n{more}\nreal = [{{ address = '{real}' }}]\n"
+        )
+    };
+    let mixed = |text: &str| {
+        let expected =
+            "could be this service's or those of 203.0.113.1:0 (line 10), which has the real server on every port";
+        assert!(refusal(text).starts_with("15: service[1].real[0].address: answers from 10.0.0.2:"), "{text}");
+        assert!(refusal(text).contains(expected), "{text}");
+    };
+    mixed(&both("203.0.113.2", "10.0.0.2", ""));
+    mixed(&both("203.0.113.1", "10.0.0.2:8080", ""));
+    for (vip, real, more) in [
+        ("203.0.113.1", "10.0.0.2", ""),
+        ("203.0.113.2", "10.0.0.3", ""),
+        ("203.0.113.2", "10.0.0.2", "protocol = 'udp'"),
+        ("203.0.113.2", "10.0.0.2", "forwarding = 'direct'"),
+    ] {
+        accept(&both(vip, real, more));
+    }
+    let config = accept(&format!("[director]\nmax_connections = 1_000\n{PORTS}"));
+    assert_eq!(config.director.max_wide_connections, 100);
 }
 
 #[test]

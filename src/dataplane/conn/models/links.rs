@@ -13,7 +13,7 @@ fn sockets(real: RealId) -> Option<EndpointId> {
 }
 
 fn socket(id: u16) -> Socket {
-    Socket { endpoint: endpoint(id), first: endpoint(9) }
+    Socket { endpoint: endpoint(id), first: Some(endpoint(9)) }
 }
 
 fn insert_linked(table: &Table, key: Key, content: Value) -> LinkedInsert {
