@@ -285,7 +285,7 @@ address = '10.0.0.3'
         assert_eq!(
             refused(&format!("[director]\nmax_connections = 64\npoll = 'adaptive'\ndpdk_args = ['--no-huge']\n{BASE}")),
             format!(
-                "{head}director: max_connections 1000000 -> 64; director: poll Busy -> Adaptive; director: dpdk_args [] -> [\"--no-huge\"]"
+                "{head}director: max_connections 1000000 -> 64; director: max_wide_connections 100000 -> 6; director: poll Busy -> Adaptive; director: dpdk_args [] -> [\"--no-huge\"]"
             )
         );
         assert_eq!(
