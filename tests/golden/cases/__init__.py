@@ -5,6 +5,7 @@ from . import (  # noqa: F401
     connections,
     direct,
     echo,
+    every_port,
     expiry,
     limits,
     malformed_ip,
