@@ -16,7 +16,7 @@ const FIRST: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 0, 0, 11), 80);
 const SECOND: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 0, 0, 12), 80);
 
 fn service(protocol: &str, reals: &[(Ipv4Addr, u16)]) -> String {
-    let head = format!("[[service]]\naddress = '{}:{}'\nprotocol = '{protocol}'\n", VIP.0, VIP.1);
+    let head = format!("[[service]]\naddress = '{}:{}'\nprotocol = '{protocol}'\nscheduler = 'wrr'\n", VIP.0, VIP.1);
     let reals = reals.iter().map(|(real, weight)| format!("[[service.real]]\naddress = '{real}'\nweight = {weight}\n"));
     head + &reals.collect::<String>()
 }

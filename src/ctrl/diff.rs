@@ -106,6 +106,9 @@ fn services(lines: &mut Vec<String>, old: &[Service], new: &[Service]) {
     compare(lines, old, new, Service::key, describe_service, |lines, old, new| {
         let name = name_service(new);
         differ(lines, &name, "scheduler", &old.scheduler, &new.scheduler);
+        if let (Some(was), Some(is)) = (old.scheduler.mh_size(), new.scheduler.mh_size()) {
+            differ(lines, &name, "mh_table_size", &was, &is);
+        }
         let timeout =
             |service: &Service| service.timeout.map_or_else(|| "default".to_owned(), |own| time(own).to_string());
         differ(lines, &name, "timeout", &timeout(old), &timeout(new));
@@ -241,7 +244,7 @@ address = '10.0.0.3'
         assert_eq!(
             difference(BASE, &other).unwrap(),
             [
-                format!("{service}: scheduler wrr -> rr"),
+                format!("{service}: scheduler wlc -> rr"),
                 format!("{service}: real server 10.0.0.3:80 nat weight 1: removed"),
                 format!("{service}: real server 10.0.0.2:80: weight 1 -> 0"),
                 format!("{service}: real server 10.0.0.2:80: forwarding nat -> direct"),
@@ -258,7 +261,7 @@ address = '10.0.0.3'
              [[neighbor]]\naddress = '10.0.0.2'\nmac = '02:00:00:00:00:02'\n"
         );
         let lines = [
-            "service UDP 192.0.2.1:80, wrr, [10.0.0.2:80 nat weight 1]",
+            "service UDP 192.0.2.1:80, wlc, [10.0.0.2:80 nat weight 1]",
             "route to 0.0.0.0/0 via 10.0.0.9",
             "neighbour 10.0.0.2 at 02:00:00:00:00:02",
         ];

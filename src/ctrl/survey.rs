@@ -108,7 +108,7 @@ impl Survey<'_> {
     }
 
     fn service(&self, service: &Service) -> ServiceReport {
-        let reals = service.reals.iter().filter_map(|id| self.snapshot.real(*id));
+        let reals = service.reals.iter().filter_map(|real| self.snapshot.real(real.id));
         ServiceReport {
             address: SocketAddr::V4(service.address),
             protocol: service.protocol.to_string().to_lowercase(),

@@ -13,7 +13,7 @@ use super::conn::{
 };
 use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed};
-use super::sched::{Cursor, Loads, Pool, Share, schedule};
+use super::sched::{Cursor, Flow, Loads, Pool, Share, schedule, schedule_after};
 use super::service::{Endpoint, EndpointId, Forwarding, RealId, RealServer, Service};
 use super::shared::{Kept, Shared};
 use super::snapshot::Snapshot;
@@ -196,11 +196,13 @@ impl<'a> Connector<'a> {
     ) -> Result<&'a RealServer, Outcome> {
         let Request { service, way, packet } = *request;
         self.admit(service)?;
+        let mut refused = None;
         for _ in 0..TRIES {
-            let real = self.choose(service)?;
+            let real = self.choose(service, packet, refused)?;
             if let Some(socket) = real.shared
                 && self.table().relink(slot, way.key, value, socket, self.tick(), self.sockets()).is_err()
             {
+                refused = Some(real.id);
                 continue;
             }
             let fresh = content(real, packet, self.tick());
@@ -237,8 +239,9 @@ impl<'a> Connector<'a> {
             return Err(Outcome::DropNoConnection);
         }
         self.admit(service)?;
+        let mut refused = None;
         for _ in 0..TRIES {
-            let real = self.choose(service)?;
+            let real = self.choose(service, packet, refused)?;
             match self.insert(way, real, content(real, packet, self.tick())) {
                 LinkedInsert::Inserted(_, value) => {
                     self.counts.inserted(value);
@@ -252,7 +255,7 @@ impl<'a> Connector<'a> {
                     return self.snapshot.real(value.real()).ok_or(Outcome::DropRealServerRemoved);
                 }
                 LinkedInsert::Full => return Err(Outcome::DropTableFull),
-                LinkedInsert::Ambiguous => {}
+                LinkedInsert::Ambiguous => refused = Some(real.id),
             }
         }
         Err(Outcome::DropAmbiguous)
@@ -299,11 +302,22 @@ impl<'a> Connector<'a> {
         if bucket.admits(limit, workers, now) { Ok(()) } else { Err(Outcome::DropNewFlowLimit) }
     }
 
-    fn choose(&mut self, service: &Service) -> Result<&'a RealServer, Outcome> {
-        let pool = Pool { reals: &self.snapshot.reals, loads: self.loads() };
+    /// Chooses the real server of a new connection, after `refused` where its replies could not be told apart.
+    fn choose(
+        &mut self,
+        service: &Service,
+        packet: &Parsed,
+        refused: Option<RealId>,
+    ) -> Result<&'a RealServer, Outcome> {
+        let flow = Flow { client: packet.src, client_port: packet.src_port, destination: packet.dst };
+        let Snapshot { services, reals, .. } = self.snapshot;
+        let pool = Pool { services, reals, loads: self.loads(), own: self.counts, share: self.share };
         let cursor = self.cursors.get_mut(service.id.index()).ok_or(Outcome::DropNoRealServer)?;
-        let id = schedule(service, pool, cursor, self.share).ok_or(Outcome::DropNoRealServer)?;
-        self.snapshot.real(id).ok_or(Outcome::DropNoRealServer)
+        let id = match refused {
+            None => schedule(service, flow, pool, cursor),
+            Some(refused) => schedule_after(service, refused, flow, pool, cursor),
+        };
+        id.and_then(|id| self.snapshot.real(id)).ok_or(Outcome::DropNoRealServer)
     }
 
     fn count_connection(&mut self, service: &Service, real: &RealServer) {
@@ -312,7 +326,7 @@ impl<'a> Connector<'a> {
         }
         self.stats.services[service.id.index()].connections.add(1);
         self.stats.reals[real.id.index()].connections.add(1);
-        self.loads().grew(real);
+        self.loads().grew(real.id, real.thresholds);
     }
 
     fn loads(&self) -> Loads<'a> {

@@ -12,7 +12,7 @@ use ipnet::Ipv4Net;
 
 use super::conn::Socket;
 use super::route::NextHop;
-use super::sched::{Scheduler, Weights};
+use super::sched::{Candidate, Plan, Scheduler};
 
 /// A transport protocol that can be balanced, by its IANA number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,14 +102,14 @@ pub struct Service {
     pub protocol: Protocol,
     /// Chooses the real server of a new connection.
     pub scheduler: Scheduler,
-    /// What the scheduler needs to know of the weights.
-    pub weights: Weights,
+    /// What it chooses by.
+    pub plan: Plan,
     /// Changes when the set of real servers or a weight changes; never 0.
     pub version: u32,
     /// How many new connections a second all workers together admit; 0 for any number.
     pub max_new_per_second: u32,
     /// The service's real servers, in canonical order (address, port), weight 0 included.
-    pub reals: Box<[RealId]>,
+    pub reals: Box<[Candidate]>,
 }
 
 /// How many connections a real server may have: ipvsadm's `--u-threshold` and `--l-threshold`.
@@ -128,6 +128,9 @@ pub struct RealServer {
     pub id: RealId,
     /// The service it belongs to.
     pub service: EndpointId,
+    /// Its place among the service's real servers; `None` if it is only kept for connections that began by another
+    /// forwarding method.
+    pub place: Option<u32>,
     /// RIP and port. By tunnel and direct routing the port is the service's and is not used.
     pub address: SocketAddrV4,
     /// How packets reach it.

@@ -11,6 +11,7 @@ use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{self, Connections};
 use crate::dataplane::neigh::NeighborId;
 use crate::dataplane::route::{NextHop, Routes, Target};
+use crate::dataplane::sched::{Candidate, Former, Plan, Roster};
 use crate::dataplane::service::{Endpoint, EndpointId, Forwarding, PortId, Protocol, RealId, RealServer, Service};
 use crate::dataplane::snapshot::{Endpoints, Snapshot};
 
@@ -115,19 +116,20 @@ impl Build<'_> {
             let mut members: Vec<(SocketAddrV4, &config::Real)> =
                 wanted.reals.iter().filter_map(|real| Some((v4(real.address)?, real))).collect();
             members.sort_by_key(|(address, _)| *address);
-            let mut ids = Vec::with_capacity(members.len());
+            let mut candidates = Vec::with_capacity(members.len());
             for (address, real) in &members {
                 let socket = (*address, wanted.protocol);
                 let owner = RealOwner { service: id, socket, forwarding: real.forwarding };
                 self.owners.reals.insert(owner);
                 let real_id = RealId(self.applier.reals.assign(owner).ok_or(ApplyError::RealIds)?);
-                let mut methods = vec![(owner, real_id, real.weight)];
-                methods.extend(self.lingering(owner).map(|(owner, id)| (owner, id, 0)));
-                for (owner, real_id, weight) in methods {
+                let mut methods = vec![(owner, real_id, real.weight, Some(candidates.len() as u32))];
+                methods.extend(self.lingering(owner).map(|(owner, id)| (owner, id, 0, None)));
+                for (owner, real_id, weight, nth) in methods {
                     let sharing = self.answers(&mut endpoints, owner, real_id, shared.contains(&socket))?;
                     let real = RealServer {
                         id: real_id,
                         service: id,
+                        place: nth,
                         address: *address,
                         forwarding: owner.forwarding,
                         weight,
@@ -137,19 +139,28 @@ impl Build<'_> {
                     };
                     place(&mut reals, real_id.index(), real);
                 }
-                ids.push(real_id);
+                candidates.push(Candidate {
+                    id: real_id,
+                    weight: real.weight,
+                    last_weight: if real.weight > 0 { real.weight } else { former_weight(&previous, id, *address) },
+                    thresholds: real.thresholds,
+                });
             }
+            let addresses: Vec<_> = members.iter().map(|(address, _)| *address).collect();
+            let workers = self.applier.shared.workers.len() as u32;
+            let roster = Roster { scheduler: wanted.scheduler, reals: &candidates, addresses: &addresses, workers };
+            let plan = Plan::new(&roster, previous.service(id).map(former));
             let mut service = Service {
                 id,
                 address: vip,
                 protocol: wanted.protocol,
                 scheduler: wanted.scheduler,
-                weights: members.iter().map(|(_, real)| real.weight).collect(),
+                plan,
                 version: 0,
                 max_new_per_second: wanted.max_new_per_second,
-                reals: ids.into(),
+                reals: candidates.into(),
             };
-            service.version = self.version(&service, &reals, &previous);
+            service.version = self.version(&service, previous.service(id));
             place(&mut services, id.index(), service);
         }
         Ok(Built { services: services.into(), reals: reals.into(), endpoints, routes })
@@ -213,21 +224,28 @@ impl Build<'_> {
 
     /// A service's version: the former one if its scheduler sees no difference, else one that no service ever had. A
     /// worker's cursor outlives a service that is removed, and must not take one that comes back for the old one.
-    fn version(&mut self, service: &Service, reals: &[Option<RealServer>], previous: &Snapshot) -> u32 {
-        let weight = |reals: &[Option<RealServer>], id: &RealId| {
-            reals.get(id.index()).and_then(Option::as_ref).map(|real| real.weight)
-        };
-        let same = |old: &&Service| {
-            old.scheduler == service.scheduler
-                && old.reals == service.reals
-                && service.reals.iter().all(|id| weight(reals, id) == weight(&previous.reals, id))
-        };
-        if let Some(old) = previous.service(service.id).filter(same) {
+    fn version(&mut self, service: &Service, former: Option<&Service>) -> u32 {
+        let seen = |service: &Service| -> Vec<_> { service.reals.iter().map(|real| (real.id, real.weight)).collect() };
+        let same = |old: &&Service| old.scheduler == service.scheduler && seen(old) == seen(service);
+        if let Some(old) = former.filter(same) {
             return old.version;
         }
         self.applier.versions = self.applier.versions.wrapping_add(1).max(1);
         self.applier.versions
     }
+}
+
+/// A service for comparison with what becomes of it.
+fn former(service: &Service) -> Former<'_> {
+    Former { scheduler: service.scheduler, reals: &service.reals, plan: &service.plan }
+}
+
+/// The latest weight that was not 0 of a service's real server, if the service had it; 0 for one that comes with weight 0.
+fn former_weight(previous: &Snapshot, service: EndpointId, address: SocketAddrV4) -> u16 {
+    let Some(service) = previous.service(service) else { return 0 };
+    let known = |real: &Candidate| previous.real(real.id).map(|real| real.address);
+    let place = service.reals.binary_search_by_key(&Some(address), known);
+    place.ok().and_then(|place| service.reals.get(place)).map_or(0, |real| real.last_weight)
 }
 
 /// The NAT sockets that more than one service names.

@@ -50,7 +50,17 @@ pub(super) const ROUTE: Keys = Keys { header: "[[route]]", known: &["to", "via"]
 pub(super) const NEIGHBOR: Keys = Keys { header: "[[neighbor]]", known: &["address", "mac"], later: &[] };
 pub(super) const SERVICE: Keys = Keys {
     header: "[[service]]",
-    known: &["address", "protocol", "scheduler", "forwarding", "timeout", "max_new_per_second", "real"],
+    known: &[
+        "address",
+        "protocol",
+        "scheduler",
+        "scheduler_flags",
+        "mh_table_size",
+        "forwarding",
+        "timeout",
+        "max_new_per_second",
+        "real",
+    ],
     later: &["persistence", "check", "mark", "vips"],
 };
 pub(super) const REAL: Keys = Keys {

@@ -11,6 +11,7 @@ mod machine;
 mod model;
 mod reach;
 mod read;
+mod scheduler;
 mod section;
 mod source;
 mod summary;

@@ -145,7 +145,7 @@ pub struct Service {
     pub address: SocketAddr,
     /// TCP, UDP or SCTP.
     pub protocol: Protocol,
-    /// Chooses the real server of a new connection. Default wrr.
+    /// Chooses the real server of a new connection. Default wlc.
     pub scheduler: Scheduler,
     /// The forwarding method of its real servers that name none. Default nat.
     pub forwarding: Forwarding,

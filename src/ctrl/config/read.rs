@@ -7,6 +7,7 @@ use toml::de::DeTable;
 use super::device::Device;
 use super::keys::{API, DIRECTOR, IPVS, NEIGHBOR, PORT, REAL, ROOT, ROUTE, SERVICE, TIMEOUTS};
 use super::model::*;
+use super::scheduler;
 use super::section::Section;
 use super::source::{ConfigError, Source};
 use super::value;
@@ -36,9 +37,6 @@ const POLLS: &[(&str, Poll)] = &[("busy", Poll::Busy), ("adaptive", Poll::Adapti
 const TRANSITS: &[(&str, Transit)] = &[("drop", Transit::Drop)];
 const QUEUES: &[(&str, Queues)] = &[("per-worker", Queues::PerWorker)];
 const PROTOCOLS: &[(&str, Protocol)] = &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp)];
-const SCHEDULERS: &[(&str, Scheduler)] = &[("rr", Scheduler::Rr), ("wrr", Scheduler::Wrr)];
-const LATER_SCHEDULERS: &[&str] =
-    &["lc", "wlc", "sed", "nq", "fo", "ovf", "sh", "dh", "mh", "twos", "lblc", "lblcr", "maglev"];
 const FORWARDINGS: &[(&str, Forwarding)] =
     &[("nat", Forwarding::Nat), ("tunnel", Forwarding::Tunnel), ("direct", Forwarding::Direct)];
 
@@ -172,7 +170,7 @@ fn service(section: &Section<'_>) -> Result<Service, ConfigError> {
         Ok(socket)
     })?;
     let protocol = section.get("protocol").map(|item| item.word(PROTOCOLS, &[])).transpose()?;
-    let scheduler = section.get("scheduler").map(|item| item.word(SCHEDULERS, LATER_SCHEDULERS)).transpose()?;
+    let scheduler = scheduler::scheduler(section)?;
     let forwarding = forwarding(section)?.unwrap_or(Forwarding::Nat);
     let timeout = section.get("timeout").map(|item| item.parse(value::timeout)).transpose()?;
     let limit =
@@ -181,7 +179,7 @@ fn service(section: &Section<'_>) -> Result<Service, ConfigError> {
     Ok(Service {
         address,
         protocol: protocol.unwrap_or(Protocol::Tcp),
-        scheduler: scheduler.unwrap_or(Scheduler::Wrr),
+        scheduler,
         forwarding,
         timeout,
         max_new_per_second: limit.unwrap_or(0) as u32,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::*;
+use crate::dataplane::sched::HashFlags;
 
 mod between;
 
@@ -100,7 +101,7 @@ fn what_this_version_does_not_do() {
         (service, "check = { type = 'http' }\n", "3: service[0].check: "),
         (service, "mark = 7\n", "3: service[0].mark: "),
         (service, "vips = []\n", "3: service[0].vips: "),
-        (service, "scheduler = 'wlc'\n", "3: service[0].scheduler: \"wlc\" is "),
+        (service, "scheduler = 'lblc'\n", "3: service[0].scheduler: \"lblc\" is "),
         (service, "forwarding = 'fullnat'\n", "3: service[0].forwarding: \"fullnat\" is "),
         (service, "[[service.real]]\ntunnel = { type = 'gue' }\n", "4: service[0].real[0].tunnel: "),
     ] {
@@ -222,7 +223,7 @@ fn values_of_services() {
         ),
         (
             "address = '203.0.113.1:80'\nscheduler = 'roundrobin'",
-            "11: service[0].scheduler: \"roundrobin\" is unknown; known are rr, wrr",
+            "11: service[0].scheduler: \"roundrobin\" is unknown; known are rr, wrr, lc, wlc, sed, nq, fo, ovf, twos, dh, sh, mh",
         ),
         (
             "address = '203.0.113.1:80'\nforwarding = 'directt'",
@@ -250,6 +251,65 @@ fn values_of_services() {
     accept(&format!(
         "{PORTS}[[service]]\naddress = '203.0.113.1:53'\n[[service]]\naddress = '203.0.113.1:53'\nprotocol = 'udp'\n"
     ));
+}
+
+#[test]
+fn schedulers_and_their_flags() {
+    let read = |text: &str| {
+        let config = accept(&format!("{PORTS}[[service]]\naddress = '203.0.113.1:80'\n{text}\n"));
+        config.services[0].scheduler
+    };
+    for scheduler in Scheduler::ALL {
+        assert_eq!(read(&format!("scheduler = '{}'", scheduler.name())), *scheduler);
+    }
+    assert_eq!(read("scheduler_flags = []"), Scheduler::Wlc);
+    let (fallback, port) = (true, true);
+    for (text, scheduler, listed) in [
+        ("scheduler = 'sh'", Scheduler::Sh(HashFlags::default()), "sh"),
+        (
+            "scheduler = 'sh'\nscheduler_flags = ['sh-port', 'sh-fallback']",
+            Scheduler::Sh(HashFlags { fallback, port }),
+            "sh (sh-fallback,sh-port)",
+        ),
+        (
+            "scheduler = 'mh'\nscheduler_flags = ['mh-port']\nmh_table_size = 65537",
+            Scheduler::Mh { flags: HashFlags { fallback: false, port }, size: 65_537 },
+            "mh (mh-port)",
+        ),
+        ("scheduler = 'mh'", Scheduler::Mh { flags: HashFlags::default(), size: 4093 }, "mh"),
+    ] {
+        assert_eq!(read(text), scheduler, "{text}");
+        assert_eq!(scheduler.to_string(), listed);
+    }
+    for (text, expected) in [
+        (
+            "scheduler = 'sh'\nscheduler_flags = ['mh-port']",
+            "12: service[0].scheduler_flags[0]: this is a flag of mh; the service's scheduler is sh",
+        ),
+        (
+            "scheduler_flags = ['sh-port']",
+            "11: service[0].scheduler_flags[0]: this is a flag of sh; the service's scheduler is wlc",
+        ),
+        (
+            "scheduler = 'sh'\nscheduler_flags = ['sh_port']",
+            "12: service[0].scheduler_flags[0]: \"sh_port\" is unknown; did you mean \"sh-port\"?",
+        ),
+        (
+            "scheduler = 'mh'\nscheduler_flags = 'mh-port'",
+            "12: service[0].scheduler_flags: expected a list, in brackets, found a string",
+        ),
+        (
+            "scheduler = 'mh'\nmh_table_size = 4096",
+            "12: service[0].mh_table_size: 4096 is none of the sizes there are: \
+             251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521, 65537, 131071, 655373",
+        ),
+        (
+            "scheduler = 'sh'\nmh_table_size = 4093",
+            "12: service[0].mh_table_size: only mh has such a table; the service's scheduler is sh",
+        ),
+    ] {
+        assert_eq!(refusal(&format!("{PORTS}[[service]]\naddress = '203.0.113.1:80'\n{text}\n")), expected, "{text}");
+    }
 }
 
 #[test]
@@ -310,7 +370,7 @@ fn defaults_are_filled_in() {
     assert_eq!(service.max_new_per_second, 0);
     assert_eq!(
         (service.protocol, service.scheduler, service.forwarding),
-        (Protocol::Tcp, Scheduler::Wrr, Forwarding::Nat)
+        (Protocol::Tcp, Scheduler::Wlc, Forwarding::Nat)
     );
     let socket = |text: &str| text.parse::<SocketAddr>().unwrap();
     let expected = [

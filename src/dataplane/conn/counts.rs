@@ -8,6 +8,7 @@ use std::io;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::entry::{MAX_REAL_ID, Value};
+use super::marks::Marks;
 use super::memory::Memory;
 use super::state::Class;
 use crate::dataplane::service::RealId;
@@ -31,8 +32,11 @@ pub struct Connections {
 /// The numbers of all workers, for every real-server id there can be. Only the pages of ids in use take memory.
 pub struct Counts(Box<[WorkerCounts]>);
 
-/// One worker's numbers.
-pub struct WorkerCounts(Memory<Pair>);
+/// One worker's numbers, and which of them it has changed lately.
+pub struct WorkerCounts {
+    pairs: Memory<Pair>,
+    changed: Marks,
+}
 
 impl Counts {
     /// Makes the counts of `workers` workers.
@@ -40,7 +44,8 @@ impl Counts {
     /// # Errors
     /// When the kernel refuses 8 MiB of address space for each.
     pub fn new(workers: usize) -> io::Result<Self> {
-        let one = || Memory::untouched(MAX_REAL_ID.index() + 1).map(WorkerCounts);
+        let one =
+            || Memory::untouched(MAX_REAL_ID.index() + 1).map(|pairs| WorkerCounts { pairs, changed: Marks::new() });
         Ok(Self((0..workers).map(|_| one()).collect::<io::Result<_>>()?))
     }
 
@@ -55,7 +60,7 @@ impl Counts {
     /// Adds up a real server's connections.
     pub fn connections(&self, real: RealId) -> Connections {
         let sum = |number: fn(&Pair) -> &AtomicI32| {
-            let all = self.0.iter().filter_map(|worker| worker.0.get(real.index()));
+            let all = self.0.iter().filter_map(|worker| worker.pairs.get(real.index()));
             let sum = all.fold(0i32, |sum, pair| sum.wrapping_add(number(pair).load(Ordering::Relaxed)));
             sum.max(0) as u32
         };
@@ -85,15 +90,22 @@ impl WorkerCounts {
         self.add(entry, -1);
     }
 
+    /// Hands out the real servers that something was booked on since the last call. Only the worker itself may ask.
+    #[inline]
+    pub fn take_changed(&self, each: impl FnMut(RealId)) {
+        self.changed.take(each);
+    }
+
     #[inline]
     fn add(&self, entry: Value, n: i32) {
-        let Some(pair) = self.0.get(entry.real().index()) else { return };
+        let Some(pair) = self.pairs.get(entry.real().index()) else { return };
         let number = match entry.class() {
             Class::Active => &pair.active,
             Class::Inactive => &pair.inactive,
             Class::Persistent | Class::Uncounted => return,
         };
         number.store(number.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+        self.changed.mark(entry.real());
     }
 }
 

@@ -21,6 +21,7 @@ mod identity;
 pub mod insert;
 mod key;
 pub mod link;
+mod marks;
 mod memory;
 pub mod sctp_state;
 mod state;

@@ -15,7 +15,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::dataplane::conn::Counts;
-use crate::dataplane::service::{RealServer, Thresholds};
+use crate::dataplane::service::{RealId, Thresholds};
 
 /// What is known of the real servers' load.
 #[derive(Clone, Copy)]
@@ -27,26 +27,26 @@ pub struct Loads<'a> {
 }
 
 impl Loads<'_> {
-    /// Tells whether `real` takes another connection.
+    /// Tells whether a real server with these thresholds takes another connection.
     #[inline]
-    pub fn accepts(&self, real: &RealServer) -> bool {
-        real.thresholds.upper == 0 || !self.is_overloaded(real)
+    pub fn accepts(&self, real: RealId, thresholds: Thresholds) -> bool {
+        thresholds.upper == 0 || !self.is_overloaded(real, thresholds)
     }
 
-    /// Notes that `real` was given a connection.
+    /// Notes that it was given a connection.
     #[inline]
-    pub fn grew(&self, real: &RealServer) {
-        if real.thresholds.upper != 0 {
-            self.is_overloaded(real);
+    pub fn grew(&self, real: RealId, thresholds: Thresholds) {
+        if thresholds.upper != 0 {
+            self.is_overloaded(real, thresholds);
         }
     }
 
     #[cold]
-    fn is_overloaded(&self, real: &RealServer) -> bool {
-        let Some(flag) = self.overloaded.get(real.id.index()) else { return false };
-        let connections = self.counts.connections(real.id);
+    fn is_overloaded(&self, real: RealId, thresholds: Thresholds) -> bool {
+        let Some(flag) = self.overloaded.get(real.index()) else { return false };
+        let connections = self.counts.connections(real);
         let before = flag.load(Ordering::Relaxed);
-        let now = after(before, real.thresholds, u64::from(connections.active) + u64::from(connections.inactive));
+        let now = after(before, thresholds, u64::from(connections.active) + u64::from(connections.inactive));
         if now != before {
             flag.store(now, Ordering::Relaxed);
         }

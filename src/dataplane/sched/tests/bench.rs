@@ -1,0 +1,161 @@
+//! A service on the bench: its real servers, their connections, and workers that schedule them, without packets.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::num::NonZeroU16;
+use std::sync::atomic::AtomicBool;
+
+use super::super::*;
+use crate::dataplane::conn::{Connections, Counts, State, Tick, Value};
+use crate::dataplane::neigh::NeighborId;
+use crate::dataplane::route::NextHop;
+use crate::dataplane::service::{EndpointId, Forwarding, PortId, Protocol};
+
+/// The id of the service.
+pub const SERVICE: EndpointId = EndpointId(NonZeroU16::MIN);
+
+pub struct Bench {
+    pub service: Vec<Option<Service>>,
+    pub reals: Vec<Option<RealServer>>,
+    pub counts: Counts,
+    pub overloaded: Vec<AtomicBool>,
+    pub cursors: Vec<Cursor>,
+    workers: u32,
+}
+
+/// A packet for schedulers that do not look at it.
+pub const NOBODY: Flow = Flow { client: 0xc633_6407, client_port: 1024, destination: 0xc000_0201 };
+
+/// A weight without thresholds.
+pub fn plain(weight: &u16) -> (u16, Thresholds) {
+    (*weight, Thresholds::default())
+}
+
+impl Bench {
+    pub fn new(scheduler: Scheduler, weights: &[u16], workers: u32) -> Self {
+        Self::with_thresholds(scheduler, &weights.iter().map(plain).collect::<Vec<_>>(), workers)
+    }
+
+    pub fn with_thresholds(scheduler: Scheduler, set: &[(u16, Thresholds)], workers: u32) -> Self {
+        let mut bench = Self {
+            service: vec![None, None],
+            reals: Vec::new(),
+            counts: Counts::new(workers as usize + 1).unwrap(),
+            overloaded: (0..=20_000).map(|_| AtomicBool::new(false)).collect(),
+            cursors: vec![Cursor::default(); workers as usize],
+            workers,
+        };
+        bench.change(scheduler, set);
+        bench
+    }
+
+    /// Gives the service another scheduler or other real servers; those in the same places stay the same.
+    pub fn change(&mut self, scheduler: Scheduler, set: &[(u16, Thresholds)]) {
+        let former = self.service[1].as_ref();
+        let last = |place: usize| former.and_then(|old| old.reals.get(place)).map_or(0, |real| real.last_weight);
+        let candidate = |(place, (weight, thresholds)): (usize, &(u16, Thresholds))| Candidate {
+            id: RealId(place as u32 + 1),
+            weight: *weight,
+            last_weight: if *weight > 0 { *weight } else { last(place) },
+            thresholds: *thresholds,
+        };
+        let candidates: Box<[Candidate]> = set.iter().enumerate().map(candidate).collect();
+        let addresses: Vec<_> = (0..set.len()).map(address).collect();
+        let roster = Roster { scheduler, reals: &candidates, addresses: &addresses, workers: self.workers };
+        self.reals = vec![None];
+        for (place, candidate) in candidates.iter().enumerate() {
+            self.reals.push(Some(RealServer {
+                id: candidate.id,
+                service: SERVICE,
+                place: Some(place as u32),
+                address: address(place),
+                forwarding: Forwarding::Nat,
+                weight: candidate.weight,
+                thresholds: candidate.thresholds,
+                shared: None,
+                hop: Some(NextHop { port: PortId(0), neighbor: NeighborId(0) }),
+            }));
+        }
+        let version = former.map_or(1, |old| old.version + 1);
+        let former = former.map(|old| Former { scheduler: old.scheduler, reals: &old.reals, plan: &old.plan });
+        let plan = Plan::new(&roster, former);
+        self.service[1] = Some(Service {
+            id: SERVICE,
+            address: SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 80),
+            protocol: Protocol::Tcp,
+            scheduler,
+            plan,
+            version,
+            max_new_per_second: 0,
+            reals: candidates,
+        });
+    }
+
+    pub fn pool(&self, worker: u32) -> Pool<'_> {
+        Pool {
+            services: &self.service,
+            reals: &self.reals,
+            loads: Loads { counts: &self.counts, overloaded: &self.overloaded },
+            own: self.counts.worker(worker as usize),
+            share: Share { worker, workers: self.workers },
+        }
+    }
+
+    /// Lets a worker choose for nobody in particular, and returns the place.
+    pub fn choose(&mut self, worker: u32) -> Option<usize> {
+        self.choose_for(worker, NOBODY)
+    }
+
+    /// Lets a worker choose for a packet, and returns the place.
+    pub fn choose_for(&mut self, worker: u32, flow: Flow) -> Option<usize> {
+        let mut cursor = self.cursors[worker as usize];
+        let chosen = schedule(self.service[1].as_ref().unwrap(), flow, self.pool(worker), &mut cursor);
+        self.cursors[worker as usize] = cursor;
+        chosen.map(|real| real.index() - 1)
+    }
+
+    /// Lets a worker choose and open a connection there.
+    pub fn open(&mut self, worker: u32) -> Option<usize> {
+        self.open_for(worker, NOBODY)
+    }
+
+    /// The same for a packet.
+    pub fn open_for(&mut self, worker: u32, flow: Flow) -> Option<usize> {
+        let place = self.choose_for(worker, flow)?;
+        self.counts.worker(worker as usize).inserted(active(place));
+        let real = self.reals[place + 1].as_ref().unwrap();
+        self.pool(worker).loads.grew(real.id, real.thresholds);
+        Some(place)
+    }
+
+    /// An active connection becomes inactive.
+    pub fn finish(&self, worker: u32, place: usize) {
+        self.counts.worker(worker as usize).changed(active(place), inactive(place));
+    }
+
+    /// An active connection ends.
+    pub fn cut(&self, worker: u32, place: usize) {
+        self.counts.worker(worker as usize).removed(active(place));
+    }
+
+    /// An inactive connection ends.
+    pub fn expire(&self, worker: u32, place: usize) {
+        self.counts.worker(worker as usize).removed(inactive(place));
+    }
+
+    pub fn connections(&self, place: usize) -> Connections {
+        self.counts.connections(RealId(place as u32 + 1))
+    }
+}
+
+/// The address of the real server in this place: canonical order is the order of places.
+pub fn address(place: usize) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::from_bits(0x0a00_0001 + place as u32), 80)
+}
+
+fn active(place: usize) -> Value {
+    Value::new(State::TCP_ESTABLISHED, Tick::default(), RealId(place as u32 + 1))
+}
+
+fn inactive(place: usize) -> Value {
+    Value::new(State::TCP_FIN_WAIT, Tick::default(), RealId(place as u32 + 1))
+}
