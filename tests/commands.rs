@@ -10,7 +10,7 @@ use millrace::ctrl::apply::Applier;
 use millrace::ctrl::config::{self, Machine};
 use millrace::ctrl::connections::{Filter, Scan};
 use millrace::dataplane::clock::Now;
-use millrace::dataplane::conn::Table;
+use millrace::dataplane::conn::{Table, Templates};
 use millrace::dataplane::shared::Shared;
 
 const GOOD: &str = "\
@@ -106,7 +106,14 @@ fn check_refuses_bad_files_with_one_line_and_status_2() {
 fn nothing(filter: Filter) -> Scan {
     let config = config::parse(Path::new("x.toml"), GOOD).unwrap().config;
     let shared = Arc::new(
-        Shared::new((Table::new(64, [1; 4]).unwrap(), Table::new(64, [1; 4]).unwrap()), 1, 1, 16, 16).unwrap(),
+        Shared::new(
+            (Table::new(64, [1; 4]).unwrap(), Table::new(64, [1; 4]).unwrap(), Templates::new(64, [1; 4]).unwrap()),
+            1,
+            1,
+            16,
+            16,
+        )
+        .unwrap(),
     );
     let applier = Applier::start(Arc::clone(&shared), &config, vec![[2, 0, 0, 0, 0, 1]], Now::default()).unwrap();
     Scan::new(shared, applier.viewer(), applier.names(), filter, Now::default())

@@ -172,7 +172,7 @@ impl Applier {
     /// Who has which id, those included that are gone and may still have connections.
     pub fn names(&self) -> Names {
         let services = self.endpoints.owners().filter_map(|(owner, id)| match owner {
-            EndpointOwner::Service((address, _)) => Some((endpoint_id(id), *address)),
+            EndpointOwner::Service(service) => Some((endpoint_id(id), *service)),
             EndpointOwner::SharedSocket(_) => None,
         });
         let reals = self.reals.owners().map(|(owner, id)| (RealId(id), owner.socket.0));
@@ -318,14 +318,15 @@ fn timeouts(config: &Config, services: &[Option<Service>], reals: &[Option<RealS
     let timeouts = timeouts.with(State::UDP, udp).with(State::UDP_ONE_WAY, udp);
     let own: HashMap<(SocketAddr, Protocol), u32> =
         config.services.iter().filter_map(|service| Some((service.key(), service.timeout?))).collect();
+    let by_real = |of: &dyn Fn(&Service) -> Option<u32>| -> Vec<u32> {
+        let service = |real: &RealServer| services.get(real.service.index())?.as_ref();
+        reals.iter().map(|real| real.as_ref().and_then(service).and_then(of).unwrap_or_default()).collect()
+    };
+    let timeouts = timeouts.with_persistence(by_real(&|service| Some(service.persistence?.timeout)));
     if own.is_empty() {
         return timeouts;
     }
-    let of = |real: &RealServer| {
-        let service = services.get(real.service.index())?.as_ref()?;
-        own.get(&(SocketAddr::V4(service.address), service.protocol)).copied()
-    };
-    timeouts.with_own(reals.iter().map(|real| real.as_ref().and_then(of).unwrap_or_default()))
+    timeouts.with_own(by_real(&|service| own.get(&(SocketAddr::V4(service.address), service.protocol)).copied()))
 }
 
 fn settings(config: &Config, macs: &[[u8; 6]]) -> Box<[PortSettings]> {

@@ -71,6 +71,8 @@ fn rules(lines: &mut Vec<String>, old: &Rules, new: &Rules) {
     differ(lines, "ipvs", "conn_reuse_mode", &old.conn_reuse_mode, &new.conn_reuse_mode);
     let (was, is) = (u8::from(old.expire_nodest_conn), u8::from(new.expire_nodest_conn));
     differ(lines, "ipvs", "expire_nodest_conn", &was, &is);
+    let (was, is) = (u8::from(old.expire_quiescent_template), u8::from(new.expire_quiescent_template));
+    differ(lines, "ipvs", "expire_quiescent_template", &was, &is);
 }
 
 fn time(seconds: u32) -> humantime::FormattedDuration {
@@ -83,6 +85,7 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<String> {
     differ_debug(&mut lines, "director", "workers", &was.workers, &is.workers);
     differ(&mut lines, "director", "max_connections", &was.max_connections, &is.max_connections);
     differ(&mut lines, "director", "max_wide_connections", &was.max_wide_connections, &is.max_wide_connections);
+    differ(&mut lines, "director", "max_templates", &was.max_templates, &is.max_templates);
     differ_debug(&mut lines, "director", "poll", &was.poll, &is.poll);
     differ_debug(&mut lines, "director", "dpdk_args", &was.dpdk_args, &is.dpdk_args);
     differ_debug(&mut lines, "api", "socket", &old.api.socket, &new.api.socket);
@@ -112,6 +115,7 @@ fn services(lines: &mut Vec<String>, old: &[Service], new: &[Service]) {
         let timeout =
             |service: &Service| service.timeout.map_or_else(|| "default".to_owned(), |own| time(own).to_string());
         differ(lines, &name, "timeout", &timeout(old), &timeout(new));
+        differ(lines, &name, "persistence", &persistence(old), &persistence(new));
         differ(lines, &name, "max_new_per_second", &old.max_new_per_second, &new.max_new_per_second);
         let describe = |real: &Real| format!("{name}: real server {}", describe_real(real));
         compare(
@@ -129,6 +133,13 @@ fn services(lines: &mut Vec<String>, old: &[Service], new: &[Service]) {
             },
         );
     });
+}
+
+fn persistence(service: &Service) -> String {
+    service.persistence.map_or_else(
+        || "none".to_owned(),
+        |persistence| format!("{} for /{}", time(persistence.timeout), persistence.prefix),
+    )
 }
 
 /// Writes what is gone, then what came or changed, each in the order of its file.
@@ -288,7 +299,7 @@ address = '10.0.0.3'
         assert_eq!(
             refused(&format!("[director]\nmax_connections = 64\npoll = 'adaptive'\ndpdk_args = ['--no-huge']\n{BASE}")),
             format!(
-                "{head}director: max_connections 1000000 -> 64; director: max_wide_connections 100000 -> 6; director: poll Busy -> Adaptive; director: dpdk_args [] -> [\"--no-huge\"]"
+                "{head}director: max_connections 1000000 -> 64; director: max_wide_connections 100000 -> 6; director: max_templates 100000 -> 6; director: poll Busy -> Adaptive; director: dpdk_args [] -> [\"--no-huge\"]"
             )
         );
         assert_eq!(

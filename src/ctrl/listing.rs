@@ -197,6 +197,7 @@ mod tests {
                     weight: 1,
                     active: 1,
                     inactive: 2,
+                    persistent: 0,
                     traffic,
                 }],
             }],

@@ -213,6 +213,7 @@ fn describe(config: &Config, ports: &Ports, shared: &Shared) {
     let (connections, wide) = (config.director.max_connections, config.director.max_wide_connections);
     info!("connection table: {connections} connections, {}", shared.table.backing());
     info!("connections to services of every port: {wide}, {}", shared.wide.backing());
+    info!("persistence templates: {}, {}", config.director.max_templates, shared.templates.backing());
     if ports.eal().captures() {
         info!("packets can be captured: dpdk-dumpcap --file-prefix={}", ports.eal().file_prefix());
     }

@@ -4,10 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use super::apply::{Applier, ApplyError, MAX_ENDPOINTS, MAX_REALS};
-use super::config::Config;
+use super::config::{self, Config};
 use super::ports::{Equipment, Ports, PortsError};
 use crate::dataplane::clock::Now;
-use crate::dataplane::conn::Table;
+use crate::dataplane::conn::{Table, Templates};
 use crate::dataplane::shared::Shared;
 
 /// Why a director does not start; displays as one line.
@@ -61,11 +61,13 @@ impl Start {
 }
 
 fn shared(config: &Config, workers: usize, secret: [u64; 4]) -> Result<Shared, StartError> {
-    let (narrow, wide) = (config.director.max_connections, config.director.max_wide_connections);
+    let config::Director { max_connections: narrow, max_wide_connections: wide, max_templates: templates, .. } =
+        config.director;
     let refused = |connections, key| move |cause| StartError::Table { connections, key, cause };
     let tables = (
         Table::new(narrow, secret).map_err(refused(narrow, "max_connections"))?,
         Table::new(wide, secret).map_err(refused(wide, "max_wide_connections"))?,
+        Templates::new(templates, secret).map_err(refused(templates, "max_templates"))?,
     );
     // Ids run from 0 or 1 to the maximum.
     let (endpoints, reals) = (MAX_ENDPOINTS as usize + 1, MAX_REALS as usize + 1);

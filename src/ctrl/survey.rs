@@ -54,7 +54,7 @@ impl Survey<'_> {
             max: self.config.director.max_connections as u64,
             active,
             inactive,
-            stashed: self.shared.table.stashed() + self.shared.wide.stashed(),
+            stashed: self.shared.table.stashed() + self.shared.wide.stashed() + self.shared.templates.stashed(),
         }
     }
 
@@ -88,6 +88,7 @@ impl Survey<'_> {
             empty_polls: stats.empty_polls.get(),
             waiting: stats.waiting.get(),
             evicted: stats.evicted.get(),
+            without_template: stats.without_template.get(),
             outcomes: Outcome::ALL.iter().map(|outcome| (outcome.name().to_owned(), stats.outcome(*outcome))).collect(),
         });
         report.collect()
@@ -126,6 +127,7 @@ impl Survey<'_> {
             weight: real.weight,
             active: connections.active.into(),
             inactive: connections.inactive.into(),
+            persistent: connections.persistent.into(),
             traffic: self.real_traffic(real.id),
         }
     }

@@ -13,6 +13,7 @@ use super::conn::{
 };
 use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed};
+use super::persist;
 use super::sched::{Cursor, Flow, Loads, Pool, Share, schedule, schedule_after};
 use super::service::{Endpoint, EndpointId, Forwarding, RealId, RealServer, Service};
 use super::shared::{Kept, Shared};
@@ -67,7 +68,7 @@ impl<'a> Connector<'a> {
         K::table(self.shared)
     }
 
-    fn tick(&self) -> Tick {
+    pub(super) fn tick(&self) -> Tick {
         Tick::at(self.now)
     }
 
@@ -163,8 +164,12 @@ impl<'a> Connector<'a> {
     #[cold]
     fn forsaken<K: Kept>(&self, slot: Slot, value: Value) {
         let rules = &self.snapshot.rules;
-        if rules.expire_nodest_conn && self.table::<K>().remove(slot, value, self.tick(), self.sockets()).is_ok() {
-            self.counts.removed(value);
+        let key = self.table::<K>().read(slot).map(|(key, _)| key);
+        if rules.expire_nodest_conn
+            && let Some(key) = key
+            && self.table::<K>().remove(slot, value, self.tick(), self.sockets()).is_ok()
+        {
+            self.ended(key, value);
         }
     }
 
@@ -183,6 +188,10 @@ impl<'a> Connector<'a> {
         // next one finds no entry.
         if let Ok(updated) = self.table::<K>().update(slot, value, |value| after(value, reply, packet, tick)) {
             self.counts.changed(updated.old, updated.new);
+            if updated.new.controlled() {
+                let key = self.table::<K>().read(slot).map(|(key, _)| key);
+                self.assure(key, updated.old, updated.new);
+            }
         }
     }
 
@@ -198,20 +207,21 @@ impl<'a> Connector<'a> {
         self.admit(service)?;
         let mut refused = None;
         for _ in 0..TRIES {
-            let real = self.choose(service, packet, refused)?;
+            let (real, template) = self.pick(service, packet, refused)?;
             if let Some(socket) = real.shared
                 && self.table().relink(slot, way.key, value, socket, self.tick(), self.sockets()).is_err()
             {
                 refused = Some(real.id);
                 continue;
             }
-            let fresh = content(real, packet, self.tick());
+            let fresh = content(real, packet, self.tick()).with_controlled(template.is_some());
             let renew = |value: Value| {
                 if !self.snapshot.rules.starts_over(packet, value, self.snapshot.real(value.real())) {
                     // Another worker had the same SYN, and was quicker.
                     return value;
                 }
                 let value = value.with_real(real.id).with_no_output(fresh.no_output());
+                let value = value.with_controlled(fresh.controlled());
                 value.in_state(fresh.state(), fresh.seen()).with_seen(fresh.seen())
             };
             return match self.table::<K>().update(slot, value, renew) {
@@ -220,6 +230,8 @@ impl<'a> Connector<'a> {
                 }
                 Ok(updated) => {
                     self.counts.changed(updated.old, updated.new);
+                    persist::ended(self.shared, self.snapshot, way.key, updated.old);
+                    self.persisted(template, way.key, updated.new);
                     self.count_connection(service, real);
                     Ok(real)
                 }
@@ -241,10 +253,12 @@ impl<'a> Connector<'a> {
         self.admit(service)?;
         let mut refused = None;
         for _ in 0..TRIES {
-            let real = self.choose(service, packet, refused)?;
-            match self.insert(way, real, content(real, packet, self.tick())) {
+            let (real, template) = self.pick(service, packet, refused)?;
+            let content = content(real, packet, self.tick()).with_controlled(template.is_some());
+            match self.insert(way, real, content) {
                 LinkedInsert::Inserted(_, value) => {
                     self.counts.inserted(value);
+                    self.persisted(template, way.key, value);
                     self.count_connection(service, real);
                     return Ok(real);
                 }
@@ -272,9 +286,15 @@ impl<'a> Connector<'a> {
         LinkedInsert::Full
     }
 
+    /// A connection was removed.
+    fn ended<K: Kept>(&self, key: K, connection: Value) {
+        self.counts.removed(connection);
+        persist::ended(self.shared, self.snapshot, key, connection);
+    }
+
     fn make_room<K: Kept>(&self, way: &Way<K>, real: &RealServer) -> bool {
-        let evicted = |value| {
-            self.counts.removed(value);
+        let evicted = |key, value| {
+            self.ended(key, value);
             self.stats.evicted.add(1);
         };
         let table = self.table::<K>();
@@ -303,7 +323,7 @@ impl<'a> Connector<'a> {
     }
 
     /// Chooses the real server of a new connection, after `refused` where its replies could not be told apart.
-    fn choose(
+    pub(super) fn choose(
         &mut self,
         service: &Service,
         packet: &Parsed,

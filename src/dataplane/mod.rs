@@ -16,6 +16,7 @@ pub mod neigh;
 pub mod new_flows;
 pub mod outbox;
 pub mod parse;
+pub mod persist;
 pub mod pipeline;
 pub mod port;
 pub mod route;

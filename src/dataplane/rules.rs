@@ -36,12 +36,20 @@ pub struct Rules {
     pub conn_reuse_mode: u8,
     /// `expire_nodest_conn`: connections of removed real servers end with their next packet.
     pub expire_nodest_conn: bool,
+    /// `expire_quiescent_template`: a real server of weight 0 gets no new connections by persistence either.
+    pub expire_quiescent_template: bool,
 }
 
 impl Default for Rules {
     /// The kernel's.
     fn default() -> Self {
-        Self { sloppy_tcp: false, sloppy_sctp: false, conn_reuse_mode: 1, expire_nodest_conn: false }
+        Self {
+            sloppy_tcp: false,
+            sloppy_sctp: false,
+            conn_reuse_mode: 1,
+            expire_nodest_conn: false,
+            expire_quiescent_template: false,
+        }
     }
 }
 
@@ -64,7 +72,9 @@ impl Rules {
     pub fn starts_over(&self, packet: &Parsed, connection: Value, real: Option<&RealServer>) -> bool {
         match real {
             Some(_) if !is_opener(packet) => false,
-            Some(real) => self.lets_go(connection) || (self.expire_nodest_conn && real.weight == 0),
+            Some(real) => {
+                (!connection.controlled() && self.lets_go(connection)) || (self.expire_nodest_conn && real.weight == 0)
+            }
             None => is_opener(packet) || (self.expire_nodest_conn && packet.kind == Kind::Udp),
         }
     }

@@ -106,10 +106,21 @@ pub struct Service {
     pub plan: Plan,
     /// Changes when the set of real servers or a weight changes; never 0.
     pub version: u32,
+    /// Whether and how a client's connections keep to one real server.
+    pub persistence: Option<Persistence>,
     /// How many new connections a second all workers together admit; 0 for any number.
     pub max_new_per_second: u32,
     /// The service's real servers, in canonical order (address, port), weight 0 included.
     pub reals: Box<[Candidate]>,
+}
+
+/// A client's connections go to one real server: ipvsadm's `--persistent` and `--netmask`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Persistence {
+    /// For so long after the last new one, in seconds.
+    pub timeout: u32,
+    /// Clients whose addresses have so many bits in common count as one.
+    pub prefix: u8,
 }
 
 /// How many connections a real server may have: ipvsadm's `--u-threshold` and `--l-threshold`.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 
-use super::conn::{Counts, Identity, Key, Table, WideKey, WorkerCounts};
+use super::conn::{Counts, Identity, Key, Table, Templates, WideKey, WorkerCounts};
 use super::neigh::Neighbors;
 use super::service::PortId;
 use super::stats::WorkerStats;
@@ -55,6 +55,8 @@ pub struct Shared {
     pub table: Table,
     /// Those to services of many ports.
     pub wide: Table<WideKey>,
+    /// Which clients keep to which real server.
+    pub templates: Templates,
     /// The stations on the director's links.
     pub neighbors: Neighbors,
     /// Counters, one set a worker.
@@ -76,7 +78,7 @@ impl Shared {
     /// # Errors
     /// If there is no memory for the counts.
     pub fn new(
-        (table, wide): (Table, Table<WideKey>),
+        (table, wide, templates): (Table, Table<WideKey>, Templates),
         workers: usize,
         ports: usize,
         endpoint_ids: usize,
@@ -85,6 +87,7 @@ impl Shared {
         Ok(Self {
             table,
             wide,
+            templates,
             neighbors: Neighbors::default(),
             workers: (0..workers).map(|_| WorkerStats::new(ports, endpoint_ids, real_ids).into()).collect(),
             counts: Counts::new(workers + 1)?,

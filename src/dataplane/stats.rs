@@ -200,6 +200,8 @@ pub struct WorkerStats {
     pub expired: Counter,
     /// Connections that gave way to newcomers in a full table.
     pub evicted: Counter,
+    /// New connections of persistent services for whose templates there was no room.
+    pub without_template: Counter,
     /// By [`super::service::PortId`].
     pub ports: Box<[PortStats]>,
     /// By [`super::service::EndpointId`].
@@ -219,6 +221,7 @@ impl WorkerStats {
             waiting: Counter::default(),
             expired: Counter::default(),
             evicted: Counter::default(),
+            without_template: Counter::default(),
             ports: (0..ports).map(|_| PortStats::default()).collect(),
             services: flows(endpoint_ids),
             reals: flows(real_ids),

@@ -22,6 +22,7 @@ use super::local::{ARP_FRAME, write_request};
 use super::neigh::{self, Resolution};
 use super::new_flows::Bucket;
 use super::outbox::Outbox;
+use super::persist;
 use super::pipeline::{Fate, Memory, Stage, Stages};
 use super::port::{Burst, Frame, Port};
 use super::route::NextHop;
@@ -64,6 +65,7 @@ pub struct Worker<P: Port> {
     waiting: WaitQueue<P::Frame>,
     sweeper: Sweeper,
     wide_sweeper: Sweeper,
+    template_sweeper: Sweeper,
     tick: u64,
 }
 
@@ -71,6 +73,7 @@ impl<P: Port> Worker<P> {
     /// Makes the worker of this share, with its queue of each port, in the order of the ports' ids.
     pub fn new(share: Share, ports: Vec<P>, reader: Reader, shared: Arc<Shared>, now: Now) -> Self {
         let lanes = ports.len();
+        let sweeper = |lines| Sweeper::new(lines, share.worker as usize, share.workers as usize, now);
         Self {
             ports,
             reader,
@@ -86,8 +89,9 @@ impl<P: Port> Worker<P> {
             stage: Box::default(),
             outbox: Outbox::new(lanes),
             waiting: WaitQueue::default(),
-            sweeper: Sweeper::new(shared.table.lines(), share.worker as usize, share.workers as usize, now),
-            wide_sweeper: Sweeper::new(shared.wide.lines(), share.worker as usize, share.workers as usize, now),
+            sweeper: sweeper(shared.table.lines()),
+            wide_sweeper: sweeper(shared.wide.lines()),
+            template_sweeper: sweeper(shared.templates.lines()),
             tick: u64::MAX,
             shared,
         }
@@ -150,6 +154,7 @@ impl<P: Port> Worker<P> {
         }
         round.sweep::<Key>(&mut self.sweeper);
         round.sweep::<WideKey>(&mut self.wide_sweeper);
+        round.sweep_templates(&mut self.template_sweeper);
         if now.ticks() != self.tick {
             self.tick = now.ticks();
             if self.memory.share.worker == 0 {
@@ -269,13 +274,22 @@ impl<'a> Round<'a> {
         if let Some(slice) = sweeper.due(self.now) {
             let sockets = |real| self.snapshot.socket(real);
             let tick = Tick::at(self.now);
-            K::table(self.shared).sweep(&slice, tick, &self.snapshot.timeouts, sockets, |_, value| {
+            K::table(self.shared).sweep(&slice, tick, &self.snapshot.timeouts, sockets, |key, value| {
                 self.counts.removed(value);
+                persist::ended(self.shared, self.snapshot, key, value);
                 expired += 1;
             });
         }
         if expired > 0 {
             self.stats.expired.add(expired);
+        }
+    }
+
+    fn sweep_templates(&self, sweeper: &mut Sweeper) {
+        if let Some(slice) = sweeper.due(self.now) {
+            let wanted = |key| persist::wanted(self.snapshot, key);
+            let removed = |value| self.counts.removed(value);
+            self.shared.templates.sweep(&slice, Tick::at(self.now), &self.snapshot.timeouts, wanted, removed);
         }
     }
 

@@ -10,7 +10,7 @@ use etherparse::{IpNumber, NetSlice, PacketBuilder, SlicedPacket, TransportSlice
 use millrace::ctrl::apply::{Applier, MAX_REALS};
 use millrace::ctrl::config::{self, Config};
 use millrace::dataplane::clock::Now;
-use millrace::dataplane::conn::Table;
+use millrace::dataplane::conn::{Table, Templates};
 use millrace::dataplane::port::memory::{MemoryPort, MemoryWire};
 use millrace::dataplane::sched::Share;
 use millrace::dataplane::shared::Shared;
@@ -70,7 +70,9 @@ impl Director {
     pub fn with_table(services: &str, workers: usize, table: Table) -> Self {
         let config = config(services);
         let wide = Table::new(0, [3, 5, 7, 9]).unwrap();
-        let shared = Arc::new(Shared::new((table, wide), workers, 2, ENDPOINT_IDS, MAX_REALS as usize + 1).unwrap());
+        let templates = Templates::new(0, [3, 5, 7, 9]).unwrap();
+        let shared =
+            Arc::new(Shared::new((table, wide, templates), workers, 2, ENDPOINT_IDS, MAX_REALS as usize + 1).unwrap());
         let now = Now::from_millis(1000);
         let applier = Applier::start(Arc::clone(&shared), &config, vec![WAN_MAC, LAN_MAC], now).unwrap();
         let mut wires = Vec::new();

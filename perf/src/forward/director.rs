@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow, ensure};
 use millrace::ctrl::apply::{Applier, MAX_REALS};
 use millrace::ctrl::config;
 use millrace::dataplane::clock::Now;
-use millrace::dataplane::conn::{Backing, Table};
+use millrace::dataplane::conn::{Backing, Table, Templates};
 use millrace::dataplane::port::dpdk::Pool;
 use millrace::dataplane::sched::Share;
 use millrace::dataplane::shared::Shared;
@@ -45,7 +45,8 @@ impl Director {
         let secret = std::array::from_fn(|n| RandomState::new().hash_one(n));
         let table = Table::new(flows as usize, secret).context("the connection table")?;
         let wide = Table::new(0, secret).context("the table of wide connections")?;
-        let shared = Arc::new(Shared::new((table, wide), 1, 1, ENDPOINT_IDS, MAX_REALS as usize + 1)?);
+        let templates = Templates::new(0, secret).context("the table of templates")?;
+        let shared = Arc::new(Shared::new((table, wide, templates), 1, 1, ENDPOINT_IDS, MAX_REALS as usize + 1)?);
         let clock = Duration::from_secs(1);
         let applier = Applier::start(Arc::clone(&shared), &config, vec![DIRECTOR_MAC], at(clock))?;
         let port = LoopPort::new(pool, Traffic::new(Segment::Syn))?;

@@ -101,6 +101,8 @@ pub struct WorkerReport {
     pub waiting: u64,
     /// Connections that never came to life and gave way to new ones, because the table was full.
     pub evicted: u64,
+    /// Connections of persistent services for whose templates there was no room.
+    pub without_template: u64,
     /// How its frames ended, by outcome.
     pub outcomes: BTreeMap<String, u64>,
 }
@@ -149,6 +151,8 @@ pub struct RealReport {
     pub active: u64,
     /// Its other connections.
     pub inactive: u64,
+    /// Persistence templates that name it.
+    pub persistent: u64,
     /// Its traffic.
     #[serde(flatten)]
     pub traffic: TrafficReport,

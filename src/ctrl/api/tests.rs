@@ -13,7 +13,7 @@ use crate::ctrl::apply::Applier;
 use crate::ctrl::config;
 use crate::ctrl::connections::{Filter, Scan};
 use crate::dataplane::clock::Now;
-use crate::dataplane::conn::Table;
+use crate::dataplane::conn::{Table, Templates};
 use crate::dataplane::shared::Shared;
 
 /// A director that counts reloads and refuses every second one.
@@ -29,7 +29,14 @@ impl Director for Counting {
         let text = "[[port]]\nname = 'lan'\ndevice = 'net_ring0'\naddresses = ['10.0.0.1/24']";
         let config = config::parse(Path::new("x.toml"), text).unwrap().config;
         let shared = Arc::new(
-            Shared::new((Table::new(64, [1; 4]).unwrap(), Table::new(64, [1; 4]).unwrap()), 1, 1, 16, 16).unwrap(),
+            Shared::new(
+                (Table::new(64, [1; 4]).unwrap(), Table::new(64, [1; 4]).unwrap(), Templates::new(64, [1; 4]).unwrap()),
+                1,
+                1,
+                16,
+                16,
+            )
+            .unwrap(),
         );
         let applier = Applier::start(Arc::clone(&shared), &config, vec![[2, 0, 0, 0, 0, 1]], Now::default()).unwrap();
         Scan::new(shared, applier.viewer(), applier.names(), filter, Now::default())

@@ -157,6 +157,7 @@ impl Build<'_> {
                 scheduler: wanted.scheduler,
                 plan,
                 version: 0,
+                persistence: wanted.persistence,
                 max_new_per_second: wanted.max_new_per_second,
                 reals: candidates.into(),
             };

@@ -21,20 +21,19 @@ pub(super) const ROOT: Keys = Keys {
 };
 pub(super) const DIRECTOR: Keys = Keys {
     header: "[director]",
-    known: &["workers", "max_connections", "max_wide_connections", "poll", "dpdk_args", "transit"],
+    known: &["workers", "max_connections", "max_wide_connections", "max_templates", "poll", "dpdk_args", "transit"],
     later: &[],
 };
 pub(super) const API: Keys = Keys { header: "[api]", known: &["socket"], later: &["listen"] };
 pub(super) const TIMEOUTS: Keys = Keys { header: "[timeouts]", known: &["tcp", "tcp_fin", "udp"], later: &[] };
 pub(super) const IPVS: Keys = Keys {
     header: "[ipvs]",
-    known: &["sloppy_tcp", "sloppy_sctp", "conn_reuse_mode", "expire_nodest_conn"],
+    known: &["sloppy_tcp", "sloppy_sctp", "conn_reuse_mode", "expire_nodest_conn", "expire_quiescent_template"],
     later: &[
         "backup_only",
         "cache_bypass",
         "drop_entry",
         "drop_packet",
-        "expire_quiescent_template",
         "ignore_tunneled",
         "nat_icmp_send",
         "pmtu_disc",
@@ -58,18 +57,21 @@ pub(super) const SERVICE: Keys = Keys {
         "mh_table_size",
         "forwarding",
         "timeout",
+        "persistence",
         "max_new_per_second",
         "real",
     ],
-    later: &["persistence", "check", "mark", "vips"],
+    later: &["check", "mark", "vips"],
 };
+pub(super) const PERSISTENCE: Keys = Keys { header: "service.persistence", known: &["timeout", "mask"], later: &[] };
 pub(super) const REAL: Keys = Keys {
     header: "[[service.real]]",
     known: &["address", "weight", "forwarding", "upper", "lower"],
     later: &["tunnel"],
 };
 
-const TABLES: &[&Keys] = &[&ROOT, &DIRECTOR, &API, &TIMEOUTS, &IPVS, &PORT, &ROUTE, &NEIGHBOR, &SERVICE, &REAL];
+const TABLES: &[&Keys] =
+    &[&ROOT, &DIRECTOR, &API, &TIMEOUTS, &IPVS, &PORT, &ROUTE, &NEIGHBOR, &SERVICE, &PERSISTENCE, &REAL];
 
 impl Keys {
     /// Says what is wrong with `key` in this table; `None` if it may stand there.

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 
 pub use crate::dataplane::rules::Rules;
 pub use crate::dataplane::sched::Scheduler;
-pub use crate::dataplane::service::{Forwarding, Protocol, Thresholds};
+pub use crate::dataplane::service::{Forwarding, Persistence, Protocol, Thresholds};
 
 /// A whole configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Director {
     pub max_connections: usize,
     /// Connections to services of every port that their table is sized for. Default a tenth of `max_connections`.
     pub max_wide_connections: usize,
+    /// Persistence templates that their table is sized for. Default a tenth of `max_connections`.
+    pub max_templates: usize,
     /// What a worker does when there is nothing to do. Default busy.
     pub poll: Poll,
     /// Arguments passed to the EAL as they are. Default none.
@@ -151,6 +153,8 @@ pub struct Service {
     pub forwarding: Forwarding,
     /// How long its open connections may be idle, in seconds, 1 to 31 days. Default `[timeouts]`.
     pub timeout: Option<u32>,
+    /// Whether and how a client's connections keep to one real server. Default they do not.
+    pub persistence: Option<Persistence>,
     /// How many new connections a second it takes, over all workers; 0, the default, for any number.
     pub max_new_per_second: u32,
     /// Real servers in the order of the file; may be none.

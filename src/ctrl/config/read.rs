@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use toml::de::DeTable;
 
 use super::device::Device;
-use super::keys::{API, DIRECTOR, IPVS, NEIGHBOR, PORT, REAL, ROOT, ROUTE, SERVICE, TIMEOUTS};
+use super::keys::{API, DIRECTOR, IPVS, NEIGHBOR, PERSISTENCE, PORT, REAL, ROOT, ROUTE, SERVICE, TIMEOUTS};
 use super::model::*;
 use super::scheduler;
 use super::section::Section;
@@ -17,6 +17,8 @@ use crate::dataplane::new_flows;
 pub const DEFAULT_MAX_CONNECTIONS: usize = 1_000_000;
 /// Default of `api.socket`, and of the command line's `--socket`.
 pub const DEFAULT_SOCKET: &str = "/run/millrace/api.sock";
+/// Default of `service.persistence.timeout`, in seconds: ipvsadm's.
+pub const DEFAULT_PERSISTENCE: u32 = 300;
 /// Default of a port's `mtu`, in octets: Ethernet's.
 pub const DEFAULT_MTU: u16 = 1500;
 
@@ -24,7 +26,7 @@ pub const DEFAULT_MTU: u16 = 1500;
 const MAX_CONNECTIONS: u64 = 4_000_000_000;
 /// The same lines hold two of these at 0.4: 128 GB.
 const MAX_WIDE_CONNECTIONS: u64 = 1_600_000_000;
-/// By default there is room for one wide connection to so many others.
+/// By default there is room for one wide connection, and for one template, to so many other connections.
 const WIDE_SHARE: usize = 10;
 /// DPDK's largest CPU number, RTE_MAX_LCORE, is below this everywhere.
 const MAX_CORE: u64 = 1023;
@@ -70,6 +72,7 @@ fn director(section: Option<Section<'_>>) -> Result<Director, ConfigError> {
         workers: vec![1],
         max_connections: DEFAULT_MAX_CONNECTIONS,
         max_wide_connections: DEFAULT_MAX_CONNECTIONS / WIDE_SHARE,
+        max_templates: DEFAULT_MAX_CONNECTIONS / WIDE_SHARE,
         poll: Poll::Busy,
         dpdk_args: Vec::new(),
         transit: Transit::Drop,
@@ -82,6 +85,10 @@ fn director(section: Option<Section<'_>>) -> Result<Director, ConfigError> {
     if let Some(item) = section.get("max_connections") {
         director.max_connections = item.integer(64..=MAX_CONNECTIONS)? as usize;
         director.max_wide_connections = director.max_connections / WIDE_SHARE;
+        director.max_templates = director.max_connections / WIDE_SHARE;
+    }
+    if let Some(item) = section.get("max_templates") {
+        director.max_templates = item.integer(64..=MAX_WIDE_CONNECTIONS)? as usize;
     }
     if let Some(item) = section.get("max_wide_connections") {
         director.max_wide_connections = item.integer(64..=MAX_WIDE_CONNECTIONS)? as usize;
@@ -127,6 +134,7 @@ fn rules(section: Option<Section<'_>>) -> Result<Rules, ConfigError> {
         sloppy_sctp: switch("sloppy_sctp", defaults.sloppy_sctp)?,
         conn_reuse_mode: read("conn_reuse_mode", 3)?.map_or(defaults.conn_reuse_mode, |mode| mode as u8),
         expire_nodest_conn: switch("expire_nodest_conn", defaults.expire_nodest_conn)?,
+        expire_quiescent_template: switch("expire_quiescent_template", defaults.expire_quiescent_template)?,
     })
 }
 
@@ -182,6 +190,7 @@ fn service(section: &Section<'_>) -> Result<Service, ConfigError> {
         scheduler,
         forwarding,
         timeout,
+        persistence: section.table("persistence", &PERSISTENCE)?.map(persistence).transpose()?,
         max_new_per_second: limit.unwrap_or(0) as u32,
         reals,
     })
@@ -196,6 +205,21 @@ fn real(section: &Section<'_>, service: SocketAddr, default: Forwarding) -> Resu
     })?;
     let weight = section.get("weight").map(|item| item.integer(0..=u64::from(u16::MAX))).transpose()?;
     Ok(Real { address, weight: weight.map_or(1, |weight| weight as u16), forwarding, thresholds: thresholds(section)? })
+}
+
+/// Seconds, as with ipvsadm, or a time with a unit; and the length of the clients' network, or its mask in dots.
+fn persistence(section: Section<'_>) -> Result<Persistence, ConfigError> {
+    let timeout = match section.get("timeout") {
+        Some(item) if item.is_string() => item.parse(value::timeout)?,
+        Some(item) => item.integer(1..=value::LONGEST_TIMEOUT.into())? as u32,
+        None => DEFAULT_PERSISTENCE,
+    };
+    let prefix = match section.get("mask") {
+        Some(item) if item.is_string() => item.parse(value::netmask)?,
+        Some(item) => item.integer(0..=32)? as u8,
+        None => 32,
+    };
+    Ok(Persistence { timeout, prefix })
 }
 
 /// The port of a real server: by default the service's; 0 for the one that the client chose.

@@ -93,6 +93,11 @@ impl<'a> Item<'a> {
         self.error(format!("expected {what}, found {found}"))
     }
 
+    /// Tells whether it is a string.
+    pub fn is_string(&self) -> bool {
+        matches!(self.value, DeValue::String(_))
+    }
+
     /// The text of a string.
     pub fn string(&self) -> Result<&'a str, ConfigError> {
         match self.value {

@@ -58,7 +58,7 @@ fn keys_that_do_not_belong() {
         ),
         (
             "[director]\nzzz = 1\naaa = 1\n",
-            "2: director.zzz: unknown key in [director]; known are workers, max_connections, max_wide_connections, poll, dpdk_args, transit",
+            "2: director.zzz: unknown key in [director]; known are workers, max_connections, max_wide_connections, max_templates, poll, dpdk_args, transit",
         ),
         (
             "[[service]]\naddress = '1.1.1.1:1'\nweight = 1\n",
@@ -97,7 +97,6 @@ fn what_this_version_does_not_do() {
         ),
         ("", "[[route]]\nto = '::/0'\nvia = 'fe80::1'\n", "2: route[0].to: \"::/0\": IPv6 is "),
         ("", "[[service]]\naddress = '[2001:db8::1]:80'\n", "2: service[0].address: \"[2001:db8::1]:80\": IPv6 is "),
-        (service, "persistence = { timeout = 300 }\n", "3: service[0].persistence: "),
         (service, "check = { type = 'http' }\n", "3: service[0].check: "),
         (service, "mark = 7\n", "3: service[0].mark: "),
         (service, "vips = []\n", "3: service[0].vips: "),
@@ -245,9 +244,36 @@ fn values_of_services() {
             "address = '203.0.113.1:80'\n[[service]]\naddress = '203.0.113.1:80'",
             "12: service[1].address: the TCP service 203.0.113.1:80 is already in line 10 (service[0].address)",
         ),
+        (
+            "address = '203.0.113.1:80'\npersistence = 300",
+            "11: service[0].persistence: write it as a table, service.persistence",
+        ),
+        (
+            "address = '203.0.113.1:80'\npersistence = { timeout = 0 }",
+            "11: service[0].persistence.timeout: 0 is not in the range 1 to 2678400",
+        ),
+        (
+            "address = '203.0.113.1:80'\npersistence = { mask = 33 }",
+            "11: service[0].persistence.mask: 33 is not in the range 0 to 32",
+        ),
+        (
+            "address = '203.0.113.1:80'\npersistence = { mask = '255.0.255.0' }",
+            "11: service[0].persistence.mask: \"255.0.255.0\" is not a network mask; write 24 or \"255.255.255.0\"",
+        ),
+        (
+            "address = '203.0.113.1:80'\npersistence = { netmask = 24 }",
+            "11: service[0].persistence.netmask: unknown key in service.persistence; known are timeout, mask",
+        ),
     ] {
         assert_eq!(refusal(&format!("{PORTS}[[service]]\n{text}\n")), expected, "{text}");
     }
+    let persistence = |text: &str| {
+        let config = accept(&format!("{PORTS}[[service]]\naddress = '203.0.113.1:80'\npersistence = {{ {text} }}\n"));
+        config.services[0].persistence.map(|persistence| (persistence.timeout, persistence.prefix))
+    };
+    assert_eq!(persistence(""), Some((300, 32)));
+    assert_eq!(persistence("timeout = 600, mask = 24"), Some((600, 24)));
+    assert_eq!(persistence("timeout = '1h', mask = '255.255.0.0'"), Some((3600, 16)));
     accept(&format!(
         "{PORTS}[[service]]\naddress = '203.0.113.1:53'\n[[service]]\naddress = '203.0.113.1:53'\nprotocol = 'udp'\n"
     ));
@@ -348,9 +374,16 @@ fn switches_have_the_sysctls_names_and_values() {
         assert_eq!(refusal(&format!("[ipvs]\n{text}\n{PORTS}")), format!("2: {expected}"), "{text}");
     }
     assert_eq!(accept(PORTS).rules, Rules::default());
-    let switches = "sloppy_tcp = 1\nsloppy_sctp = 1\nconn_reuse_mode = 2\nexpire_nodest_conn = 1";
+    let switches =
+        "sloppy_tcp = 1\nsloppy_sctp = 1\nconn_reuse_mode = 2\nexpire_nodest_conn = 1\nexpire_quiescent_template = 1";
     let rules = accept(&format!("[ipvs]\n{switches}\n{PORTS}")).rules;
-    let all = Rules { sloppy_tcp: true, sloppy_sctp: true, conn_reuse_mode: 2, expire_nodest_conn: true };
+    let all = Rules {
+        sloppy_tcp: true,
+        sloppy_sctp: true,
+        conn_reuse_mode: 2,
+        expire_nodest_conn: true,
+        expire_quiescent_template: true,
+    };
     assert_eq!(rules, all);
 }
 

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::keys::LATER;
 
 /// IPVS's longest: that of a persistence template.
-const LONGEST_TIMEOUT: u32 = crate::dataplane::conn::timeouts::LONGEST;
+pub(super) const LONGEST_TIMEOUT: u32 = crate::dataplane::conn::timeouts::LONGEST;
 
 /// The longest path that the address of a Unix socket holds, in octets.
 const SOCKET_PATH: usize = 107;
@@ -133,6 +133,13 @@ pub(super) fn timeout(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|seconds| (1..=LONGEST_TIMEOUT).contains(seconds))
         .ok_or_else(|| format!("\"{text}\" is not in the range 1s to 31days"))
+}
+
+/// A network mask in dots, `255.255.255.0`: its length.
+pub(super) fn netmask(text: &str) -> Result<u8, String> {
+    let malformed = || format!("\"{text}\" is not a network mask; write 24 or \"255.255.255.0\"");
+    let mask: std::net::Ipv4Addr = text.parse().map_err(|_| malformed())?;
+    ipnet::ipv4_mask_to_prefix(mask).map_err(|_| malformed())
 }
 
 /// Refuses IPv6, which the data plane does not forward.

@@ -8,8 +8,9 @@ use hashbrown::HashMap;
 
 use super::{ConnectionReport, Filter, Flushed};
 use crate::dataplane::clock::Now;
-use crate::dataplane::conn::{Key, Slot, Tick, Value, WideKey};
-use crate::dataplane::service::{EndpointId, RealId};
+use crate::dataplane::conn::{Key, Slot, TemplateKey, Tick, Value, WideKey};
+use crate::dataplane::persist;
+use crate::dataplane::service::{EndpointId, Protocol, RealId};
 use crate::dataplane::shared::{Kept, Shared};
 use crate::dataplane::snapshot::{Snapshot, Viewer};
 
@@ -23,7 +24,7 @@ const TRIES: u32 = 16;
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     /// Virtual services by endpoint id.
-    pub services: HashMap<EndpointId, SocketAddrV4>,
+    pub services: HashMap<EndpointId, (SocketAddrV4, Protocol)>,
     /// Real servers by id.
     pub reals: HashMap<RealId, SocketAddrV4>,
 }
@@ -44,6 +45,7 @@ pub struct Scan {
 enum Piece {
     Narrow(Range<u32>),
     Wide(Range<u32>),
+    Templates(Range<u32>),
 }
 
 impl Scan {
@@ -52,19 +54,22 @@ impl Scan {
         Self { shared, viewer, names: Arc::new(names), filter, now, next: 0 }
     }
 
-    /// The next piece of one of the two tables; `None` at the end of both.
+    /// The next piece of one of the tables; `None` at the end of all.
     fn piece(&mut self) -> Option<Piece> {
-        let (narrow, wide) = (self.shared.table.lines(), self.shared.wide.lines());
-        let start = self.next;
-        if start < u64::from(narrow) {
-            let end = (start + u64::from(PIECE)).min(narrow.into());
-            self.next = end;
-            return Some(Piece::Narrow(start as u32..end as u32));
+        let Shared { table, wide, templates, .. } = &*self.shared;
+        let pieces: [fn(Range<u32>) -> Piece; 3] = [Piece::Narrow, Piece::Wide, Piece::Templates];
+        let lines = [table.lines(), wide.lines(), templates.lines()];
+        let mut first = 0;
+        for (lines, piece) in lines.into_iter().zip(pieces) {
+            let start = self.next - first;
+            if start < u64::from(lines) {
+                let end = (start + u64::from(PIECE)).min(lines.into());
+                self.next = first + end;
+                return Some(piece(start as u32..end as u32));
+            }
+            first += u64::from(lines);
         }
-        let start = start - u64::from(narrow);
-        let end = (start + u64::from(PIECE)).min(wide.into());
-        self.next = u64::from(narrow) + end;
-        (start < end).then_some(Piece::Wide(start as u32..end as u32))
+        None
     }
 
     /// The connections in these lines that are meant.
@@ -86,7 +91,7 @@ impl Scan {
         if value.is_link() {
             return None;
         }
-        let service = *self.names.services.get(&key.endpoint())?;
+        let (service, _) = *self.names.services.get(&key.endpoint())?;
         let destination = key.destination().unwrap_or(service);
         let kept = |real: &SocketAddrV4| {
             SocketAddrV4::new(*real.ip(), if real.port() == 0 { destination.port() } else { real.port() })
@@ -102,6 +107,34 @@ impl Scan {
         })
     }
 
+    /// The templates in these lines that are meant.
+    fn meant_templates(&self, lines: Range<u32>) -> Vec<(Slot, TemplateKey, Value, ConnectionReport)> {
+        let snapshot = self.viewer.current();
+        let mut meant = Vec::new();
+        self.shared.templates.each(lines, |slot, key, value| {
+            if let Some(report) = self.report_template(&snapshot, key, value)
+                && self.filter.matches(&report)
+            {
+                meant.push((slot, key, value, report));
+            }
+        });
+        meant
+    }
+
+    /// Tells what a template is, as `ipvsadm -Lnc` does: a connection of the client's port 0.
+    fn report_template(&self, snapshot: &Snapshot, key: TemplateKey, value: Value) -> Option<ConnectionReport> {
+        let (service, protocol) = *self.names.services.get(&key.service())?;
+        Some(ConnectionReport {
+            protocol: protocol.to_string(),
+            state: value.state().name().to_owned(),
+            expires_seconds: snapshot.timeouts.remaining(value, Tick::at(self.now)),
+            client: SocketAddr::from((key.client(), 0)),
+            service: SocketAddr::V4(service),
+            real: self.names.reals.get(&value.real()).copied().map(SocketAddr::V4),
+            answers_seen: false,
+        })
+    }
+
     /// Removes the connections of the next piece that are meant, and adds to `flushed`; `None` at the end. One flush at
     /// a time, and half a second apart: control's counts have one writer, and see [`Table::flush`].
     ///
@@ -110,6 +143,7 @@ impl Scan {
         match self.piece()? {
             Piece::Narrow(lines) => self.flush_lines::<Key>(lines, flushed),
             Piece::Wide(lines) => self.flush_lines::<WideKey>(lines, flushed),
+            Piece::Templates(lines) => self.flush_templates(lines, flushed),
         }
         Some(())
     }
@@ -121,12 +155,24 @@ impl Scan {
         }
     }
 
+    fn flush_templates(&self, lines: Range<u32>, flushed: &mut Flushed) {
+        for (slot, _, value, _) in self.meant_templates(lines) {
+            if self.shared.templates.flush(slot, value, Tick::at(self.now)) {
+                self.shared.control_counts().removed(value);
+                flushed.removed += 1;
+            } else {
+                flushed.kept += 1;
+            }
+        }
+    }
+
     /// Removes a connection, also when its packets keep changing the entry.
     fn remove<K: Kept>(&self, snapshot: &Snapshot, slot: Slot, key: K, mut value: Value) -> bool {
         let table = K::table(&self.shared);
         for _ in 0..TRIES {
             if table.flush(slot, value, Tick::at(self.now), |real| snapshot.socket(real)) {
                 self.shared.control_counts().removed(value);
+                persist::ended(&self.shared, snapshot, key, value);
                 return true;
             }
             match table.read(slot) {
@@ -146,6 +192,7 @@ impl Iterator for Scan {
         Some(match self.piece()? {
             Piece::Narrow(lines) => self.meant::<Key>(lines).into_iter().map(|(.., report)| report).collect(),
             Piece::Wide(lines) => self.meant::<WideKey>(lines).into_iter().map(|(.., report)| report).collect(),
+            Piece::Templates(lines) => self.meant_templates(lines).into_iter().map(|(.., report)| report).collect(),
         })
     }
 }

@@ -15,9 +15,10 @@ use crate::dataplane::service::RealId;
 
 /// One worker's numbers for one real server.
 #[derive(Debug, Default)]
-pub(super) struct Pair {
+pub(super) struct Numbers {
     active: AtomicI32,
     inactive: AtomicI32,
+    persistent: AtomicI32,
 }
 
 /// A real server's connections.
@@ -27,6 +28,8 @@ pub struct Connections {
     pub active: u32,
     /// ipvsadm's `InActConn`.
     pub inactive: u32,
+    /// ipvsadm's `PersistConn`: templates.
+    pub persistent: u32,
 }
 
 /// The numbers of all workers, for every real-server id there can be. Only the pages of ids in use take memory.
@@ -34,7 +37,7 @@ pub struct Counts(Box<[WorkerCounts]>);
 
 /// One worker's numbers, and which of them it has changed lately.
 pub struct WorkerCounts {
-    pairs: Memory<Pair>,
+    numbers: Memory<Numbers>,
     changed: Marks,
 }
 
@@ -42,10 +45,11 @@ impl Counts {
     /// Makes the counts of `workers` workers.
     ///
     /// # Errors
-    /// When the kernel refuses 8 MiB of address space for each.
+    /// When the kernel refuses 12 MiB of address space for each.
     pub fn new(workers: usize) -> io::Result<Self> {
-        let one =
-            || Memory::untouched(MAX_REAL_ID.index() + 1).map(|pairs| WorkerCounts { pairs, changed: Marks::new() });
+        let one = || {
+            Memory::untouched(MAX_REAL_ID.index() + 1).map(|numbers| WorkerCounts { numbers, changed: Marks::new() })
+        };
         Ok(Self((0..workers).map(|_| one()).collect::<io::Result<_>>()?))
     }
 
@@ -59,12 +63,16 @@ impl Counts {
 
     /// Adds up a real server's connections.
     pub fn connections(&self, real: RealId) -> Connections {
-        let sum = |number: fn(&Pair) -> &AtomicI32| {
-            let all = self.0.iter().filter_map(|worker| worker.pairs.get(real.index()));
-            let sum = all.fold(0i32, |sum, pair| sum.wrapping_add(number(pair).load(Ordering::Relaxed)));
+        let sum = |number: fn(&Numbers) -> &AtomicI32| {
+            let all = self.0.iter().filter_map(|worker| worker.numbers.get(real.index()));
+            let sum = all.fold(0i32, |sum, numbers| sum.wrapping_add(number(numbers).load(Ordering::Relaxed)));
             sum.max(0) as u32
         };
-        Connections { active: sum(|pair| &pair.active), inactive: sum(|pair| &pair.inactive) }
+        Connections {
+            active: sum(|numbers| &numbers.active),
+            inactive: sum(|numbers| &numbers.inactive),
+            persistent: sum(|numbers| &numbers.persistent),
+        }
     }
 }
 
@@ -98,11 +106,12 @@ impl WorkerCounts {
 
     #[inline]
     fn add(&self, entry: Value, n: i32) {
-        let Some(pair) = self.pairs.get(entry.real().index()) else { return };
+        let Some(numbers) = self.numbers.get(entry.real().index()) else { return };
         let number = match entry.class() {
-            Class::Active => &pair.active,
-            Class::Inactive => &pair.inactive,
-            Class::Persistent | Class::Uncounted => return,
+            Class::Active => &numbers.active,
+            Class::Inactive => &numbers.inactive,
+            Class::Persistent => &numbers.persistent,
+            Class::Uncounted => return,
         };
         number.store(number.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
         self.changed.mark(entry.real());
@@ -120,7 +129,7 @@ mod tests {
     }
 
     fn connections(active: u32, inactive: u32) -> Connections {
-        Connections { active, inactive }
+        Connections { active, inactive, persistent: 0 }
     }
 
     #[test]
@@ -162,10 +171,11 @@ mod tests {
     }
 
     #[test]
-    fn links_and_templates_are_no_connections() {
+    fn links_are_not_counted_and_templates_apart() {
         let counts = Counts::new(1).unwrap();
         counts.worker(0).inserted(entry(State::LINK, 3));
-        counts.worker(0).inserted(entry(State::TEMPLATE_NONE, 3));
         assert_eq!(counts.connections(RealId(3)), connections(0, 0));
+        counts.worker(0).inserted(entry(State::TEMPLATE_NONE, 3));
+        assert_eq!(counts.connections(RealId(3)), Connections { active: 0, inactive: 0, persistent: 1 });
     }
 }

@@ -5,7 +5,7 @@
 //! slots, by this order:
 //!
 //! 1. *embryonic*: TCP whose client has not yet acknowledged anything (NONE, SYN_SENT, SYN_RECV, SYNACK), SCTP before
-//!    the client returned its cookie;
+//!    the client returned its cookie; in their own table, persistence templates that brought about no open connection;
 //! 2. *one-way*: UDP that was never answered.
 //!
 //! Of one kind, the one that was quiet for longest. Never
@@ -49,6 +49,7 @@ const fn turn(state: State) -> Option<u8> {
     match state {
         State::TCP_NONE | State::TCP_SYN_SENT | State::TCP_SYN_RECV | State::TCP_SYNACK => Some(0),
         State::SCTP_NONE | State::SCTP_INIT1 | State::SCTP_INIT | State::SCTP_COOKIE_SENT => Some(0),
+        State::TEMPLATE_NONE => Some(0),
         State::UDP_ONE_WAY => Some(1),
         _ => None,
     }
@@ -63,7 +64,7 @@ impl<K: Identity> Table<K> {
         hashes: &[Hash],
         now: Tick,
         sockets: impl Fn(RealId) -> Option<EndpointId>,
-        mut evicted: impl FnMut(Value),
+        mut evicted: impl FnMut(K, Value),
     ) -> bool {
         let possible = hashes.iter().all(|hash| self.room(*hash, now).is_some());
         possible && hashes.iter().all(|hash| self.clear(*hash, now, &sockets, &mut evicted))
@@ -74,11 +75,11 @@ impl<K: Identity> Table<K> {
         hash: Hash,
         now: Tick,
         sockets: &impl Fn(RealId) -> Option<EndpointId>,
-        evicted: &mut impl FnMut(Value),
+        evicted: &mut impl FnMut(K, Value),
     ) -> bool {
         (0..TRIES).map_while(|_| self.room(hash, now)).any(|room| match room {
             Room::Free => true,
-            Room::Taken(slot, seen) => self.retire(slot, seen, now, sockets, |_, value| evicted(value)),
+            Room::Taken(slot, seen) => self.retire(slot, seen, now, sockets, &mut *evicted),
         })
     }
 

@@ -5,9 +5,10 @@
 use std::ops::Deref;
 use std::{fmt, io};
 
-use super::counts::Pair;
+use super::counts::Numbers;
 use super::key::NarrowLine;
 use super::wide::WideLine;
+use crate::dataplane::sync::AtomicU64;
 
 /// What kind of pages the table lies in. Random lines of a large table miss the TLB on 4 KiB pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,9 @@ unsafe impl Zeroed for NarrowLine {}
 // SAFETY: as above.
 unsafe impl Zeroed for WideLine {}
 // SAFETY: as above.
-unsafe impl Zeroed for Pair {}
+unsafe impl Zeroed for Numbers {}
+// SAFETY: as above.
+unsafe impl Zeroed for AtomicU64 {}
 
 #[cfg(not(millrace_loom))]
 pub(super) use mapped::Memory;

@@ -57,18 +57,28 @@ impl<K: Identity> Table<K> {
         sockets: impl Fn(RealId) -> Option<EndpointId>,
         mut removed: impl FnMut(K, Value),
     ) {
+        self.each_due(slice, now, timeouts, |slot, value| {
+            if value.is_link() {
+                self.expire_link(slot, value, now, &sockets);
+            } else {
+                self.retire(slot, value, now, &sockets, &mut removed);
+            }
+        });
+    }
+
+    /// Calls `due` for each entry in `slice` whose time is over, and for each link that is to be looked at.
+    #[inline(always)]
+    pub(super) fn each_due(&self, slice: &Slice, now: Tick, timeouts: &Timeouts, mut due: impl FnMut(Slot, Value)) {
         let limits = timeouts.limits(slice.links);
         for number in slice.lines.clone() {
             let values = self.line(number).values();
             let values = values.as_ref();
-            let due = due(values, now, limits);
-            if due != 0 {
-                for place in (0..K::Line::SLOTS).filter(|place| due & 1 << place != 0) {
+            let old = old(values, now, limits);
+            if old != 0 {
+                for place in (0..K::Line::SLOTS).filter(|place| old & 1 << place != 0) {
                     let (slot, value) = (Slot::new(number, place), values[place]);
-                    if value.is_link() {
-                        self.expire_link(slot, value, now, &sockets);
-                    } else if timeouts.expired(value, now) {
-                        self.retire(slot, value, now, &sockets, &mut removed);
+                    if value.is_link() || timeouts.expired(value, now) {
+                        due(slot, value);
                     }
                 }
             }
@@ -134,9 +144,9 @@ impl<K: Identity> Table<K> {
 
 /// The live values whose age has reached their state's limit, as a set of bits by place.
 #[inline(always)]
-fn due(values: &[Value], now: Tick, limits: &[u32; 32]) -> u32 {
+fn old(values: &[Value], now: Tick, limits: &[u32; 32]) -> u32 {
     let old = |value: &Value| value.is_live() & (now.since(value.seen()) >= limits[value.state().index()]);
-    values.iter().enumerate().fold(0, |due, (place, value)| due | u32::from(old(value)) << place)
+    values.iter().enumerate().fold(0, |set, (place, value)| set | u32::from(old(value)) << place)
 }
 
 /// Lines that are due for a sweep.

@@ -133,6 +133,11 @@ impl<K: Identity> Table<K> {
         self.lines.len() as u32
     }
 
+    /// One more than the largest number of a slot.
+    pub(super) fn slots(&self) -> usize {
+        self.lines.len() * SLOTS
+    }
+
     /// What kind of pages it lies in.
     pub fn backing(&self) -> Backing {
         self.lines.backing()

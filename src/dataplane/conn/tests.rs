@@ -184,6 +184,7 @@ fn turn(state: State) -> Option<u8> {
     match (state.protocol(), state.name()) {
         ("TCP", "NONE" | "SYN_SENT" | "SYN_RECV" | "SYNACK") => Some(1),
         ("SCTP", "NONE" | "INIT1" | "INIT" | "C-SENT") => Some(1),
+        ("", "NONE") => Some(1),
         ("UDP", _) if state == State::UDP_ONE_WAY => Some(2),
         _ => None,
     }
@@ -216,7 +217,7 @@ fn whom_a_newcomer_drives_out() {
             let rank = |value: &Value| (turn(value.state()), std::cmp::Reverse(now.since(value.seen())));
             let first = may_go.map(|(_, value)| rank(value)).min();
             let mut gone = Vec::new();
-            let room = table.make_room(&[hash], now, private, |value| gone.push(value));
+            let room = table.make_room(&[hash], now, private, |_, value| gone.push(value));
             assert_eq!(gone.iter().map(rank).collect::<Vec<_>>(), first.into_iter().collect::<Vec<_>>());
             assert_eq!(room, first.is_some());
             for value in &gone {
@@ -224,7 +225,7 @@ fn whom_a_newcomer_drives_out() {
                 held.retain(|_, kept| kept != value);
             }
             if room {
-                assert!(table.make_room(&[hash], now, private, |value| panic!("{value:?} went for nothing")));
+                assert!(table.make_room(&[hash], now, private, |_, value| panic!("{value:?} went for nothing")));
                 inserted = table.insert(key, hash, content);
             } else {
                 refused += 1;
@@ -281,8 +282,8 @@ fn a_connection_goes_with_its_link_and_only_where_that_helps() {
             (connections, links)
         };
         let (before, mut evicted) = (count(), 0);
-        assert!(!table.make_room(&hashes, tick(101), sockets, |_| evicted += 1) || evicted == 0, "too young");
-        let room = table.make_room(&hashes, tick(102), sockets, |_| evicted += 1);
+        assert!(!table.make_room(&hashes, tick(101), sockets, |_, _| evicted += 1) || evicted == 0, "too young");
+        let room = table.make_room(&hashes, tick(102), sockets, |_, _| evicted += 1);
         let after = count();
         assert_eq!((after.0 + evicted, after.1 + evicted), before, "each with its link");
         if room {

@@ -40,6 +40,11 @@ impl Tick {
         ahead.saturating_sub(AHEAD)
     }
 
+    /// The tick this many ticks earlier.
+    pub const fn before(self, ticks: u32) -> Self {
+        Self(self.0.wrapping_sub(ticks) & Self::MASK)
+    }
+
     /// The tick this many ticks later.
     pub const fn after(self, ticks: u32) -> Self {
         Self(self.0.wrapping_add(ticks) & Self::MASK)

@@ -17,6 +17,8 @@ pub struct Timeouts {
     limits_and_links: [u32; State::COUNT],
     /// By real-server id, its service's own timeout in seconds; 0 for none.
     own: Box<[u32]>,
+    /// The same of its service's persistence.
+    persistence: Box<[u32]>,
 }
 
 /// The states of a connection that is open: what a service's own timeout is about.
@@ -64,10 +66,20 @@ const DEFAULTS: [(State, u32); 31] = [
     (State::TEMPLATE_ASSURED, 300),
 ];
 
+fn shortest(own: &[u32]) -> Option<u32> {
+    own.iter().copied().filter(|seconds| *seconds > 0).min()
+}
+
 impl Default for Timeouts {
     fn default() -> Self {
         let unlimited = [u32::MAX; State::COUNT];
-        let none = Self { seconds: [0; 32], limits: unlimited, limits_and_links: unlimited, own: Box::default() };
+        let none = Self {
+            seconds: [0; 32],
+            limits: unlimited,
+            limits_and_links: unlimited,
+            own: Box::default(),
+            persistence: Box::default(),
+        };
         let mut timeouts = DEFAULTS.iter().fold(none, |timeouts, &(state, seconds)| timeouts.with(state, seconds));
         timeouts.limits_and_links[State::LINK.index()] = 0;
         timeouts
@@ -92,14 +104,26 @@ impl Timeouts {
     #[must_use]
     pub fn with_own(mut self, own: impl IntoIterator<Item = u32>) -> Self {
         self.own = own.into_iter().map(|seconds| seconds.min(LONGEST)).collect();
-        if let Some(shortest) = self.own.iter().filter(|seconds| **seconds > 0).min() {
-            for state in OPEN {
-                let least = self.limits[state.index()].min(limit(*shortest));
-                self.limits[state.index()] = least;
-                self.limits_and_links[state.index()] = least;
-            }
-        }
+        let shortest = shortest(&self.own);
+        self.look_closer(&OPEN, shortest);
         self
+    }
+
+    /// Sets how long the templates of real servers, by id, last, in seconds, [`LONGEST`] at most.
+    #[must_use]
+    pub fn with_persistence(mut self, persistence: impl IntoIterator<Item = u32>) -> Self {
+        self.persistence = persistence.into_iter().map(|seconds| seconds.min(LONGEST)).collect();
+        let shortest = shortest(&self.persistence);
+        self.look_closer(&[State::TEMPLATE_NONE, State::TEMPLATE_ASSURED], shortest);
+        self
+    }
+
+    fn look_closer(&mut self, states: &[State], shortest: Option<u32>) {
+        for (state, shortest) in states.iter().filter_map(|state| Some((state, shortest?))) {
+            let least = self.limits[state.index()].min(limit(shortest));
+            self.limits[state.index()] = least;
+            self.limits_and_links[state.index()] = least;
+        }
     }
 
     /// A state's timeout, in seconds.
@@ -110,10 +134,12 @@ impl Timeouts {
     /// An entry's timeout, in seconds; that of a link means nothing.
     #[inline]
     pub fn of(&self, entry: Value) -> u32 {
-        match self.own.get(entry.real().index()) {
-            Some(own) if *own > 0 && OPEN.contains(&entry.state()) => *own,
-            _ => self.seconds(entry.state()),
-        }
+        let own = match entry.state() {
+            state if OPEN.contains(&state) => &self.own,
+            State::TEMPLATE_NONE | State::TEMPLATE_ASSURED => &self.persistence,
+            state => return self.seconds(state),
+        };
+        own.get(entry.real().index()).copied().filter(|own| *own > 0).unwrap_or_else(|| self.seconds(entry.state()))
     }
 
     /// Tells whether an entry's time is over at `now`: never early, and at most half a second late, since last seen

@@ -79,7 +79,7 @@ fn a_reply_never_finds_the_newcomer_in_an_evicted_ones_place() {
         };
         assert_eq!(insert(&table, new, opening(2, 10)), Insert::Full);
         let mut evicted = Vec::new();
-        assert!(table.make_room(&[table.hash(new)], tick(10), sockets, |value| evicted.push(value.real())));
+        assert!(table.make_room(&[table.hash(new)], tick(10), sockets, |_, value| evicted.push(value.real())));
         assert_eq!(evicted, [RealId(1)]);
         put(&table, new, opening(2, 10));
         let answered = answered.join().unwrap();

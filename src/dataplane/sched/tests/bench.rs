@@ -85,6 +85,7 @@ impl Bench {
             scheduler,
             plan,
             version,
+            persistence: None,
             max_new_per_second: 0,
             reals: candidates,
         });
