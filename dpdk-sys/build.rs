@@ -26,11 +26,13 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_macaddr_get",
     "rte_eth_stats_get",
     "rte_pdump_(init|uninit)",
+    // perf compares the connection table with it.
+    "rte_hash_(create|free|add_key_data|del_key|lookup_bulk_data|iterate)",
 ];
 
 const TYPES: &[&str] = &["rte_eth_(conf|dev_info|rxconf|txconf|stats)", "rte_ether_addr", "rte_mbuf", "rte_mempool"];
 
-const VARIABLES: &[&str] = &["DPDK_.*"];
+const VARIABLES: &[&str] = &["DPDK_.*", "RTE_HASH_LOOKUP_BULK_MAX"];
 
 fn main() {
     for file in ["build.rs", "shim.h"] {

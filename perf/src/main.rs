@@ -3,21 +3,31 @@
 #![deny(unsafe_code)]
 
 mod forward;
+mod opening;
+mod pages;
+mod record;
 mod report;
 mod sampling;
+mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use clap::{Parser, ValueEnum};
+use millrace::dataplane::port::dpdk::{Eal, EalArgs, Pool, PoolConfig};
 
-use report::Report;
+use report::{Entry, Report};
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Name {
     /// One worker's forwarding rate by each method, beside two references.
     Forward,
+    /// The connection table beside the memory limit and other tables.
+    Table,
+    /// New connections a second through one worker, for a while.
+    Connections,
 }
 
 /// Measures the data plane and prints a table. README.md says how to read it.
@@ -42,9 +52,12 @@ struct Arguments {
     /// Of `forward`, only these cases.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "CASE")]
     cases: Vec<forward::Case>,
-    /// Of `forward`, only these numbers of flows.
+    /// Of `forward` and `table`, only these numbers of flows.
     #[arg(long, value_delimiter = ',', value_name = "N")]
     flows: Vec<u32>,
+    /// Of `connections`, only these schedulers.
+    #[arg(long, value_delimiter = ',', value_name = "NAME", default_value = "rr")]
+    schedulers: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -63,14 +76,57 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         None => sampling::last_core()?,
     };
     let mut report = Report::new(core);
-    if arguments.only.is_empty() || arguments.only.contains(&Name::Forward) {
-        let plan = forward::Plan::new(arguments.quick, &arguments.cases, &arguments.flows);
-        let memory = if arguments.no_huge { "--no-huge" } else { "--in-memory" };
-        report.results.extend(forward::measure(&plan, core, memory)?);
-    }
+    report.results = Plan::of(arguments)?.run(core, arguments.no_huge)?;
     print!("{report}");
     match &arguments.json {
         Some(file) => report.write(file),
         None => Ok(()),
+    }
+}
+
+/// What is to be measured.
+struct Plan {
+    forward: Option<forward::Plan>,
+    table: Option<table::Plan>,
+    opening: Option<opening::Plan>,
+}
+
+impl Plan {
+    fn of(arguments: &Arguments) -> anyhow::Result<Self> {
+        let Arguments { only, quick, cases, flows, schedulers, .. } = arguments;
+        let wanted = |name| only.is_empty() || only.contains(&name);
+        Ok(Self {
+            forward: wanted(Name::Forward).then(|| forward::Plan::new(*quick, cases, flows)),
+            table: wanted(Name::Table).then(|| table::Plan::new(*quick, flows)).transpose()?,
+            opening: wanted(Name::Connections).then(|| opening::Plan::new(*quick, schedulers)),
+        })
+    }
+
+    /// Runs it on `core`, as a worker of the EAL.
+    fn run(self, core: usize, no_huge: bool) -> anyhow::Result<Vec<Entry>> {
+        let config = PoolConfig { frames: forward::FRAMES, ..PoolConfig::default() };
+        let memory = if no_huge { "--no-huge" } else { "--in-memory" };
+        let extra = [memory, "--no-telemetry", "--log-level=lib.eal:error"].map(str::to_owned).to_vec();
+        let memory_mib = config.memory_mib() + self.table.as_ref().map_or(0, table::Plan::memory_mib);
+        let eal = Eal::start(&EalArgs { worker_cores: vec![core], memory_mib, extra, ..EalArgs::default() })?;
+        let ordinary = eal.arguments().iter().any(|argument| argument == "--no-huge");
+        let pages = if ordinary { "4 KiB" } else { "2 MiB" };
+        let pool = Pool::new(&eal, config)?;
+        let job = eal.launch(0, move || self.measure(core, &pool, pages))?;
+        job.join().map_err(|_| anyhow!("the worker panicked"))?
+    }
+
+    fn measure(&self, core: usize, pool: &Pool, pages: &'static str) -> anyhow::Result<Vec<Entry>> {
+        let mut results = Vec::new();
+        if let Some(plan) = &self.forward {
+            results.extend(forward::measure(plan, pool)?.into_iter().map(Entry::Rate));
+        }
+        if let Some(plan) = &self.table {
+            results.extend(table::measure(plan, core, pool, pages)?.into_iter().map(Entry::Record));
+        }
+        if let Some(plan) = &self.opening {
+            results.extend(opening::measure(plan, pool)?.into_iter().map(Entry::Record));
+        }
+        Ok(results)
     }
 }

@@ -9,13 +9,25 @@ use comfy_table::{CellAlignment, Table, presets};
 use millrace::dataplane::port::dpdk::Eal;
 use serde::Serialize;
 
+use crate::record::Record;
+
 /// One run.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// Where it ran.
     pub machine: Machine,
     /// What it found.
-    pub results: Vec<Measurement>,
+    pub results: Vec<Entry>,
+}
+
+/// One result.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Entry {
+    /// A forwarding rate.
+    Rate(Measurement),
+    /// Anything else.
+    Record(Record),
 }
 
 /// Where and when a run was.
@@ -91,40 +103,79 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Machine { cpu, core, kernel, dpdk, commit, date, .. } = &self.machine;
         writeln!(f, "{cpu}, core {core}; Linux {kernel}; {dpdk}; commit {commit}; {date}\n")?;
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
-        table.set_header([
-            "case",
-            "flows",
-            "Mpps",
-            "min",
-            "max",
-            "ns best",
-            "ns median",
-            "vs mac-swap",
-            "vs memory-limit",
-            "pages",
-        ]);
-        let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
-        for result in &self.results {
-            table.add_row([
-                result.case.to_owned(),
-                result.flows.to_string(),
-                format!("{:.1}", result.mpps),
-                format!("{:.1}", result.mpps_min),
-                format!("{:.1}", result.mpps_max),
-                format!("{:.1}", result.ns_per_packet),
-                format!("{:.1}", result.ns_per_packet_median),
-                ratio(result.vs_mac_swap),
-                ratio(result.vs_memory_limit),
-                result.pages.to_owned(),
-            ]);
+        let (mut rates, mut records) = (Vec::new(), Vec::new());
+        for entry in &self.results {
+            match entry {
+                Entry::Rate(rate) => rates.push(rate),
+                Entry::Record(record) => records.push(record),
+            }
         }
-        for column in table.column_iter_mut().skip(1).take(8) {
-            column.set_cell_alignment(CellAlignment::Right);
+        if !rates.is_empty() {
+            write_rates(f, &rates)?;
         }
-        writeln!(f, "{table}\n\nMpps is the median sample; ratios are of the quickest samples, rate over rate.")
+        // Together what has the same columns.
+        while let Some(first) = records.first().copied() {
+            let (alike, others): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.is_like(first));
+            write_records(f, &alike)?;
+            records = others;
+        }
+        Ok(())
     }
+}
+
+fn empty_table() -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table
+}
+
+fn write_records(f: &mut fmt::Formatter<'_>, records: &[&Record]) -> fmt::Result {
+    let mut table = empty_table();
+    if let Some(first) = records.first() {
+        table.set_header(first.shown().map(|(name, _)| name.replace('_', " ")));
+    }
+    for record in records {
+        table.add_row(record.shown().map(|(_, value)| value.to_string()));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    writeln!(f, "{table}\n")
+}
+
+fn write_rates(f: &mut fmt::Formatter<'_>, rates: &[&Measurement]) -> fmt::Result {
+    let mut table = empty_table();
+    table.set_header([
+        "case",
+        "flows",
+        "Mpps",
+        "min",
+        "max",
+        "ns best",
+        "ns median",
+        "vs mac-swap",
+        "vs memory-limit",
+        "pages",
+    ]);
+    let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
+    for result in rates {
+        table.add_row([
+            result.case.to_owned(),
+            result.flows.to_string(),
+            format!("{:.1}", result.mpps),
+            format!("{:.1}", result.mpps_min),
+            format!("{:.1}", result.mpps_max),
+            format!("{:.1}", result.ns_per_packet),
+            format!("{:.1}", result.ns_per_packet_median),
+            ratio(result.vs_mac_swap),
+            ratio(result.vs_memory_limit),
+            result.pages.to_owned(),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1).take(8) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    writeln!(f, "{table}\n\nMpps is the median sample; ratios are of the quickest samples, rate over rate.\n")
 }
 
 fn cpu() -> String {

@@ -33,10 +33,21 @@ pub fn sample(length: Duration, mut poll: impl FnMut(Duration) -> usize) -> Samp
     }
 }
 
+impl From<Vec<f64>> for Samples {
+    fn from(samples: Vec<f64>) -> Self {
+        Self(samples)
+    }
+}
+
 impl Samples {
     /// Adds a sample that saw a packet at least.
     pub fn push(&mut self, sample: Sample) {
         self.0.push(sample.time.as_nanos() as f64 / sample.packets as f64);
+    }
+
+    /// What each took over what each of `other`, which were taken in turn, took.
+    pub fn over(&self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(own, other)| own / other).collect())
     }
 
     /// The quickest sample: what disturbs a core only ever adds time.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, ensure};
 use millrace::ctrl::apply::{Applier, MAX_REALS};
 use millrace::ctrl::config;
+use millrace::ctrl::connections::{Filter, Scan};
 use millrace::dataplane::clock::Now;
 use millrace::dataplane::conn::{Backing, Table, Templates};
 use millrace::dataplane::port::dpdk::Pool;
@@ -31,19 +32,41 @@ const CHECKED: u32 = 100_000;
 pub struct Director {
     shared: Arc<Shared>,
     worker: Worker<LoopPort>,
-    _applier: Applier,
+    applier: Applier,
     /// Passes only while packets do, so that flows are as old as if nothing else ran in between.
     clock: Duration,
     flows: u32,
 }
 
+/// What a director is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    /// Connections that its table is rated for.
+    pub connections: u32,
+    /// The service's protocol, scheduler and forwarding method, as the configuration calls them.
+    pub protocol: &'a str,
+    pub scheduler: &'a str,
+    pub method: &'a str,
+    /// The configuration's `[timeouts]`.
+    pub timeouts: &'a str,
+}
+
 impl Director {
     /// Starts a director that forwards as `case` does, and lets `flows` clients connect.
     pub fn new(case: Case, flows: u32, pool: &Pool) -> anyhow::Result<Self> {
-        let text = configuration(case.method());
+        let method = case.method();
+        let setup = Setup { connections: flows, protocol: "tcp", scheduler: "rr", method, timeouts: "" };
+        let mut director = Self::start(setup, pool)?;
+        director.connect(case)?;
+        Ok(director)
+    }
+
+    /// Starts a director without any connection.
+    pub fn start(setup: Setup<'_>, pool: &Pool) -> anyhow::Result<Self> {
+        let text = configuration(setup);
         let config = config::parse(Path::new("perf"), &text).map_err(|error| anyhow!("{error}"))?.config;
         let secret = std::array::from_fn(|n| RandomState::new().hash_one(n));
-        let table = Table::new(flows as usize, secret).context("the connection table")?;
+        let table = Table::new(setup.connections as usize, secret).context("the connection table")?;
         let wide = Table::new(0, secret).context("the table of wide connections")?;
         let templates = Templates::new(0, secret).context("the table of templates")?;
         let shared = Arc::new(Shared::new((table, wide, templates), 1, 1, ENDPOINT_IDS, MAX_REALS as usize + 1)?);
@@ -52,9 +75,25 @@ impl Director {
         let port = LoopPort::new(pool, Traffic::new(Segment::Syn))?;
         let share = Share { worker: 0, workers: 1 };
         let worker = Worker::new(share, vec![port], applier.reader(), Arc::clone(&shared), at(clock));
-        let mut director = Self { shared, worker, _applier: applier, clock, flows };
-        director.connect(case)?;
-        Ok(director)
+        Ok(Self { shared, worker, applier, clock, flows: setup.connections })
+    }
+
+    /// What its workers and control share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// A walk through all its connections, as `millrace conn list` makes it.
+    pub fn scan(&self) -> Scan {
+        let (viewer, names) = (self.applier.viewer(), self.applier.names());
+        Scan::new(Arc::clone(&self.shared), viewer, names, Filter::default(), at(self.clock))
+    }
+
+    /// Polls for about `length`, and returns the packets that came.
+    pub fn run(&mut self, length: Duration) -> Sample {
+        let sample = sample(length, |time| self.worker.poll(at(self.clock + time)));
+        self.clock += sample.time;
+        sample
     }
 
     /// The handshakes of all flows, and then a look at what comes out of established ones.
@@ -154,13 +193,15 @@ impl Director {
         all.filter(|(_, count)| *count > 0).collect()
     }
 
-    fn arm(&mut self, segment: Segment, order: Order) {
+    /// What comes in from now on.
+    pub fn arm(&mut self, segment: Segment, order: Order) {
         let port = self.port();
         port.traffic = Traffic::new(segment);
         port.order = order;
     }
 
-    fn port(&mut self) -> &mut LoopPort {
+    /// Its port.
+    pub fn port(&mut self) -> &mut LoopPort {
         &mut self.worker.ports_mut()[0]
     }
 }
@@ -183,7 +224,8 @@ fn at(clock: Duration) -> Now {
 }
 
 /// One port towards clients and real servers, whose Ethernet addresses need no asking; one service.
-fn configuration(method: &str) -> String {
+fn configuration(setup: Setup<'_>) -> String {
+    let Setup { protocol, scheduler, method, timeouts, .. } = setup;
     let mac = |[a, b, c, d, e, f]: [u8; 6]| format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
     let (own, gateway) = (mac(DIRECTOR_MAC), mac(GATEWAY_MAC));
     let neighbor = |real| {
@@ -195,6 +237,8 @@ fn configuration(method: &str) -> String {
     let servers: String = (0..REALS).map(server).collect();
     format!(
         r#"
+[timeouts]
+{timeouts}
 [[port]]
 name = "lan"
 device = "net_null0"
@@ -209,7 +253,8 @@ mac = "{gateway}"
 {neighbors}
 [[service]]
 address = "{VIP}"
-scheduler = "rr"
+protocol = "{protocol}"
+scheduler = "{scheduler}"
 forwarding = "{method}"
 {servers}"#
     )

@@ -2,20 +2,21 @@
 //!
 //! All cases of one number of flows are sampled in turn, over and over, so that each sees the core as the others do.
 
-mod director;
-mod port;
+pub mod director;
+pub mod port;
 mod reference;
-mod traffic;
+pub mod traffic;
 mod verify;
 
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, ensure};
 use clap::ValueEnum;
 use millrace::dataplane::conn::Backing;
-use millrace::dataplane::port::dpdk::{Eal, EalArgs, Pool, PoolConfig};
+use millrace::dataplane::port::dpdk::Pool;
 use millrace::dataplane::stats::Outcome;
 
+use crate::pages;
 use crate::report::Measurement;
 use crate::sampling::{Sample, Samples};
 use director::Director;
@@ -104,18 +105,14 @@ impl Plan {
 /// Before each sample, untimed: the caches are another case's.
 const WARM_UP: Duration = Duration::from_millis(2);
 
-/// Runs the plan on `core`; `memory` is the EAL's option for where its memory comes from.
-pub fn measure(plan: &Plan, core: usize, memory: &str) -> anyhow::Result<Vec<Measurement>> {
+/// What it takes of mbufs: three directors and three references have a ring each.
+pub const FRAMES: u32 = 8 * RING as u32 - 1;
+
+/// Runs the plan on the calling thread.
+pub fn measure(plan: &Plan, pool: &Pool) -> anyhow::Result<Vec<Measurement>> {
     ensure!(plan.flows.iter().all(|flows| (1..=100_000_000).contains(flows)), "from 1 to 100 million flows");
-    // Three directors and three references have a ring each.
-    let config = PoolConfig { frames: 8 * RING as u32 - 1, ..PoolConfig::default() };
-    let extra = [memory, "--no-telemetry", "--log-level=lib.eal:error"].map(str::to_owned).to_vec();
-    let arguments = EalArgs { worker_cores: vec![core], memory_mib: config.memory_mib(), extra, ..EalArgs::default() };
-    let eal = Eal::start(&arguments)?;
-    let pool = Pool::new(&eal, config)?;
-    let plan = plan.clone();
-    let job = eal.launch(0, move || plan.flows.iter().map(|&flows| run(&plan, flows, &pool)).collect())?;
-    let results: anyhow::Result<Vec<Vec<Measurement>>> = job.join().map_err(|_| anyhow!("the worker panicked"))?;
+    let results: anyhow::Result<Vec<Vec<Measurement>>> =
+        plan.flows.iter().map(|&flows| run(plan, flows, pool)).collect();
     Ok(results?.concat())
 }
 
@@ -137,15 +134,6 @@ fn rig(case: Case, flows: u32, pool: &Pool) -> anyhow::Result<Box<dyn Rig>> {
         Case::Port => Box::new(PortAlone::new(flows, pool)?),
         Case::Dr | Case::Ipip | Case::NatIn | Case::NatOut => Box::new(Director::new(case, flows, pool)?),
     })
-}
-
-fn pages(backing: Option<Backing>) -> &'static str {
-    match backing {
-        Some(Backing::HugePages) => "2 MiB",
-        Some(Backing::Transparent) => "transparent",
-        Some(Backing::Pages) => "4 KiB",
-        None => "-",
-    }
 }
 
 fn run(plan: &Plan, flows: u32, pool: &Pool) -> anyhow::Result<Vec<Measurement>> {
@@ -188,7 +176,7 @@ fn run(plan: &Plan, flows: u32, pool: &Pool) -> anyhow::Result<Vec<Measurement>>
             vs_mac_swap_median: versus(Case::MacSwap, Samples::median),
             vs_memory_limit_median: versus(Case::MemoryLimit, Samples::median),
             samples: own.len(),
-            pages: pages(backing),
+            pages: backing.map_or("-", pages::name),
         }
     });
     Ok(measured.collect())

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use millrace::dataplane::port::dpdk::{Mbuf, Pool};
 use millrace::dataplane::port::{BURST, Burst, Frame, Port};
 
-use super::traffic::{FRAME, Traffic};
+use super::traffic::{FRAME, Segment, Traffic};
 
 /// As many as a receive queue has descriptors ([`millrace::dataplane::port::dpdk::DeviceConfig`]).
 pub const RING: usize = 1024;
@@ -18,6 +18,43 @@ pub enum Order {
     Sequence(u32, u32),
     /// Any of so many, all as likely.
     Random(u32),
+    /// Any from the first number to before the second, all as likely.
+    Between(u32, u32),
+    /// Ever new ones.
+    Opening(Opening),
+}
+
+/// Connections that open, one after the other, each with the same packets, which come as many connections later.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// Each packet of a connection, and how many connections have opened since its first.
+    packets: Vec<(Traffic, u32)>,
+    turn: usize,
+    /// The connection that opens next.
+    next: u32,
+}
+
+impl Opening {
+    /// Connections of these packets, of which each comes `apart` connections after the one before.
+    pub fn new(packets: &[Segment], apart: u32) -> Self {
+        let packets = packets.iter().zip((0..).step_by(apart.max(1) as usize));
+        Self { packets: packets.map(|(segment, later)| (Traffic::new(*segment), later)).collect(), turn: 0, next: 0 }
+    }
+
+    #[inline]
+    fn next(&mut self) -> (&Traffic, u32) {
+        // At first nobody has a later packet to send yet.
+        if self.turn == self.packets.len() || self.packets[self.turn].1 > self.next {
+            self.turn = 0;
+        }
+        let (traffic, later) = &self.packets[self.turn];
+        let flow = self.next - later;
+        self.turn += 1;
+        if self.turn == 1 {
+            self.next += 1;
+        }
+        (traffic, flow)
+    }
 }
 
 /// Looks at a sent frame.
@@ -73,6 +110,15 @@ impl LoopPort {
         }
     }
 
+    #[inline]
+    fn give_any(&mut self, into: &mut Burst<Mbuf>, count: usize, first: u32, end: u32) -> usize {
+        for _ in 0..count {
+            let flow = first + self.draw(end - first);
+            self.give(into, flow);
+        }
+        count
+    }
+
     /// Takes back a frame, whatever became of it, as a frame of the length it had.
     #[inline]
     fn take(&mut self, mut frame: Mbuf) {
@@ -101,10 +147,13 @@ impl Port for LoopPort {
                 self.order = Order::Sequence(next + count as u32, end);
                 count
             }
-            Order::Random(flows) => {
-                for _ in 0..room {
-                    let flow = self.draw(flows);
-                    self.give(into, flow);
+            Order::Random(flows) => self.give_any(into, room, 0, flows),
+            Order::Between(first, end) => self.give_any(into, room, first, end),
+            Order::Opening(ref mut opening) => {
+                for mut frame in self.ring.drain(..room) {
+                    let (traffic, flow) = opening.next();
+                    traffic.stamp(frame.bytes_mut(), flow);
+                    into.push(frame);
                 }
                 room
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use memmap2::{Advice, MmapMut, MmapOptions};
+use memmap2::MmapMut;
 use millrace::dataplane::conn::{Backing, prefetch};
 use millrace::dataplane::outbox::Outbox;
 use millrace::dataplane::port::dpdk::{Mbuf, Pool};
@@ -14,6 +14,7 @@ use millrace::dataplane::stats::{Outcome, WorkerStats};
 use super::port::{LoopPort, Order};
 use super::traffic::{DIRECTOR_MAC, GATEWAY_MAC, Segment, Traffic};
 use super::{Case, Rig};
+use crate::pages;
 use crate::sampling::{Sample, sample};
 
 fn port(flows: u32, pool: &Pool) -> anyhow::Result<LoopPort> {
@@ -102,21 +103,12 @@ pub struct MemoryLimit {
 const LINE: usize = 64;
 /// The smallest connection table's.
 const FEWEST_LINES: u32 = 16_384;
-const HUGE_PAGE: usize = 2 << 20;
 
 impl MemoryLimit {
     /// Over memory of the size of a connection table for `flows`, and in pages like its.
     pub fn new(flows: u32, pool: &Pool) -> anyhow::Result<Self> {
         let lines = (flows / 2).max(FEWEST_LINES);
-        let octets = (lines as usize * LINE).next_multiple_of(HUGE_PAGE);
-        let (mut memory, backing) = match MmapOptions::new().len(octets).huge(Some(21)).map_anon() {
-            Ok(memory) => (memory, Backing::HugePages),
-            Err(_) => {
-                let memory = MmapOptions::new().len(octets).map_anon().context("memory to read")?;
-                let joined = memory.advise(Advice::HugePage).is_ok();
-                (memory, if joined { Backing::Transparent } else { Backing::Pages })
-            }
-        };
+        let (mut memory, backing) = pages::map(lines as usize * LINE).context("memory to read")?;
         memory.fill(1);
         Ok(Self { port: port(flows, pool)?, burst: Burst::new(), memory, lines, backing, sum: 0 })
     }

@@ -7,6 +7,9 @@ use etherparse::PacketBuilder;
 /// A frame of 64 octets on the wire, without the four of its check sequence: a TCP segment without data, padded.
 pub const FRAME: usize = 60;
 
+/// A datagram's data: what fills the shortest frame.
+const PAYLOAD: usize = FRAME - 14 - 20 - 8;
+
 /// Real servers of a service.
 pub const REALS: u32 = 16;
 
@@ -59,6 +62,10 @@ pub enum Segment {
     ReplySyn,
     /// A real server's ACK.
     Reply,
+    /// A client's FIN.
+    Fin,
+    /// A client's datagram, by UDP.
+    Datagram,
 }
 
 impl Segment {
@@ -73,9 +80,11 @@ pub struct Traffic {
     /// With zeros where flows differ.
     template: [u8; FRAME],
     reply: bool,
+    /// Where the transport's checksum lies.
+    checksum_at: usize,
     /// The sums of all but what differs, as RFC 1071 adds them up.
     ip_sum: u32,
-    tcp_sum: u32,
+    transport_sum: u32,
 }
 
 mod at {
@@ -84,6 +93,7 @@ mod at {
     pub const DESTINATION: usize = 30;
     pub const SOURCE_PORT: usize = 34;
     pub const DESTINATION_PORT: usize = 36;
+    pub const UDP_CHECKSUM: usize = 40;
     pub const TCP_CHECKSUM: usize = 50;
 }
 
@@ -94,24 +104,27 @@ impl Traffic {
         let nowhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
         let service = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, VIP.port());
         let (mac, from, to) = if reply { (real_mac(0), service, nowhere) } else { (GATEWAY_MAC, nowhere, VIP) };
-        let builder = PacketBuilder::ethernet2(mac, DIRECTOR_MAC).ipv4(from.ip().octets(), to.ip().octets(), 64).tcp(
-            from.port(),
-            to.port(),
-            1000,
-            4096,
-        );
-        let builder = match segment {
-            Segment::Syn => builder.syn(),
-            Segment::Ack | Segment::Reply => builder.ack(2000),
-            Segment::ReplySyn => builder.syn().ack(2000),
-        };
+        let ip = PacketBuilder::ethernet2(mac, DIRECTOR_MAC).ipv4(from.ip().octets(), to.ip().octets(), 64);
         let mut frame = Vec::new();
-        builder.write(&mut frame, &[]).expect("a vector takes every octet");
+        let written = if segment == Segment::Datagram {
+            ip.udp(from.port(), to.port()).write(&mut frame, &[0; PAYLOAD])
+        } else {
+            let tcp = ip.tcp(from.port(), to.port(), 1000, 4096);
+            let tcp = match segment {
+                Segment::Syn | Segment::Datagram => tcp.syn(),
+                Segment::Ack | Segment::Reply => tcp.ack(2000),
+                Segment::Fin => tcp.fin().ack(2000),
+                Segment::ReplySyn => tcp.syn().ack(2000),
+            };
+            tcp.write(&mut frame, &[])
+        };
+        written.expect("a vector takes every octet");
         frame.resize(FRAME, 0);
         let template: [u8; FRAME] =
             frame.try_into().expect("a segment without data is shorter than the shortest frame");
+        let checksum_at = if segment == Segment::Datagram { at::UDP_CHECKSUM } else { at::TCP_CHECKSUM };
         let sum = |at: usize| u32::from(!u16::from_be_bytes([template[at], template[at + 1]]));
-        Self { template, reply, ip_sum: sum(at::IP_CHECKSUM), tcp_sum: sum(at::TCP_CHECKSUM) }
+        Self { template, reply, checksum_at, ip_sum: sum(at::IP_CHECKSUM), transport_sum: sum(checksum_at) }
     }
 
     /// Writes the frame of `flow` into `octets`, which are [`FRAME`] long.
@@ -132,7 +145,9 @@ impl Traffic {
             set(octets, at::SOURCE_PORT, port.to_be_bytes());
         }
         set(octets, at::IP_CHECKSUM, checksum(self.ip_sum + addresses).to_be_bytes());
-        set(octets, at::TCP_CHECKSUM, checksum(self.tcp_sum + addresses + u32::from(port)).to_be_bytes());
+        // A UDP checksum that comes out as 0 says that there is none (RFC 768), which is as right.
+        let transport = checksum(self.transport_sum + addresses + u32::from(port));
+        set(octets, self.checksum_at, transport.to_be_bytes());
     }
 }
 
@@ -161,7 +176,8 @@ mod tests {
 
     #[test]
     fn stamped_checksums_are_right() {
-        for segment in [Segment::Syn, Segment::Ack, Segment::ReplySyn, Segment::Reply] {
+        let all = [Segment::Syn, Segment::Ack, Segment::ReplySyn, Segment::Reply, Segment::Fin, Segment::Datagram];
+        for segment in all {
             let traffic = Traffic::new(segment);
             for flow in (0..10_000_000).step_by(9_973) {
                 let mut octets = [0xa5; FRAME];

@@ -53,9 +53,9 @@ pub fn checksums(octets: &[u8]) -> anyhow::Result<()> {
     if outer.payload_ip_number() == etherparse::IpNumber::IPV4 {
         let inner = SlicedPacket::from_ip(outer.payload().payload)?;
         header_checksum(ipv4(&inner)?)?;
-        return tcp_checksum(&inner);
+        return transport_checksum(&inner);
     }
-    tcp_checksum(&packet)
+    transport_checksum(&packet)
 }
 
 fn header_checksum(ip: &Ipv4Slice<'_>) -> anyhow::Result<()> {
@@ -64,8 +64,14 @@ fn header_checksum(ip: &Ipv4Slice<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tcp_checksum(packet: &SlicedPacket<'_>) -> anyhow::Result<()> {
-    let (ip, tcp) = (ipv4(packet)?, tcp(packet)?);
+fn transport_checksum(packet: &SlicedPacket<'_>) -> anyhow::Result<()> {
+    let ip = ipv4(packet)?;
+    if let Some(TransportSlice::Udp(udp)) = &packet.transport {
+        let sum = udp.to_header().calc_checksum_ipv4(&ip.header().to_header(), udp.payload())?;
+        ensure!(udp.checksum() == sum || udp.checksum() == 0, "UDP checksum");
+        return Ok(());
+    }
+    let tcp = tcp(packet)?;
     let sum = tcp.calc_checksum_ipv4(ip.header().source(), ip.header().destination())?;
     ensure!(tcp.checksum() == sum, "TCP checksum");
     Ok(())
