@@ -101,6 +101,10 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "FILE")]
     pub stats: Option<PathBuf>,
 
+    /// File to write with the connections there are at the end, as `conn list --json` prints them
+    #[arg(long, value_name = "FILE")]
+    pub connections: Option<PathBuf>,
+
     /// Workers; with more than one, frames are dealt to their queues by the seed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: u16,

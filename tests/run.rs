@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use etherparse::PacketBuilder;
 use millrace::ctrl::api::{Client, Report};
 use millrace::ctrl::config::Machine;
+use millrace::ctrl::connections::ConnectionReport;
 
 /// One test's folder, with a configuration whose ports receive nothing.
 struct Desk(PathBuf);
@@ -208,4 +210,19 @@ fn a_replay_counts_and_writes() {
     assert_eq!(report.uptime_seconds, 2.0, "the captures' clock");
     // The port's own address is announced.
     assert_eq!(fs::read(desk.path("o.pcap")).unwrap().len(), 24 + 16 + 42);
+}
+
+#[test]
+fn a_replay_writes_the_connections_there_are_at_the_end() {
+    let desk = Desk::new("connections");
+    desk.write(&desk.config("10.0.0.2").replace("device =", "mac = '02:00:00:00:00:01', device ="));
+    let mut syn = Vec::new();
+    let ethernet = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 9], [2, 0, 0, 0, 0, 1]);
+    ethernet.ipv4([10, 0, 0, 77], [192, 0, 2, 1], 64).tcp(4711, 80, 1, 1024).syn().write(&mut syn, &[]).unwrap();
+    capture(&desk.path("a.pcap"), &[&syn, &[0; 60], &[0; 60]], 0);
+    let output = desk.millrace(&["replay", "-c", "x.toml", "--in", "lan=a.pcap", "--connections", "c.json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let connection: ConnectionReport = serde_json::from_slice(&fs::read(desk.path("c.json")).unwrap()).unwrap();
+    assert_eq!((connection.client, connection.state.as_str()), ("10.0.0.77:4711".parse().unwrap(), "SYN_RECV"));
+    assert_eq!(connection.expires_seconds, 60 - 2, "by the captures' clock");
 }

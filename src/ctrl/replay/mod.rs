@@ -8,16 +8,17 @@ mod capture;
 mod tape;
 
 use std::cell::RefCell;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::{fs, io};
 
 use fastrand::Rng;
 use log::warn;
 
 use super::apply::Applier;
 use super::config::{self, Config, ConfigError, Machine};
+use super::connections::{Filter, Scan};
 use super::ports::{Devices, Equipment};
 use super::start::{Start, StartError};
 use super::survey::Survey;
@@ -67,9 +68,9 @@ pub enum ReplayError {
     /// A time stamp cannot be right.
     #[error("{0}: a frame {1} days after the one before: is its time stamp damaged?")]
     Silence(PathBuf, u64),
-    /// Counters cannot be written.
+    /// What was asked for cannot be written.
     #[error("{0}: {1}")]
-    Stats(PathBuf, std::io::Error),
+    Output(PathBuf, io::Error),
     /// It ran, and did not end well.
     #[error("{0}")]
     End(String),
@@ -113,6 +114,9 @@ pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
     let intact = check_inputs(&inputs, &devices);
     if let (Ok(now), Some(file)) = (&result, &args.stats) {
         write_stats(file, &shared, &applier.viewer(), &config, *now, &devices)?;
+    }
+    if let (Ok(now), Some(file)) = (&result, &args.connections) {
+        write_connections(file, &shared, &applier, *now)?;
     }
     drop(applier);
     let accounted = shared.account().map_err(|lost| ReplayError::End(lost.to_string()));
@@ -189,9 +193,17 @@ fn write_stats(
 ) -> Result<(), ReplayError> {
     let snapshot = viewer.current();
     let report = Survey { shared, snapshot: &snapshot, config, now }.report(|place| devices.counters(place));
-    let text = serde_json::to_string_pretty(&report).map_err(std::io::Error::from);
+    let text = serde_json::to_string_pretty(&report).map_err(io::Error::from);
     let written = text.and_then(|text| fs::write(file, text + "\n"));
-    written.map_err(|cause| ReplayError::Stats(file.to_owned(), cause))
+    written.map_err(|cause| ReplayError::Output(file.to_owned(), cause))
+}
+
+/// Writes the connections there are, as `millrace conn list --json` prints them.
+fn write_connections(file: &Path, shared: &Arc<Shared>, applier: &Applier, now: Now) -> Result<(), ReplayError> {
+    let scan = Scan::new(Arc::clone(shared), applier.viewer(), applier.names(), Filter::default(), now);
+    let lines = scan.flatten().map(|connection| Ok(serde_json::to_string(&connection)? + "\n"));
+    let written = lines.collect::<io::Result<String>>().and_then(|text| fs::write(file, text));
+    written.map_err(|cause| ReplayError::Output(file.to_owned(), cause))
 }
 
 /// Deals frames to workers, as a card's hash would.
