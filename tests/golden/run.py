@@ -16,7 +16,7 @@ import judge_test
 from decoder import second_opinion
 from judge import summary
 from packets import arp_request
-from replay import Verdict, replay, write_capture
+from replay import Verdict, replay
 from scenario import build_all
 
 AT_A_TIME = 2
