@@ -22,7 +22,7 @@ import time
 
 from .guest import image
 from .guest.director import Director
-from .guest.machine import Card, Guest
+from .guest.machine import WITH_IOMMU, Card, Guest
 from .kit import traffic
 from .kit.director import find_program
 from .kit.lab import ROOT
@@ -140,7 +140,7 @@ def boot(lab, fabric):
     programs = {"/usr/sbin/millrace": find_program()}
     image.build(initramfs, kernel, programs, {"/usr/sbin/bind-nic": ((ROOT / "scripts/bind-nic").read_bytes(), 0o755)})
     made = time.monotonic()
-    guest = Guest(lab, fabric, kernel.image, initramfs, CARDS, PARAMETERS)
+    guest = Guest(lab, fabric, kernel.image, initramfs, WITH_IOMMU, CARDS, PARAMETERS)
     release = guest.wait_for_boot()
     lab.report.check("the guest boots", True, f"Linux {release}, {time.monotonic() - made:.0f} s")
     lab.report.row("times (s)", step="image", seconds=made - began)

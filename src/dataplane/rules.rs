@@ -18,6 +18,13 @@
 //!
 //! To start over is to be given a real server anew. A bare SYN has neither ACK nor RST nor FIN. What an SCTP packet is
 //! its first chunk says, or an ABORT right behind a COOKIE ECHO or COOKIE ACK.
+//!
+//! `scripts/lab ipvs` plays packets into both directors and holds their connections side by side. Besides the row on
+//! removed real servers, millrace differs on purpose in this:
+//! - IPVS takes any SYN for a bare one, for active FTP's sake. Here an answer to somebody's forged SYN, SYN and ACK, opens
+//!   nothing, nor does a scanner's SYN and FIN; they move a connection on, as its state has it, and never to another
+//!   real server.
+//! - With `sloppy_sctp` IPVS opens an association by a cookie with an ABORT behind it, only to close it.
 
 use super::conn::{SctpEvent, State, Value};
 use super::parse::{Kind, Parsed};

@@ -1,6 +1,6 @@
 """What a guest boots: a kernel, and an initramfs made of this machine's own programs.
 
-The kernel is Debian's, for it has e1000e and vfio as modules; what is needed of its package is kept in a cache
+The kernel is Debian's, for it has e1000e, vfio and ip_vs as modules; what is needed of its package is kept in a cache
 directory, and nothing of it is installed. Everything else comes from this machine, each file at its own path and with
 the same links. For DPDK that matters: a driver that is there twice is registered twice, and the EAL stops.
 """
@@ -18,8 +18,9 @@ from pathlib import Path
 KERNEL_PACKAGE = "linux-image-amd64"
 
 KERNEL_MODULES = {
-    "e1000e", "irqbypass", "macvlan", "vfio", "vfio-pci", "vfio-pci-core", "vfio_iommu_type1", "vfio_virqfd",
-    "virtio", "virtio_console", "virtio_pci", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_ring",
+    "crc32c_generic", "e1000e", "ip_vs", "ip_vs_rr", "irqbypass", "libcrc32c", "macvlan", "nf_conntrack", "nf_defrag_ipv4",
+    "nf_defrag_ipv6", "veth", "vfio", "vfio-pci", "vfio-pci-core", "vfio_iommu_type1", "vfio_virqfd", "virtio",
+    "virtio_console", "virtio_pci", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_ring",
 }  # fmt: skip
 
 # Part of a kept kernel's name: one that was kept with other modules is not found.
@@ -177,15 +178,16 @@ def driver_directory():
     return max(libraries.glob("dpdk/pmds-*"))
 
 
-def build(path, kernel, programs, files):
-    """Writes an initramfs: `programs` of this machine by their paths in the guest, and `files` (content, mode)."""
+def build(path, kernel, programs, files, commands=(), drivers=DPDK_DRIVERS):
+    """Writes an initramfs: `programs` of this machine by their paths in the guest, `files` (content, mode), more commands
+    of this machine, and DPDK's drivers."""
     image = Image()
     for directory in ("/proc", "/sys", "/tmp", "/run", "/root"):
         image.add_directory(directory)
     image.add_link("/var/run", "/run")
-    for program in PROGRAMS:
+    for program in (*PROGRAMS, *commands):
         image.add_program(shutil.which(program))
-    for driver in DPDK_DRIVERS:
+    for driver in drivers:
         for name in sorted(driver_directory().glob(f"librte_{driver}.so*")):
             image.add_program(str(name))
     for there, here in programs.items():

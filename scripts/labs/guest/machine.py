@@ -1,7 +1,7 @@
-"""A guest: a qemu machine in software emulation, with an IOMMU and network cards, driven over two sockets.
+"""A guest: a qemu machine in software emulation, driven over two sockets.
 
 One socket is a virtio port on which the guest's `init` takes commands; the other is qemu's own monitor (QMP), which
-pulls and plugs the cards' cables.
+pulls and plugs the cables of its network cards, if it has any.
 """
 
 import base64
@@ -9,7 +9,13 @@ import json
 import socket
 import time
 
-MEMORY_MIB = 1024
+# A PC of two cores whose devices are behind an IOMMU.
+WITH_IOMMU = (
+    "-machine", "q35,kernel-irqchip=off", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "1024", "-device", "intel-iommu",
+)  # fmt: skip
+# A PC whose clock counts what it computes, a nanosecond an instruction, and leaps to the next timer when it is idle: its
+# pauses take no time, and its timers are as exact as they would be on a machine that nobody else uses.
+TIMELESS = ("-machine", "q35", "-accel", "tcg,thread=single", "-smp", "1", "-m", "512", "-icount", "shift=0,sleep=off")
 
 # Under software emulation everything takes its time.
 BOOT_SECONDS = 180
@@ -67,16 +73,15 @@ class Lines:
 class Guest:
     """A running guest; it ends with the lab's other processes."""
 
-    def __init__(self, lab, namespace, kernel, initramfs, cards, parameters):
+    def __init__(self, lab, namespace, kernel, initramfs, machine, cards=(), parameters=""):
         """Starts qemu in `namespace`, which has the cards' taps; `parameters` are for the kernel."""
         self._console = lab.folder / "console.log"
         commands, monitor = lab.folder / "commands.sock", lab.folder / "monitor.sock"
         arguments = [
-            "-machine", "q35,kernel-irqchip=off", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
-            "-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+            *machine, "-cpu", "max", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-kernel", kernel, "-initrd", initramfs,
             "-append", f"console=ttyS0 quiet panic=-1 mitigations=off {parameters}",
-            "-serial", f"file:{self._console}", "-device", "intel-iommu", "-device", "virtio-serial-pci,addr=0x10",
+            "-serial", f"file:{self._console}", "-device", "virtio-serial-pci,addr=0x10",
             "-chardev", f"socket,id=commands,path={commands},server=on,wait=off",
             "-device", "virtserialport,chardev=commands,name=commands", "-qmp", f"unix:{monitor},server=on,wait=off",
         ]  # fmt: skip
