@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cases  # noqa: F401
 import judge_test
+from capture import write_capture
 from decoder import second_opinion
 from judge import summary
 from packets import arp_request
