@@ -9,6 +9,7 @@ use super::service::{Endpoint, EndpointId, Protocol, RealId};
 use super::shared::{Kept, Shared};
 use super::snapshot::Snapshot;
 use super::stats::Outcome;
+use super::wire::icmp::Type;
 
 /// The way to a connection.
 #[derive(Clone, Copy, Debug)]
@@ -131,36 +132,53 @@ impl Step {
     }
 }
 
-/// The protocol of a packet that may be balanced.
-#[inline]
-pub fn protocol(packet: &Parsed) -> Option<Protocol> {
-    match packet.kind {
-        Kind::Tcp => Some(Protocol::Tcp),
-        Kind::Udp => Some(Protocol::Udp),
-        Kind::Sctp => Some(Protocol::Sctp),
-        Kind::Icmp | Kind::Arp => None,
-    }
-}
-
 /// Classifies a parsed packet and prefetches its connection's line.
 #[inline]
 pub fn classify(snapshot: &Snapshot, shared: &Shared, packet: &Parsed) -> Step {
-    let Some(protocol) = protocol(packet) else {
-        return if packet.kind == Kind::Icmp { Step::Icmp } else { Step::Arp };
-    };
+    let Some(protocol) = packet.kind.transport() else { return classify_other(snapshot, shared, packet) };
     if let Some(Endpoint::Service(service)) = snapshot.endpoints.find(packet.dst, packet.dst_port, protocol) {
         return Step::Inbound { service, way: Way::new(shared, Key::new(packet.src, packet.src_port, service)) };
     }
     match snapshot.endpoints.find(packet.src, packet.src_port, protocol) {
-        Some(Endpoint::Private { service, real }) => {
-            Step::Reply { real, way: Way::new(shared, Key::new(packet.dst, packet.dst_port, service)) }
-        }
-        Some(Endpoint::Shared(socket)) => {
-            Step::SharedReply { socket, way: Way::new(shared, Key::new(packet.dst, packet.dst_port, socket.endpoint)) }
-        }
+        Some(endpoint) if let Some(step) = answer(shared, packet, endpoint) => step,
         _ if !snapshot.wildcards.is_empty() => classify_wide(snapshot, shared, packet, protocol),
         _ => unserved(snapshot, packet),
     }
+}
+
+/// What a packet from a NAT real server is.
+#[inline(always)]
+fn answer(shared: &Shared, packet: &Parsed, source: Endpoint) -> Option<Step> {
+    let way = |endpoint| Way::new(shared, Key::new(packet.dst, packet.dst_port, endpoint));
+    match source {
+        Endpoint::Private { service, real } => Some(Step::Reply { real, way: way(service) }),
+        Endpoint::Shared(socket) => Some(Step::SharedReply { socket, way: way(socket.endpoint) }),
+        Endpoint::Service(_) => None,
+    }
+}
+
+/// ARP, and ICMP: of that, echo requests to a VIP may be balanced.
+#[inline(never)]
+fn classify_other(snapshot: &Snapshot, shared: &Shared, packet: &Parsed) -> Step {
+    if packet.kind == Kind::Arp {
+        return Step::Arp;
+    }
+    let step = match Type::from(packet.message_type) {
+        _ if packet.icmp_code != 0 => None,
+        Type::EchoRequest => match snapshot.endpoints.find(packet.dst, 0, Protocol::Icmp) {
+            Some(Endpoint::Service(service)) => {
+                let way = Way::new(shared, Key::new(packet.src, packet.src_port, service));
+                Some(Step::Inbound { service, way })
+            }
+            _ => None,
+        },
+        Type::EchoReply => {
+            let source = snapshot.endpoints.find(packet.src, 0, Protocol::Icmp);
+            source.and_then(|endpoint| answer(shared, packet, endpoint))
+        }
+        _ => None,
+    };
+    step.unwrap_or(Step::Icmp)
 }
 
 /// Looks for a service of every port.

@@ -9,7 +9,7 @@ use super::classify::{self, Way};
 use super::clock::Now;
 use super::conn::{
     Gone, Hash, Identity, Insert, Key, LinkedInsert, SctpEvent, Slot, Socket, Spot, State, Table, TcpEvent, Tick,
-    Updated, Value, WideKey, WorkerCounts, sctp_state, tcp_state,
+    Updated, Value, WideKey, WorkerCounts, datagram_state, sctp_state, tcp_state,
 };
 use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed};
@@ -114,7 +114,7 @@ impl<'a> Connector<'a> {
     #[cold]
     fn newcomer_or_wide(&mut self, request: &Request<'_, Key>) -> Result<&'a RealServer, Outcome> {
         let packet = request.packet;
-        if let Some(protocol) = classify::protocol(packet)
+        if let Some(protocol) = packet.kind.transport()
             && let Some(Endpoint::Service(id)) = self.snapshot.wildcards.find(packet.dst, 0, protocol)
             && let Some(service) = self.snapshot.service(id)
         {
@@ -380,7 +380,7 @@ impl<'a> Connector<'a> {
     /// The same for a packet whose source is a socket of its own now, and was not when its connection was made.
     #[cold]
     fn wide_reply(&self, packet: &Parsed) -> Result<Reply<'a>, Outcome> {
-        let protocol = classify::protocol(packet).ok_or(Outcome::DropNoConnectionReply)?;
+        let protocol = packet.kind.transport().ok_or(Outcome::DropNoConnectionReply)?;
         let Some(Endpoint::Shared(socket)) = self.snapshot.wildcards.find(packet.src, 0, protocol) else {
             return Err(Outcome::DropNoConnectionReply);
         };
@@ -407,9 +407,7 @@ fn after(value: Value, reply: bool, packet: &Parsed, tick: Tick) -> Value {
     if packet.kind == Kind::Sctp {
         return after_sctp(value, reply, packet, tick);
     }
-    // UDP: a conversation once a reply was seen, or from the start where replies never are.
-    let state = if reply { State::UDP } else { value.state() };
-    value.with_no_output(value.no_output() && !reply).in_state(state, tick)
+    datagram_state::after(value, reply, tick)
 }
 
 /// An SCTP association's entry after one packet. Not inline: TCP and UDP should not make room for it.
@@ -429,6 +427,8 @@ fn content(real: &RealServer, packet: &Parsed, tick: Tick) -> Value {
         let created = Value::new(State::SCTP_NONE, tick, real.id).with_no_output(no_output);
         return after_sctp(created, false, packet, tick);
     }
-    let state = if no_output { State::UDP } else { State::UDP_ONE_WAY };
-    Value::new(state, tick, real.id).with_no_output(no_output)
+    if packet.kind == Kind::Icmp {
+        return datagram_state::first_echo(real.id, no_output, tick);
+    }
+    datagram_state::first_datagram(real.id, no_output, tick)
 }

@@ -93,9 +93,9 @@ pub struct Parsed {
     pub l4_offset: u16,
     /// The IPv4 total length, in octets.
     pub ip_octets: u16,
-    /// The source port of TCP, UDP and SCTP.
+    /// The source port of TCP, UDP and SCTP; the identifier of an ICMP echo request.
     pub src_port: u16,
-    /// The destination port of TCP, UDP and SCTP.
+    /// The destination port of TCP, UDP and SCTP; the identifier of an ICMP echo reply.
     pub dst_port: u16,
     /// The IPv4 source address.
     pub src: u32,
@@ -250,8 +250,9 @@ fn parse_packet(
         TCP => parse_tcp(data, parsed),
         UDP => parse_udp(data, parsed),
         ICMP => {
-            let (message_type, icmp_code) = parse_icmp(data).ok_or(Outcome::DropIcmpMalformed)?;
-            Ok(Parsed { kind: Kind::Icmp, message_type, icmp_code, ..parsed })
+            let icmp = parse_icmp(data).ok_or(Outcome::DropIcmpMalformed)?;
+            let Icmp { message_type, icmp_code, asker, asked } = icmp;
+            Ok(Parsed { kind: Kind::Icmp, message_type, icmp_code, src_port: asker, dst_port: asked, ..parsed })
         }
         SCTP => {
             let (src_port, dst_port, message_type) = parse_sctp(data)?;
@@ -325,11 +326,27 @@ fn deciding_chunk(mut chunks: sctp::Chunks<'_>) -> Option<Result<ChunkType, wire
     }
 }
 
-/// Returns type and code of the ICMP message that is `data`, having added it up: what is answered here nobody else checks.
+/// What there is to say about an ICMP message.
+struct Icmp {
+    message_type: u8,
+    icmp_code: u8,
+    /// An echo request's identifier, which stands for its sender's port.
+    asker: u16,
+    /// An echo reply's, which stands for its receiver's.
+    asked: u16,
+}
+
+/// Parses the ICMP message that is `data`, having added it up: what is answered here nobody else checks.
 #[inline(never)]
-fn parse_icmp(data: &[u8]) -> Option<(u8, u8)> {
+fn parse_icmp(data: &[u8]) -> Option<Icmp> {
     let message = icmp::Packet::new_checked(data).ok()?;
-    message.verify_checksum().then(|| (message.kind().into(), message.code()))
+    let of = |kind| if message.kind() == kind { message.identifier() } else { 0 };
+    message.verify_checksum().then(|| Icmp {
+        message_type: message.kind().into(),
+        icmp_code: message.code(),
+        asker: of(icmp::Type::EchoRequest),
+        asked: of(icmp::Type::EchoReply),
+    })
 }
 
 #[cfg(test)]

@@ -329,6 +329,7 @@ fn transport(packet: &Parsed) -> Protocol {
     match packet.kind {
         Kind::Udp => Protocol::Udp,
         Kind::Sctp => Protocol::Sctp,
+        Kind::Icmp => Protocol::Icmp,
         _ => Protocol::Tcp,
     }
 }

@@ -7,13 +7,13 @@
 //! | any TCP but RST | none | a new one with `sloppy_tcp`, else dropped |
 //! | SCTP INIT | none | a new one |
 //! | any SCTP but ABORT | none | a new one with `sloppy_sctp`, else dropped |
-//! | UDP | none | a new one |
+//! | UDP, echo request | none | a new one |
 //! | bare SYN | in TIME_WAIT or CLOSE | starts over, unless `conn_reuse_mode` is 0 |
 //! | bare SYN | in FIN_WAIT, answers not seen | starts over, if bit 1 of `conn_reuse_mode` is set |
 //! | SCTP INIT | in CLOSED | starts over, unless `conn_reuse_mode` is 0 |
 //! | bare SYN, INIT | real server's weight is 0 | starts over with `expire_nodest_conn`, else goes to that real server |
 //! | bare SYN, INIT | real server removed | starts over; IPVS would drop it until the entry expires |
-//! | UDP | real server removed | starts over with `expire_nodest_conn`, else dropped |
+//! | UDP, echo request | real server removed | starts over with `expire_nodest_conn`, else dropped |
 //! | other TCP, SCTP | real server removed | dropped; with `expire_nodest_conn` the entry goes too |
 //!
 //! To start over is to be given a real server anew. A bare SYN has neither ACK nor RST nor FIN. What an SCTP packet is
@@ -29,6 +29,7 @@
 use super::conn::{SctpEvent, State, Value};
 use super::parse::{Kind, Parsed};
 use super::service::RealServer;
+use super::wire::icmp::Type;
 use super::wire::tcp::Flags;
 
 /// The switches.
@@ -69,7 +70,9 @@ impl Rules {
             Kind::Tcp => is_bare_syn(packet),
             Kind::Sctp if self.sloppy_sctp => SctpEvent::of(packet.message_type) != SctpEvent::Abort,
             Kind::Sctp => is_init(packet),
-            _ => packet.kind == Kind::Udp,
+            Kind::Udp => true,
+            Kind::Icmp => Type::from(packet.message_type) == Type::EchoRequest,
+            Kind::Arp => false,
         }
     }
 
@@ -82,7 +85,7 @@ impl Rules {
             Some(real) => {
                 (!connection.controlled() && self.lets_go(connection)) || (self.expire_nodest_conn && real.weight == 0)
             }
-            None => is_opener(packet) || (self.expire_nodest_conn && packet.kind == Kind::Udp),
+            None => is_opener(packet) || (self.expire_nodest_conn && matches!(packet.kind, Kind::Udp | Kind::Icmp)),
         }
     }
 

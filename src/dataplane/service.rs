@@ -24,6 +24,8 @@ pub enum Protocol {
     Udp = 17,
     /// RFC 9260.
     Sctp = 132,
+    /// RFC 792: echo requests and their replies. Its endpoints have port 0.
+    Icmp = 1,
 }
 
 impl fmt::Display for Protocol {
@@ -32,6 +34,7 @@ impl fmt::Display for Protocol {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
             Self::Sctp => "SCTP",
+            Self::Icmp => "ICMP",
         })
     }
 }
@@ -98,7 +101,7 @@ pub struct Service {
     pub id: EndpointId,
     /// VIP and port.
     pub address: SocketAddrV4,
-    /// TCP, UDP or SCTP.
+    /// TCP, UDP, SCTP or ICMP.
     pub protocol: Protocol,
     /// Chooses the real server of a new connection.
     pub scheduler: Scheduler,

@@ -32,7 +32,7 @@ pub(super) struct Known {
 
 impl Known {
     fn insert(&mut self, address: SocketAddrV4, protocol: Protocol, endpoint: Endpoint) {
-        let kind = if address.port() == 0 { &mut self.wildcards } else { &mut self.single };
+        let kind = if is_wildcard((address, protocol)) { &mut self.wildcards } else { &mut self.single };
         kind.insert(address.ip().to_bits(), address.port(), protocol, endpoint);
     }
 }
@@ -211,7 +211,7 @@ impl Build<'_> {
         several: bool,
     ) -> Result<Option<conn::Socket>, ApplyError> {
         let owner = EndpointOwner::SharedSocket(socket);
-        if socket.0.port() == 0 {
+        if is_wildcard(socket) {
             // An answer does not say which VIP it is from: all its connections have links, from the first on.
             return Ok(Some(conn::Socket { endpoint: self.endpoint(owner)?, first: None }));
         }
@@ -247,6 +247,11 @@ fn former_weight(previous: &Snapshot, service: EndpointId, address: SocketAddrV4
     let known = |real: &Candidate| previous.real(real.id).map(|real| real.address);
     let place = service.reals.binary_search_by_key(&Some(address), known);
     place.ok().and_then(|place| service.reals.get(place)).map_or(0, |real| real.last_weight)
+}
+
+/// Tells whether a socket stands for all ports. ICMP has none.
+fn is_wildcard((address, protocol): Socket) -> bool {
+    address.port() == 0 && protocol != Protocol::Icmp
 }
 
 /// The NAT sockets that more than one service names.

@@ -232,7 +232,7 @@ fn answers(config: &Config, source: &Source) -> Checked {
         reals.filter(|(_, real)| real.forwarding == Forwarding::Nat)
     };
     let (every, single): (Vec<_>, Vec<_>) =
-        config.services.iter().enumerate().partition(|(_, service)| service.address.port() == 0);
+        config.services.iter().enumerate().partition(|(_, service)| service.is_wildcard());
     for (place, service) in every {
         for (_, real) in nat(service) {
             wild.entry((real.address.ip(), service.protocol)).or_default().push((place, service));
@@ -264,7 +264,7 @@ fn sizes(config: &Config, source: &Source) -> Checked {
         total += service.reals.len();
         for real in service.reals.iter().filter(|real| real.forwarding == Forwarding::Nat) {
             // One of every port always counts as shared.
-            let services = if real.address.port() == 0 { 2 } else { 1 };
+            let services = if service.is_wildcard() { 2 } else { 1 };
             *sockets.entry((real.address, service.protocol)).or_default() += services;
         }
         if total > MAX_REALS {

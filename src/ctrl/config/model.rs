@@ -145,7 +145,7 @@ pub struct Neighbor {
 pub struct Service {
     /// VIP and port; 0 for every port that no other service of the VIP has.
     pub address: SocketAddr,
-    /// TCP, UDP or SCTP.
+    /// TCP, UDP, SCTP or ICMP, whose services have port 0.
     pub protocol: Protocol,
     /// Chooses the real server of a new connection. Default wlc.
     pub scheduler: Scheduler,
@@ -165,6 +165,11 @@ pub struct Service {
 pub type ServiceKey = (SocketAddr, Protocol);
 
 impl Service {
+    /// Tells whether it is one of every port.
+    pub fn is_wildcard(&self) -> bool {
+        self.address.port() == 0 && self.protocol != Protocol::Icmp
+    }
+
     /// Returns what tells this service from every other.
     pub fn key(&self) -> ServiceKey {
         (self.address, self.protocol)

@@ -38,7 +38,8 @@ const MAX_MTU: u64 = 9216;
 const POLLS: &[(&str, Poll)] = &[("busy", Poll::Busy), ("adaptive", Poll::Adaptive)];
 const TRANSITS: &[(&str, Transit)] = &[("drop", Transit::Drop)];
 const QUEUES: &[(&str, Queues)] = &[("per-worker", Queues::PerWorker)];
-const PROTOCOLS: &[(&str, Protocol)] = &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp)];
+const PROTOCOLS: &[(&str, Protocol)] =
+    &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp), ("icmp", Protocol::Icmp)];
 const FORWARDINGS: &[(&str, Forwarding)] =
     &[("nat", Forwarding::Nat), ("tunnel", Forwarding::Tunnel), ("direct", Forwarding::Direct)];
 
@@ -172,12 +173,13 @@ fn neighbor(section: &Section<'_>) -> Result<Neighbor, ConfigError> {
 
 fn service(section: &Section<'_>) -> Result<Service, ConfigError> {
     let address = section.required("address")?;
+    let protocol = section.get("protocol").map(|item| item.word(PROTOCOLS, &[])).transpose()?;
+    let protocol = protocol.unwrap_or(Protocol::Tcp);
     let address = address.parse(|text| {
-        let socket = value::socket(text)?;
+        let socket = if protocol == Protocol::Icmp { value::portless(text)? } else { value::socket(text)? };
         value::ipv4_only(text, socket.ip())?;
         Ok(socket)
     })?;
-    let protocol = section.get("protocol").map(|item| item.word(PROTOCOLS, &[])).transpose()?;
     let scheduler = scheduler::scheduler(section)?;
     let forwarding = forwarding(section)?.unwrap_or(Forwarding::Nat);
     let timeout = section.get("timeout").map(|item| item.parse(value::timeout)).transpose()?;
@@ -186,7 +188,7 @@ fn service(section: &Section<'_>) -> Result<Service, ConfigError> {
     let reals = each(section.tables("real", &REAL)?, |section| real(section, address, forwarding))?;
     Ok(Service {
         address,
-        protocol: protocol.unwrap_or(Protocol::Tcp),
+        protocol,
         scheduler,
         forwarding,
         timeout,

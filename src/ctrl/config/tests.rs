@@ -245,6 +245,10 @@ fn values_of_services() {
             "12: service[1].address: the TCP service 203.0.113.1:80 is already in line 10 (service[0].address)",
         ),
         (
+            "address = '203.0.113.1:80'\nprotocol = 'icmp'",
+            "10: service[0].address: ICMP has no ports: write \"203.0.113.1\" without 80",
+        ),
+        (
             "address = '203.0.113.1:80'\npersistence = 300",
             "11: service[0].persistence: write it as a table, service.persistence",
         ),
@@ -266,6 +270,11 @@ fn values_of_services() {
         ),
     ] {
         assert_eq!(refusal(&format!("{PORTS}[[service]]\n{text}\n")), expected, "{text}");
+    }
+    for address in ["203.0.113.1", "203.0.113.1:0"] {
+        accept(&format!(
+            "{PORTS}[[service]]\naddress = '{address}'\nprotocol = 'icmp'\nreal = [{{ address = '10.0.0.2' }}]\n"
+        ));
     }
     let persistence = |text: &str| {
         let config = accept(&format!("{PORTS}[[service]]\naddress = '203.0.113.1:80'\npersistence = {{ {text} }}\n"));

@@ -21,6 +21,14 @@ pub(super) fn socket(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// A VIP without a port, or with port 0, which is the same.
+pub(super) fn portless(text: &str) -> Result<SocketAddr, String> {
+    match address_and_port(text)? {
+        (address, None | Some(0)) => Ok(SocketAddr::new(address, 0)),
+        (address, Some(port)) => Err(format!("ICMP has no ports: write \"{address}\" without {port}")),
+    }
+}
+
 /// An address with or without a port: `10.0.0.11:8080`, `10.0.0.11`, `[2001:db8::1]:80`, `2001:db8::1`.
 pub(super) fn address_and_port(text: &str) -> Result<(IpAddr, Option<u16>), String> {
     let (address, port) = match text.parse::<SocketAddr>() {

@@ -29,7 +29,7 @@ pub struct Filter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub real: Option<Site>,
 
-    /// Only of this protocol: tcp, udp or sctp
+    /// Only of this protocol: tcp, udp, sctp or icmp
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,

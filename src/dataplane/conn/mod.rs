@@ -14,6 +14,7 @@
 //! --no-default-features --lib models` runs them.
 
 mod counts;
+pub mod datagram_state;
 pub mod entry;
 pub mod evict;
 mod hash;

@@ -101,6 +101,8 @@ fn translate_at<const INBOUND: bool>(
             if INBOUND { datagram.set_destination_port(new.port()) } else { datagram.set_source_port(new.port()) }
         }
         Protocol::Sctp => translate_sctp::<INBOUND>(transport, new.port())?,
+        // Its checksum covers no addresses, and an identifier is no port to translate.
+        Protocol::Icmp => {}
     }
     ip.set_checksum(address.and(Delta::TTL_DECREMENT).adjust(ip.checksum()));
     ip.set_ttl(ip.ttl().wrapping_sub(1));

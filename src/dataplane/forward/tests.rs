@@ -35,6 +35,7 @@ fn built(ip: Ip, protocol: Protocol, from: SocketAddrV4, to: SocketAddrV4, data:
     match protocol {
         Protocol::Tcp => ip.tcp(from, to, 0x18, data),
         Protocol::Udp => ip.udp(from, to, data),
+        Protocol::Icmp => panic!("has no ports"),
         Protocol::Sctp => ip.sctp(from, to, data),
     }
 }

@@ -55,10 +55,17 @@ fn reference(octets: &[u8]) -> Option<Parsed> {
             kind: Kind::Icmp,
             message_type: icmp.type_u8(),
             icmp_code: icmp.code_u8(),
+            src_port: if icmp.type_u8() == 8 { identifier(&icmp) } else { 0 },
+            dst_port: if icmp.type_u8() == 0 { identifier(&icmp) } else { 0 },
             ..parsed
         }),
         _ => None,
     }
+}
+
+fn identifier(message: &etherparse::Icmpv4Slice<'_>) -> u16 {
+    let [high, low, ..] = message.bytes5to8();
+    u16::from_be_bytes([high, low])
 }
 
 fn frames() -> impl Strategy<Value = Vec<u8>> {

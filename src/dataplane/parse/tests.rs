@@ -109,8 +109,12 @@ fn the_first_chunk_tells_what_a_packet_means_but_for_an_abort_behind_a_cookie() 
 fn an_icmp_message_is_told() {
     let parsed = parse_frame(&icmp_frame()).unwrap();
     assert_eq!((parsed.kind, parsed.message_type, parsed.icmp_code), (Kind::Icmp, 8, 0));
-    assert_eq!((parsed.src_port, parsed.dst_port, parsed.l4_offset), (0, 0, 34));
+    assert_eq!((parsed.src_port, parsed.dst_port, parsed.l4_offset), (1, 0, 34), "who asks has its identifier as port");
     assert_eq!(parsed.kind.transport(), None);
+    let reply = parse_frame(&Ip::default().icmp(0, 0, 0x0001_0002, b"")).unwrap();
+    assert_eq!((reply.src_port, reply.dst_port), (0, 1));
+    let error = parse_frame(&Ip::default().icmp(3, 4, 0x0001_0002, b"")).unwrap();
+    assert_eq!((error.src_port, error.dst_port), (0, 0));
 }
 
 #[test]
