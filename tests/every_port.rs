@@ -119,6 +119,30 @@ fn answers_that_could_be_two_vips_are_never_mixed_up() {
 }
 
 #[test]
+fn what_is_left_of_a_former_configuration_is_not_mixed_up_either() {
+    let one = |forwarding: &str| service("203.0.113.20:80", "tcp", forwarding, &["10.0.0.11"]);
+    let all = |forwarding: &str| service("203.0.113.10:0", "tcp", forwarding, &["10.0.0.11"]);
+    let stay = (CLIENT.0, 50_000);
+    // Each kind was by NAT, and is not any more when the other comes to be.
+    for (before, after, old, new) in [
+        (one("nat"), one("direct") + &all("nat"), (OTHER, 80), (VIP, 80)),
+        (all("nat"), all("direct") + &one("nat"), (VIP, 80), (OTHER, 80)),
+    ] {
+        let mut director = Director::new(&before, 2);
+        assert_eq!(open(&mut director, CLIENT, old), FIRST);
+        director.reload(&after);
+        assert!(director.give(0, WAN, &tcp(CLIENT, new, WAN_MAC, "S", b"")).is_empty(), "one client port, one server");
+        assert_eq!(director.count(Outcome::DropAmbiguous), 1);
+        assert_eq!(open(&mut director, stay, new), FIRST, "another port of the client can be told apart");
+        for (client, vip) in [(CLIENT, old), (stay, new)] {
+            let answer = director.through(1, LAN, &tcp((FIRST, 80), client, LAN_MAC, "A", b"x"), WAN);
+            assert_eq!(sockets(&answer), (vip, client));
+        }
+        director.balanced();
+    }
+}
+
+#[test]
 fn datagrams_and_associations_too() {
     let services = service("203.0.113.10:0", "udp", "nat", &["10.0.0.11"])
         + &service("203.0.113.10:0", "sctp", "nat", &["10.0.0.11"]);

@@ -5,17 +5,17 @@
 
 use std::net::SocketAddrV4;
 
-use super::classify::{self, Way};
+use super::classify::Way;
 use super::clock::Now;
 use super::conn::{
-    Gone, Hash, Identity, Insert, Key, LinkedInsert, SctpEvent, Slot, Socket, Spot, State, Table, TcpEvent, Tick,
-    Updated, Value, WideKey, WorkerCounts, datagram_state, sctp_state, tcp_state,
+    Gone, Hash, Identity, Insert, LinkedInsert, SctpEvent, Slot, Socket, State, Table, TcpEvent, Tick, Updated, Value,
+    WideKey, WorkerCounts, datagram_state, sctp_state, tcp_state,
 };
 use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed};
 use super::persist;
 use super::sched::{Cursor, Flow, Loads, Pool, Share, schedule, schedule_after};
-use super::service::{Endpoint, EndpointId, Forwarding, RealId, RealServer, Service};
+use super::service::{EndpointId, Forwarding, RealId, RealServer, Service};
 use super::shared::{Kept, Shared};
 use super::snapshot::Snapshot;
 use super::stats::{Outcome, WorkerStats};
@@ -46,10 +46,10 @@ pub struct Connector<'a> {
 
 /// A client's packet and the connection it asks for.
 #[derive(Clone, Copy, Debug)]
-struct Request<'p, K: Identity> {
-    service: &'p Service,
-    way: &'p Way<K>,
-    packet: &'p Parsed,
+pub(super) struct Request<'p, K: Identity> {
+    pub service: &'p Service,
+    pub way: &'p Way<K>,
+    pub packet: &'p Parsed,
 }
 
 /// What a real server's packet answers.
@@ -73,7 +73,7 @@ impl<'a> Connector<'a> {
     }
 
     /// The shared socket of a real server, also of one that was removed.
-    fn sockets(&self) -> impl Fn(RealId) -> Option<EndpointId> + Copy + use<'a> {
+    pub(super) fn sockets(&self) -> impl Fn(RealId) -> Option<EndpointId> + Copy + use<'a> {
         let snapshot = self.snapshot;
         move |real| snapshot.socket(real)
     }
@@ -109,27 +109,8 @@ impl<'a> Connector<'a> {
         }
     }
 
-    /// A packet without a connection to its service may have one to a service of every port that had the VIP to itself
-    /// when it was made.
-    #[cold]
-    fn newcomer_or_wide(&mut self, request: &Request<'_, Key>) -> Result<&'a RealServer, Outcome> {
-        let packet = request.packet;
-        if let Some(protocol) = packet.kind.transport()
-            && let Some(Endpoint::Service(id)) = self.snapshot.wildcards.find(packet.dst, 0, protocol)
-            && let Some(service) = self.snapshot.service(id)
-        {
-            let key = classify::request_key(packet, id);
-            let hash = self.shared.wide.hash(key);
-            if let Some((slot, value)) = self.shared.wide.lookup(key, hash) {
-                let way = Way { key, hash, spot: Spot::ELSEWHERE };
-                return self.resident(&Request { service, way: &way, packet }, slot, value);
-            }
-        }
-        self.newcomer(request)
-    }
-
     #[inline]
-    fn resident<K: Kept>(
+    pub(super) fn resident<K: Kept>(
         &mut self,
         request: &Request<'_, K>,
         slot: Slot,
@@ -242,7 +223,7 @@ impl<'a> Connector<'a> {
     }
 
     #[cold]
-    fn newcomer<K: Kept>(&mut self, request: &Request<'_, K>) -> Result<&'a RealServer, Outcome> {
+    pub(super) fn newcomer<K: Kept>(&mut self, request: &Request<'_, K>) -> Result<&'a RealServer, Outcome> {
         let Request { service, way, packet } = *request;
         if self.snapshot.locals.find(packet.src).is_some() {
             return Err(Outcome::DropIpSource);
@@ -255,7 +236,12 @@ impl<'a> Connector<'a> {
         for _ in 0..TRIES {
             let (real, template) = self.pick(service, packet, refused)?;
             let content = content(real, packet, self.tick()).with_controlled(template.is_some());
-            match self.insert(way, real, content) {
+            let inserted = if self.is_mistakable(packet, real, way.key) {
+                LinkedInsert::Ambiguous
+            } else {
+                self.insert(way, real, content)
+            };
+            match inserted {
                 LinkedInsert::Inserted(_, value) => {
                     self.counts.inserted(value);
                     self.persisted(template, way.key, value);
@@ -377,21 +363,14 @@ impl<'a> Connector<'a> {
         }
     }
 
-    /// The same for a packet whose source is a socket of its own now, and was not when its connection was made.
-    #[cold]
-    fn wide_reply(&self, packet: &Parsed) -> Result<Reply<'a>, Outcome> {
-        let protocol = packet.kind.transport().ok_or(Outcome::DropNoConnectionReply)?;
-        let Some(Endpoint::Shared(socket)) = self.snapshot.wildcards.find(packet.src, 0, protocol) else {
-            return Err(Outcome::DropNoConnectionReply);
-        };
-        let key = classify::answer_key(packet, socket);
-        let found = self.shared.wide.follow(key, self.shared.wide.hash(key), socket.first, self.sockets());
-        let (slot, key, value) = found.ok_or(Outcome::DropNoConnectionReply)?;
-        self.answered(slot, key, value, packet)
-    }
-
     #[inline]
-    fn answered<K: Kept>(&self, slot: Slot, key: K, value: Value, packet: &Parsed) -> Result<Reply<'a>, Outcome> {
+    pub(super) fn answered<K: Kept>(
+        &self,
+        slot: Slot,
+        key: K,
+        value: Value,
+        packet: &Parsed,
+    ) -> Result<Reply<'a>, Outcome> {
         let service = self.snapshot.service(key.endpoint()).ok_or(Outcome::DropNoConnectionReply)?;
         self.advance::<K>(slot, value, true, packet);
         Ok(Reply { service, from: key.destination().unwrap_or(service.address), real: value.real() })

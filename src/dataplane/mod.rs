@@ -8,6 +8,7 @@ pub mod clock;
 pub mod conn;
 pub mod connect;
 pub mod error_limit;
+mod every_port;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod forward;

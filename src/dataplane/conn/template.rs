@@ -30,6 +30,9 @@ use crate::dataplane::sync::{AtomicU64, Ordering};
 /// How long a template whose time is over goes on for connections that live, in seconds.
 const ANOTHER: u32 = 60;
 
+/// How often a new template makes room for itself, since another worker's may take what it made.
+const TRIES: u32 = 8;
+
 /// The key of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TemplateKey(WideKey);
@@ -131,19 +134,17 @@ impl Templates {
     pub fn make(&self, key: TemplateKey, real: RealId, now: Tick, mut evicted: impl FnMut(Value)) -> Made {
         let hash = self.table.hash(key.0);
         let content = Value::new(State::TEMPLATE_NONE, now, real);
-        loop {
+        for _ in 0..TRIES {
             match self.table.insert(key.0, hash, content) {
                 Insert::Inserted(slot, value) => return Made::New(Template { slot, value }, value),
                 Insert::Exists(slot, value) => return Made::Old(Template { slot, value }),
-                // Its maker is about to count it; this connection is one that its template does not know.
-                Insert::Busy(_) => return Made::Full,
-                Insert::Full => {
-                    if !self.table.make_room(&[hash], now, |_| None, |_, value| evicted(value)) {
-                        return Made::Full;
-                    }
-                }
+                // This connection is one that its template does not know.
+                Insert::Busy(_) => break,
+                Insert::Full if !self.table.make_room(&[hash], now, |_| None, |_, value| evicted(value)) => break,
+                Insert::Full => {}
             }
         }
+        Made::Full
     }
 
     /// Gives a template another real server, unless another worker already did; it begins anew. Returns the entry before
