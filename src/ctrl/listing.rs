@@ -79,10 +79,11 @@ fn ports(report: &Report) -> Option<String> {
 }
 
 fn workers(report: &Report) -> Option<String> {
-    let mut table = Columns::new(&["WORKER"], &["CORE", "RECEIVED", "BURSTS", "EMPTY POLLS", "WAITING", "EVICTED"]);
+    let mut table =
+        Columns::new(&["WORKER"], &["CORE", "RECEIVED", "BURSTS", "EMPTY POLLS", "WAITING", "EVICTED", "STATELESS"]);
     for worker in &report.workers {
-        let WorkerReport { received, bursts, empty_polls, waiting, evicted, .. } = *worker;
-        let counts = [worker.core as u64, received, bursts, empty_polls, waiting, evicted];
+        let WorkerReport { received, bursts, empty_polls, waiting, evicted, stateless, .. } = *worker;
+        let counts = [worker.core as u64, received, bursts, empty_polls, waiting, evicted, stateless];
         let mut row = vec![worker.id.to_string()];
         row.extend(counts.map(|count| count.to_string()));
         table.row(row);
@@ -230,8 +231,8 @@ tcp 192.0.2.1:80      wrr                  1         2      3          40       
 PORT  DEVICE     MAC                LINK   MTU  RX FRAMES  RX OCTETS  TX FRAMES  TX OCTETS  MISSED  RX ERRORS  TX ERRORS  NO BUFFER
 lan   net_ring0  02:00:00:00:00:01  DOWN  1500         70          0          0          0       0          0          0          0
 
-WORKER  CORE  RECEIVED  BURSTS  EMPTY POLLS  WAITING  EVICTED
-0          1        70       0            0        0        0
+WORKER  CORE  RECEIVED  BURSTS  EMPTY POLLS  WAITING  EVICTED  STATELESS
+0          1        70       0            0        0        0          0
 
 OUTCOME           FRAMES  MEANING
 forwarded_nat_in      40  what forwarded_nat_in means

@@ -89,6 +89,7 @@ impl Survey<'_> {
             waiting: stats.waiting.get(),
             evicted: stats.evicted.get(),
             without_template: stats.without_template.get(),
+            stateless: stats.stateless.get(),
             outcomes: Outcome::ALL.iter().map(|outcome| (outcome.name().to_owned(), stats.outcome(*outcome))).collect(),
         });
         report.collect()

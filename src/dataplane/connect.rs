@@ -229,9 +229,11 @@ impl<'a> Connector<'a> {
             return Err(Outcome::DropIpSource);
         }
         if !self.snapshot.rules.opens(packet) {
-            return Err(Outcome::DropNoConnection);
+            return self.midstream(service, packet);
         }
-        self.admit(service)?;
+        if let Err(outcome) = self.admit(service) {
+            return self.stateless(service, packet).ok_or(outcome);
+        }
         let mut refused = None;
         for _ in 0..TRIES {
             let (real, template) = self.pick(service, packet, refused)?;
@@ -254,11 +256,36 @@ impl<'a> Connector<'a> {
                 LinkedInsert::Busy(value) => {
                     return self.snapshot.real(value.real()).ok_or(Outcome::DropRealServerRemoved);
                 }
-                LinkedInsert::Full => return Err(Outcome::DropTableFull),
+                LinkedInsert::Full => return self.stateless(service, packet).ok_or(Outcome::DropTableFull),
                 LinkedInsert::Ambiguous => refused = Some(real.id),
             }
         }
         Err(Outcome::DropAmbiguous)
+    }
+
+    /// A packet in the middle of a stream of which nothing is known: see [`super::stateless`].
+    fn midstream(&mut self, service: &Service, packet: &Parsed) -> Result<&'a RealServer, Outcome> {
+        let state = match packet.kind {
+            Kind::Tcp => State::TCP_ESTABLISHED,
+            Kind::Sctp => State::SCTP_ESTABLISHED,
+            _ => return Err(Outcome::DropNoConnection),
+        };
+        let any = service.reals.first().map_or(RealId(0), |real| real.id);
+        let ticks = 4 * self.snapshot.timeouts.of(Value::new(state, self.tick(), any));
+        let lately = self.shared.stateless.age(service.id, self.now).is_some_and(|age| age <= ticks);
+        let real = if lately { self.stateless(service, packet) } else { None };
+        real.ok_or(Outcome::DropNoConnection)
+    }
+
+    /// Forwards a packet by the scheduler's hash, storing nothing; `None` where that cannot be done.
+    fn stateless(&mut self, service: &Service, packet: &Parsed) -> Option<&'a RealServer> {
+        if !service.plan.is_hashed() || service.persistence.is_some() {
+            return None;
+        }
+        let real = self.choose(service, packet, None).ok().filter(|real| real.forwarding != Forwarding::Nat)?;
+        self.shared.stateless.note(service.id, self.now);
+        self.stats.stateless.add(1);
+        Some(real)
     }
 
     /// Inserts a connection, in the place of one that never came to life if need be.

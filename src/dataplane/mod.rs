@@ -26,6 +26,7 @@ pub mod sched;
 pub mod service;
 pub mod shared;
 pub mod snapshot;
+pub mod stateless;
 pub mod stats;
 pub(crate) mod sync;
 pub mod waiting;

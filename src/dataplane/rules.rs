@@ -16,7 +16,8 @@
 //! | UDP, echo request | real server removed | starts over with `expire_nodest_conn`, else dropped |
 //! | other TCP, SCTP | real server removed | dropped; with `expire_nodest_conn` the entry goes too |
 //!
-//! To start over is to be given a real server anew. A bare SYN has neither ACK nor RST nor FIN. What an SCTP packet is
+//! What is dropped here for want of a connection a service scheduled by a hash may forward all the same: see
+//! [`super::stateless`]. To start over is to be given a real server anew. A bare SYN has neither ACK nor RST nor FIN. What an SCTP packet is
 //! its first chunk says, or an ABORT right behind a COOKIE ECHO or COOKIE ACK.
 //!
 //! `scripts/lab ipvs` plays packets into both directors and holds their connections side by side. Besides the row on

@@ -11,6 +11,7 @@ use crossbeam::utils::CachePadded;
 use super::conn::{Counts, Identity, Key, Table, Templates, WideKey, WorkerCounts};
 use super::neigh::Neighbors;
 use super::service::PortId;
+use super::stateless::Stateless;
 use super::stats::WorkerStats;
 
 /// Something a worker saw that people should read about.
@@ -65,6 +66,8 @@ pub struct Shared {
     pub counts: Counts,
     /// Whether a real server has reached its upper threshold and not yet fallen below the lower, by id.
     pub overloaded: Box<[AtomicBool]>,
+    /// Which services have had to forward without storing connections, and when.
+    pub stateless: Stateless,
     /// From workers to control; when it is full, an event is lost and its packet still counted.
     pub events: ArrayQueue<Event>,
     /// From control to the first worker.
@@ -92,6 +95,7 @@ impl Shared {
             workers: (0..workers).map(|_| WorkerStats::new(ports, endpoint_ids, real_ids).into()).collect(),
             counts: Counts::new(workers + 1)?,
             overloaded: (0..real_ids).map(|_| AtomicBool::new(false)).collect(),
+            stateless: Stateless::new(endpoint_ids),
             events: ArrayQueue::new(EVENTS),
             announcements: ArrayQueue::new(ANNOUNCEMENTS),
             carriers: (0..ports).map(|_| AtomicBool::new(true)).collect(),

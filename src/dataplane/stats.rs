@@ -202,6 +202,8 @@ pub struct WorkerStats {
     pub evicted: Counter,
     /// New connections of persistent services for whose templates there was no room.
     pub without_template: Counter,
+    /// Packets forwarded by a hash, of connections that were not stored ([`super::stateless`]).
+    pub stateless: Counter,
     /// By [`super::service::PortId`].
     pub ports: Box<[PortStats]>,
     /// By [`super::service::EndpointId`].
@@ -222,6 +224,7 @@ impl WorkerStats {
             expired: Counter::default(),
             evicted: Counter::default(),
             without_template: Counter::default(),
+            stateless: Counter::default(),
             ports: (0..ports).map(|_| PortStats::default()).collect(),
             services: flows(endpoint_ids),
             reals: flows(real_ids),

@@ -103,6 +103,9 @@ pub struct WorkerReport {
     pub evicted: u64,
     /// Connections of persistent services for whose templates there was no room.
     pub without_template: u64,
+    /// Packets forwarded by the scheduler's hash, of connections that could not be stored.
+    #[serde(default)]
+    pub stateless: u64,
     /// How its frames ended, by outcome.
     pub outcomes: BTreeMap<String, u64>,
 }

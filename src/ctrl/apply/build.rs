@@ -113,6 +113,9 @@ impl Build<'_> {
             let Some(vip) = v4(wanted.address) else { continue };
             let id = self.endpoint(EndpointOwner::Service((vip, wanted.protocol)))?;
             endpoints.insert(vip, wanted.protocol, Endpoint::Service(id));
+            if previous.service(id).is_none() {
+                self.applier.shared.stateless.forget(id);
+            }
             let mut members: Vec<(SocketAddrV4, &config::Real)> =
                 wanted.reals.iter().filter_map(|real| Some((v4(real.address)?, real))).collect();
             members.sort_by_key(|(address, _)| *address);

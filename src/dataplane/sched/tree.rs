@@ -26,7 +26,7 @@ const WIDTH: usize = 8;
 const LEVELS: usize = 7;
 /// Leaves of a new tree looked at with each choice.
 pub(super) const FIRST_ROUND: u32 = 1024;
-/// Leaves looked at with each choice after that: their counts lie in one line of each worker's, or in two.
+/// Leaves looked at with each choice after that: their counts lie in two lines of each worker's.
 pub(super) const STEP: u32 = 8;
 
 /// Eight numbers.
