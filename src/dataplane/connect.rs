@@ -344,7 +344,7 @@ impl<'a> Connector<'a> {
     ) -> Result<&'a RealServer, Outcome> {
         let flow = Flow { client: packet.src, client_port: packet.src_port, destination: packet.dst };
         let Snapshot { services, reals, .. } = self.snapshot;
-        let pool = Pool { services, reals, loads: self.loads(), own: self.counts, share: self.share };
+        let pool = Pool { services, reals, loads: self.loads(), own: self.counts, share: self.share, now: self.now };
         let cursor = self.cursors.get_mut(service.id.index()).ok_or(Outcome::DropNoRealServer)?;
         let id = match refused {
             None => schedule(service, flow, pool, cursor),

@@ -151,7 +151,13 @@ impl Build<'_> {
             }
             let addresses: Vec<_> = members.iter().map(|(address, _)| *address).collect();
             let workers = self.applier.shared.workers.len() as u32;
-            let roster = Roster { scheduler: wanted.scheduler, reals: &candidates, addresses: &addresses, workers };
+            let roster = Roster {
+                scheduler: wanted.scheduler,
+                reals: &candidates,
+                addresses: &addresses,
+                destinations: 1,
+                workers,
+            };
             let plan = Plan::new(&roster, previous.service(id).map(former));
             let mut service = Service {
                 id,

@@ -8,7 +8,7 @@ use crate::dataplane::sched::{HashFlags, MH_SIZES};
 /// Reads what a service says of its scheduler. ipvsadm's default is wlc.
 pub(super) fn scheduler(section: &Section<'_>) -> Result<Scheduler, ConfigError> {
     let known: Vec<_> = Scheduler::ALL.iter().map(|scheduler| (scheduler.name(), *scheduler)).collect();
-    let named = section.get("scheduler").map(|item| item.word(&known, LATER)).transpose()?.unwrap_or(Scheduler::Wlc);
+    let named = section.get("scheduler").map(|item| item.word(&known, &[])).transpose()?.unwrap_or(Scheduler::Wlc);
     let flags = match section.get("scheduler_flags") {
         Some(item) => flags(&item, named)?,
         None => HashFlags::default(),
@@ -24,8 +24,6 @@ pub(super) fn scheduler(section: &Section<'_>) -> Result<Scheduler, ConfigError>
         (_, None) => Ok(named),
     }
 }
-
-const LATER: &[&str] = &["lblc", "lblcr", "maglev"];
 
 /// The flags that `ipvsadm -b` takes, and whose they are.
 const FLAGS: [(&str, &str, HashFlags); 4] = [

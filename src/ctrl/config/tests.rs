@@ -100,7 +100,6 @@ fn what_this_version_does_not_do() {
         (service, "check = { type = 'http' }\n", "3: service[0].check: "),
         (service, "mark = 7\n", "3: service[0].mark: "),
         (service, "vips = []\n", "3: service[0].vips: "),
-        (service, "scheduler = 'lblc'\n", "3: service[0].scheduler: \"lblc\" is "),
         (service, "forwarding = 'fullnat'\n", "3: service[0].forwarding: \"fullnat\" is "),
         (service, "[[service.real]]\ntunnel = { type = 'gue' }\n", "4: service[0].real[0].tunnel: "),
     ] {
@@ -222,7 +221,7 @@ fn values_of_services() {
         ),
         (
             "address = '203.0.113.1:80'\nscheduler = 'roundrobin'",
-            "11: service[0].scheduler: \"roundrobin\" is unknown; known are rr, wrr, lc, wlc, sed, nq, fo, ovf, twos, dh, sh, mh",
+            "11: service[0].scheduler: \"roundrobin\" is unknown; known are rr, wrr, lc, wlc, sed, nq, fo, ovf, twos, dh, sh, mh, lblc, lblcr",
         ),
         (
             "address = '203.0.113.1:80'\nforwarding = 'directt'",

@@ -15,16 +15,20 @@
 //! | fo, ovf | a ranking | all workers the same server; thresholds and ovf's weights are overshot by N - 1 at most |
 //! | twos | a sum of weights, dice | as with one: each worker draws, and compares by the counts of all |
 //! | dh, sh, mh | a table that all share | all workers the same |
+//! | lblc, lblcr | rankings, what was sent where | each worker remembers for itself: a destination goes to N times as many |
 //!
 //! With one worker each chooses exactly what its definition says, the first in the list among equals.
 
 mod dh;
 mod fo;
+mod lblc;
+mod lblcr;
 mod lc;
 mod load;
 mod mh;
 mod nq;
 mod ovf;
+mod places;
 mod plan;
 mod rank;
 mod rr;
@@ -37,8 +41,11 @@ mod twos;
 mod wlc;
 mod wrr;
 
+use super::clock::Now;
 use super::conn::WorkerCounts;
 use super::service::{RealId, RealServer, Service, Thresholds};
+
+use lblc::Choice;
 
 pub use load::Loads;
 pub use plan::{Former, Plan, Roster};
@@ -124,6 +131,8 @@ pub struct Pool<'a> {
     pub own: &'a WorkerCounts,
     /// Which worker it is.
     pub share: Share,
+    /// The burst's time.
+    pub now: Now,
 }
 
 impl Pool<'_> {
@@ -166,6 +175,11 @@ pub fn schedule(service: &Service, flow: Flow, pool: Pool<'_>, cursor: &mut Curs
             draws.get(worker)?.choose(&service.reals, loads)
         }
         Plan::Slots(slots) => slots.choose(flow, &service.reals, loads),
+        Plan::Local(locality) => {
+            pool.catch_up();
+            let choice = Choice { service, reals: pool.reals, loads, now: pool.now };
+            locality.choose(worker, flow, choice)
+        }
     };
     service.reals.get(place? as usize).map(|candidate| candidate.id)
 }

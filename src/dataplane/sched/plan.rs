@@ -3,11 +3,13 @@
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 
+use super::lblc::{Choice, Load};
+use super::places::Places;
 use super::rank::{Measure, Ranking};
 use super::slots::Slots;
 use super::twos::Draw;
 use super::wrr::Weights;
-use super::{Candidate, Loads, Scheduler, Share, dh, mh, sh};
+use super::{Candidate, Flow, Loads, Scheduler, Share, dh, lblc, lblcr, mh, sh};
 
 /// A scheduler's data. What workers write in it, each writes in a part of its own.
 #[derive(Clone, Debug)]
@@ -22,6 +24,26 @@ pub enum Plan {
     Twos(Arc<[Draw]>),
     /// dh, sh, mh: the table, for all workers.
     Slots(Slots),
+    /// lblc, lblcr: by worker.
+    Local(Locality),
+}
+
+/// What lblc and lblcr choose by.
+#[derive(Clone, Debug)]
+pub struct Locality {
+    replicated: bool,
+    loads: Arc<[Load]>,
+    /// Outlives changes of the real servers.
+    places: Arc<[Places]>,
+}
+
+impl Locality {
+    #[inline]
+    pub(super) fn choose(&self, worker: usize, flow: Flow, choice: Choice<'_>) -> Option<u32> {
+        let (places, load) = (self.places.get(worker)?, self.loads.get(worker)?);
+        let choose = if self.replicated { lblcr::choose } else { lblc::choose };
+        choose(places, load, flow, choice)
+    }
 }
 
 /// What a plan is made for.
@@ -33,6 +55,8 @@ pub struct Roster<'a> {
     pub reals: &'a [Candidate],
     /// Their addresses.
     pub addresses: &'a [SocketAddrV4],
+    /// How many addresses the service has.
+    pub destinations: u64,
     /// How many workers will choose.
     pub workers: u32,
 }
@@ -79,6 +103,7 @@ impl Plan {
             Scheduler::Fo => best(Measure::Fo),
             Scheduler::Ovf => best(Measure::Ovf),
             Scheduler::Twos => Self::twos(roster, former),
+            Scheduler::Lblc | Scheduler::Lblcr => Self::locality(roster, former),
             Scheduler::Dh | Scheduler::Sh(_) | Scheduler::Mh { .. } => Self::Slots(slots(roster, former)),
         }
     }
@@ -91,6 +116,21 @@ impl Plan {
         let count = roster.reals.len() as u32;
         let draw = |worker: u32| Draw::new(count, seed(worker).unwrap_or(worker.into()));
         Self::Twos((0..roster.workers).map(draw).collect())
+    }
+
+    fn locality(roster: &Roster<'_>, former: Option<Former<'_>>) -> Self {
+        let Roster { scheduler, reals, destinations, workers, .. } = *roster;
+        let load = |worker| Load::new(reals.len() as u32, Share { worker, workers });
+        let known = match former.filter(|former| former.scheduler == scheduler).map(|former| former.plan) {
+            Some(Self::Local(locality)) => Some(Arc::clone(&locality.places)),
+            _ => None,
+        };
+        let places = known.unwrap_or_else(|| (0..workers).map(|_| Places::new(destinations)).collect());
+        Self::Local(Locality {
+            replicated: scheduler == Scheduler::Lblcr,
+            loads: (0..workers).map(load).collect(),
+            places,
+        })
     }
 
     /// Tells whether the choice follows from the packet and the configuration alone, so that it can be made again for
@@ -114,6 +154,11 @@ impl Plan {
             Self::Twos(draws) => {
                 if let Some(draw) = draws.get(worker) {
                     draw.look(place, reals, loads);
+                }
+            }
+            Self::Local(locality) => {
+                if let Some(load) = locality.loads.get(worker) {
+                    load.look(place, reals, loads);
                 }
             }
         }

@@ -12,7 +12,7 @@
 //!   several stand equal each worker begins at a place of its own, except by fo and ovf.
 
 use super::tree::{Fold, Numbers, Tree};
-use super::{Candidate, Loads, Share, fo, lc, nq, ovf, sed, wlc};
+use super::{Candidate, Loads, Share, fo, lblc, lc, nq, ovf, sed, wlc};
 
 /// How often the top is corrected in one choice. Other workers would have to book as many real servers meanwhile.
 const CORRECTIONS: u32 = 64;
@@ -54,13 +54,15 @@ pub(super) enum Measure {
     Nq,
     Fo,
     Ovf,
+    /// lblc's and lblcr's: who has least of what its weight says, be it overloaded or not.
+    Idle,
 }
 
 impl Measure {
     /// How a candidate stands now.
     #[inline]
     fn standing(self, candidate: &Candidate, loads: Loads<'_>) -> Standing {
-        let weight = candidate.weight_now(loads);
+        let weight = if self == Self::Idle { candidate.weight } else { candidate.weight_now(loads) };
         if weight == 0 {
             return Standing::OUT;
         }
@@ -72,6 +74,7 @@ impl Measure {
             Self::Nq => nq::standing(connections(), weight),
             Self::Fo => fo::standing(weight),
             Self::Ovf => ovf::standing(connections(), weight),
+            Self::Idle => lblc::idleness(connections().active, weight),
         }
     }
 

@@ -34,6 +34,10 @@ pub enum Scheduler {
         /// How many slots its table has: one of [`MH_SIZES`].
         size: u32,
     },
+    /// Locality-based least connections.
+    Lblc,
+    /// Locality-based least connections with replication.
+    Lblcr,
 }
 
 /// The flags of sh and mh.
@@ -66,6 +70,8 @@ impl Scheduler {
         Self::Dh,
         Self::Sh(HashFlags { fallback: false, port: false }),
         Self::Mh { flags: HashFlags { fallback: false, port: false }, size: DEFAULT_MH_SIZE },
+        Self::Lblc,
+        Self::Lblcr,
     ];
 
     /// The ipvsadm name.
@@ -83,6 +89,8 @@ impl Scheduler {
             Self::Dh => "dh",
             Self::Sh(_) => "sh",
             Self::Mh { .. } => "mh",
+            Self::Lblc => "lblc",
+            Self::Lblcr => "lblcr",
         }
     }
 

@@ -3,6 +3,7 @@ use bench::{Bench, plain};
 
 mod bench;
 mod hashes;
+mod locality;
 mod models;
 mod shares;
 

@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use std::sync::atomic::AtomicBool;
 
 use super::super::*;
+use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Connections, Counts, State, Tick, Value};
 use crate::dataplane::neigh::NeighborId;
 use crate::dataplane::route::NextHop;
@@ -19,6 +20,7 @@ pub struct Bench {
     pub counts: Counts,
     pub overloaded: Vec<AtomicBool>,
     pub cursors: Vec<Cursor>,
+    pub now: Now,
     workers: u32,
 }
 
@@ -42,6 +44,7 @@ impl Bench {
             counts: Counts::new(workers as usize + 1).unwrap(),
             overloaded: (0..=20_000).map(|_| AtomicBool::new(false)).collect(),
             cursors: vec![Cursor::default(); workers as usize],
+            now: Now::default(),
             workers,
         };
         bench.change(scheduler, set);
@@ -60,7 +63,8 @@ impl Bench {
         };
         let candidates: Box<[Candidate]> = set.iter().enumerate().map(candidate).collect();
         let addresses: Vec<_> = (0..set.len()).map(address).collect();
-        let roster = Roster { scheduler, reals: &candidates, addresses: &addresses, workers: self.workers };
+        let roster =
+            Roster { scheduler, reals: &candidates, addresses: &addresses, destinations: 1, workers: self.workers };
         self.reals = vec![None];
         for (place, candidate) in candidates.iter().enumerate() {
             self.reals.push(Some(RealServer {
@@ -98,6 +102,7 @@ impl Bench {
             loads: Loads { counts: &self.counts, overloaded: &self.overloaded },
             own: self.counts.worker(worker as usize),
             share: Share { worker, workers: self.workers },
+            now: self.now,
         }
     }
 

@@ -9,25 +9,29 @@ use super::bench::{Bench, NOBODY, plain};
 
 /// A real server as a model sees it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Held {
-    weight: i64,
-    active: i64,
-    inactive: i64,
+pub struct Held {
+    pub weight: i64,
+    pub active: i64,
+    pub inactive: i64,
     thresholds: Thresholds,
     overloaded: bool,
 }
 
 impl Held {
-    fn overhead(&self) -> i64 {
+    pub fn new((weight, thresholds): &(u16, Thresholds)) -> Self {
+        Self { weight: i64::from(*weight), thresholds: *thresholds, ..Self::default() }
+    }
+
+    pub fn overhead(&self) -> i64 {
         self.active * 256 + self.inactive
     }
 
-    fn takes(&self) -> bool {
+    pub fn takes(&self) -> bool {
         self.weight > 0 && !self.overloaded
     }
 
     /// Overloaded from the upper threshold on, until below the lower, or three quarters.
-    fn feel(&mut self) {
+    pub fn feel(&mut self) {
         let (upper, lower) = (i64::from(self.thresholds.upper), i64::from(self.thresholds.lower));
         let held = self.active + self.inactive;
         if upper == 0 {
@@ -41,7 +45,7 @@ impl Held {
 }
 
 /// The first in the list that no other beats.
-fn first(list: &[Held], takes: impl Fn(&Held) -> bool, beats: impl Fn(&Held, &Held) -> bool) -> Option<usize> {
+pub fn first(list: &[Held], takes: impl Fn(&Held) -> bool, beats: impl Fn(&Held, &Held) -> bool) -> Option<usize> {
     let mut found: Option<usize> = None;
     for (place, held) in list.iter().enumerate().filter(|(_, held)| takes(held)) {
         if found.is_none_or(|found| beats(held, &list[found])) {
@@ -92,7 +96,7 @@ fn twos(list: &[Held], dice: &mut Rng) -> Option<usize> {
     if w2 * list[one].overhead() > w1 * list[two].overhead() { Some(two) } else { Some(one) }
 }
 
-fn weight(rng: &mut Rng) -> u16 {
+pub fn random_weight(rng: &mut Rng) -> u16 {
     match rng.u32(0..10) {
         0 | 1 => 0,
         2 => rng.u16(..),
@@ -100,7 +104,7 @@ fn weight(rng: &mut Rng) -> u16 {
     }
 }
 
-fn thresholds(rng: &mut Rng) -> Thresholds {
+pub fn random_thresholds(rng: &mut Rng) -> Thresholds {
     if rng.u32(0..4) > 0 {
         return Thresholds::default();
     }
@@ -111,21 +115,16 @@ fn thresholds(rng: &mut Rng) -> Thresholds {
 /// A life of `steps` arrivals and departures, each choice compared.
 fn live(scheduler: Scheduler, seed: u64, servers: usize, steps: u32) {
     let mut rng = Rng::with_seed(seed);
-    let mut set: Vec<_> = (0..servers).map(|_| (weight(&mut rng), thresholds(&mut rng))).collect();
+    let mut set: Vec<_> = (0..servers).map(|_| (random_weight(&mut rng), random_thresholds(&mut rng))).collect();
     let mut bench = Bench::with_thresholds(scheduler, &set, 1);
     // Worker 0's dice begin at 0.
     let mut dice = Rng::with_seed(0);
-    let hold = |(weight, thresholds): &(u16, Thresholds)| Held {
-        weight: i64::from(*weight),
-        thresholds: *thresholds,
-        ..Held::default()
-    };
-    let mut list: Vec<Held> = set.iter().map(hold).collect();
+    let mut list: Vec<Held> = set.iter().map(Held::new).collect();
     for step in 0..steps {
         let at = rng.usize(0..servers);
         match rng.u32(0..100) {
             0 => {
-                set[at].0 = weight(&mut rng);
+                set[at].0 = random_weight(&mut rng);
                 list[at].weight = set[at].0.into();
                 bench.change(scheduler, &set);
             }
