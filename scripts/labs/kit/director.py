@@ -70,8 +70,8 @@ class Director:
             self.namespace.nft(port.name, port.name, "priority -500; policy drop;", f'counter comment "{port.name}"')
 
     def configure(self, services, max_connections=100_000, memory=None):
-        """Writes the configuration. A service is (address, protocol, method, [(real server, weight)]); `memory` is for
-        the EAL, in place of `memory_arguments`."""
+        """Writes the configuration. A service is (address, protocol, method, [(real server, weight)], further lines);
+        `memory` is for the EAL, in place of `memory_arguments`."""
         args = ", ".join(f'"{argument}"' for argument in memory or memory_arguments())
         lines = ["[director]", f"workers = {self.workers}", f"max_connections = {max_connections:_}", f'poll = "{self.poll}"',
                  f"dpdk_args = [{args}]", "", "[api]", f'socket = "{self.socket}"']
@@ -81,9 +81,9 @@ class Director:
             lines += ["", "[[port]]", f'name = "{port.name}"', f'device = "{device}"', f"addresses = [{addresses}]"]
         for to, via in self.routes:
             lines += ["", "[[route]]", f'to = "{to}"', f'via = "{via}"']
-        for address, protocol, method, reals in services:
+        for address, protocol, method, reals, *more in services:
             lines += ["", "[[service]]", f'address = "{address}"', f'protocol = "{protocol}"', 'scheduler = "rr"',
-                      f'forwarding = "{method}"']
+                      f'forwarding = "{method}"', *more]
             for real, weight in reals:
                 lines += ["  [[service.real]]", f'  address = "{real}"', f"  weight = {weight}"]
         self.file.write_text("\n".join(lines) + "\n")
@@ -129,6 +129,11 @@ class Director:
         if text is None:
             raise RuntimeError(f"millrace does not answer: {self.process.output()[-2000:]}")
         return json.loads(text)
+
+    def listed(self):
+        """Returns its connections: the JSON of `millrace conn list`."""
+        done = command(self.program, "conn", "list", "--json", "--socket", self.socket)
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
     def settled(self):
         """Waits until nothing is forwarded any more, and returns what it has counted."""

@@ -1,4 +1,4 @@
-"""Real servers: nginx over one document root that all share, iperf3, a UDP echo; and what makes them real servers."""
+"""Real servers: nginx over one document root that all share, iperf3, a UDP echo, FTP; and what makes them real servers."""
 
 from .lab import ROOT
 
@@ -46,6 +46,12 @@ class RealServer:
         """Sends back every datagram to these (address, port), from the address it was sent to."""
         self.lab.start(self.namespace, f"{self.name}-echo", *self.lab.program("udp_echo.py"),
                        *(f"{address}:{port}" for address, port in sockets))
+
+    def start_ftp(self, port):
+        """Serves the shared documents to anybody, by FTP."""
+        # Debian's Python, which has the package.
+        self.lab.start(self.namespace, f"{self.name}-ftp", "/usr/bin/python3", "-m", "pyftpdlib", "-p", port, "-d",
+                       self.documents)
 
     def setup(self, *arguments, check=True):
         """Runs scripts/real-server-setup on this server, as an operator would."""

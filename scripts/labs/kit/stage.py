@@ -97,6 +97,11 @@ class Stage:
                   for vip in (VIP, NEAR_VIP) for port, protocol in ((HTTP, "tcp"), (ECHO, "udp"))]
         return listed + [(f"{VIP}:{IPERF}", "tcp", method, [(f"{SERVERS[iperf_on]}:{ports[IPERF]}", 1)])]
 
+    @staticmethod
+    def nat_port(method, port):
+        """Returns the real servers' port for a port of the VIP."""
+        return NAT_PORTS[port] if method == "nat" else port
+
     def setup_servers(self, method, *action):
         """Runs scripts/real-server-setup on every real server; returns the completed commands."""
         targets = [GATEWAY] if method == "nat" else [VIP, NEAR_VIP]
