@@ -7,6 +7,8 @@ use super::*;
 use crate::dataplane::clock::Now;
 use crate::dataplane::service::{EndpointId, RealId};
 
+mod against_a_map;
+
 const SECRET: [u64; 4] = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3211, 0x0f1e_2d3c_4b5a_6978, 0x8796_a5b4_c3d2_e1f1];
 
 fn endpoint(id: u16) -> EndpointId {
@@ -56,6 +58,31 @@ fn an_entry_is_found_changed_and_removed() {
     assert_eq!(table.remove(slot, updated.new, tick(103), private), Ok(()));
     assert_eq!(table.lookup(key, hash), None);
     assert_eq!(table.update(slot, updated.new, |value| value.counted()), Err(Gone));
+}
+
+/// A reader takes a slot's later life for the one it knows if the slot comes to the same generation between two of its
+/// steps. That takes 16 seconds at least, however eagerly its owners are removed.
+#[test]
+fn a_slots_generation_comes_round_after_sixteen_seconds() {
+    let table = table(0);
+    let key = Key::new(0x0a00_0001, 40_000, endpoint(1));
+    let (start, mut now, mut lives) = (tick(100), tick(100), 0);
+    let Insert::Inserted(place, first) = table.insert(key, table.hash(key), open(7, 100)) else { panic!() };
+    let mut value = first;
+    loop {
+        while table.remove(place, value, now, private) == Err(Kept::Young) {
+            now = now.after(1);
+        }
+        let Insert::Inserted(slot, next) = table.insert(key, table.hash(key), open(7, now.number())) else { panic!() };
+        assert_eq!(slot, place);
+        assert_ne!(next, first, "not even then is it the same word");
+        (value, lives) = (next, lives + 1);
+        if value.generation() == first.generation() {
+            break;
+        }
+    }
+    assert_eq!(lives, 32);
+    assert!(now.since(start) >= 16 * 4, "{} ticks", now.since(start));
 }
 
 #[test]
