@@ -8,7 +8,9 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(not(millrace_loom))]
 pub mod cli;
+#[cfg(not(millrace_loom))]
 pub mod ctrl;
 pub mod dataplane;
 

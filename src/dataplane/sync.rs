@@ -20,10 +20,34 @@ pub(crate) enum Fault {
     NoKeyAgain,
     /// A hit is confirmed by key, value, key.
     KeyValueKey,
+    /// A hit does not compare the generations of the two values it read.
+    NoGeneration,
+    /// An insert stores its key without release.
+    RelaxedKey,
+    /// The words of a wide key are stored from the first on.
+    FirstWordFirst,
+    /// A spot is trusted: what lies there is taken for the key's.
+    SpotUnconfirmed,
+    /// A change that came too late goes to whoever has the slot by then.
+    NoOwnerCheck,
+    /// Of two inserters of a key, each gives way to the other.
+    EveryoneYields,
+    /// A slot is free before its key is cleared.
+    FreedFirst,
+    /// The stash's counter rises after the look for rivals.
+    StashCountedLate,
+    /// A removal takes whatever the slot holds by then.
+    RemovesRefreshed,
     /// A link's check refuses a forward entry that is still pending.
     LinkRefusesPending,
     /// A link is taken for an orphan however young it is.
     YoungOrphans,
+    /// A link leads to whoever has the slot by now.
+    LinkAnyLife,
+    /// A link leads to a connection that was moved to another real server.
+    LinkAnySocket,
+    /// A link's target is read without having acquired the link.
+    NoLinkFence,
 }
 
 /// Tells whether `fault` is to be committed. Always false, and compiled out, in everything but a model.

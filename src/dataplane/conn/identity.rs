@@ -95,7 +95,8 @@ pub trait Line: Zeroed {
             return None;
         }
         let value = self.value(place, Ordering::Relaxed);
-        (accepts(value.phase()) && value.same_generation(before)).then_some(value)
+        let same_owner = value.same_generation(before) || commits(Fault::NoGeneration);
+        (accepts(value.phase()) && same_owner).then_some(value)
     }
 
     /// The places that hold `key` just now, as a set of bits. Without a branch for each: which it is nobody can foresee.

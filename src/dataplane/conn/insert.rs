@@ -85,7 +85,11 @@ impl<K: Identity> Table<K> {
         if !commits(Fault::NoFence) {
             fence(Ordering::SeqCst);
         }
-        match self.rival(key, &lines, claim.slot) {
+        let rival = self.rival(key, &lines, claim.slot);
+        if commits(Fault::StashCountedLate) && self.is_stash(claim.slot) {
+            self.stash_counter().fetch_add(1, Ordering::Relaxed);
+        }
+        match rival {
             None => Ok(claim),
             Some(refused) => {
                 self.withdraw(claim);
@@ -133,9 +137,11 @@ impl<K: Identity> Table<K> {
         if self.stashed() >= (K::Line::SLOTS * stash.len()) as u64 {
             return None;
         }
-        self.stash_counter().fetch_add(1, Ordering::Relaxed);
+        if !commits(Fault::StashCountedLate) {
+            self.stash_counter().fetch_add(1, Ordering::Relaxed);
+        }
         let claim = stash.flat_map(Self::slots_of).find_map(|slot| self.claim_slot(slot, content));
-        if claim.is_none() {
+        if claim.is_none() && !commits(Fault::StashCountedLate) {
             self.stash_counter().fetch_sub(1, Ordering::Release);
         }
         claim
@@ -172,7 +178,7 @@ impl<K: Identity> Table<K> {
                 if value.is_live() {
                     return Some(Refused::Exists(slot, value));
                 }
-                if earlier {
+                if earlier || commits(Fault::EveryoneYields) {
                     return Some(Refused::Busy(value));
                 }
                 if self.exchange(slot, value, value.in_phase(Phase::Dead)).is_ok() {

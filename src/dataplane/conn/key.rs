@@ -8,7 +8,7 @@ use super::hash::{Hash, Secret};
 use super::identity::{Identity, Line};
 use super::table::SLOTS;
 use crate::dataplane::service::EndpointId;
-use crate::dataplane::sync::{AtomicU64, Ordering};
+use crate::dataplane::sync::{AtomicU64, Fault, Ordering, commits};
 
 /// The identity of an IPv4 connection: its client's address and port, and the endpoint it talks to.
 ///
@@ -148,7 +148,8 @@ impl Line for NarrowLine {
     }
 
     fn store_key(&self, place: usize, key: Key) {
-        self.keys[place].store(key.word(), Ordering::Release);
+        let order = if commits(Fault::RelaxedKey) { Ordering::Relaxed } else { Ordering::Release };
+        self.keys[place].store(key.word(), order);
     }
 
     fn clear_key(&self, place: usize) {

@@ -237,14 +237,16 @@ impl<K: Identity> Table<K> {
         sockets: &impl Fn(RealId) -> Option<EndpointId>,
     ) -> Option<(K, Value)> {
         // Where a link was taken over, the hit's last, relaxed read is the one that saw the new target.
-        fence(Ordering::Acquire);
+        if !commits(Fault::NoLinkFence) {
+            fence(Ordering::Acquire);
+        }
         let (key, value) = self.read_held(link.slot)?;
         if commits(Fault::LinkRefusesPending) && !value.is_live() {
             return None;
         }
-        let right = value.generation() == link.generation
+        let right = (value.generation() == link.generation || commits(Fault::LinkAnyLife))
             && key.link(link_key.endpoint()) == link_key
-            && sockets(value.real()) == Some(link_key.endpoint());
+            && (sockets(value.real()) == Some(link_key.endpoint()) || commits(Fault::LinkAnySocket));
         right.then_some((key, value))
     }
 

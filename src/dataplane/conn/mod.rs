@@ -10,8 +10,7 @@
 //! there is none of those either the table is full for it ([`Insert::Full`]).
 //!
 //! Read [`entry`] for the words, [`insert`] for the protocol, [`link`] for replies from shared real servers, [`sweep`]
-//! for expiry, [`evict`] for floods. The protocol's models are in `models`; `RUSTFLAGS="--cfg millrace_loom" cargo test --release
-//! --no-default-features --lib models` runs them.
+//! for expiry, [`evict`] for floods. The protocol's models are in `models`; `scripts/test models` runs them.
 
 mod counts;
 pub mod datagram_state;

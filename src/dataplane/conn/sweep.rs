@@ -121,8 +121,13 @@ impl<K: Identity> Table<K> {
         sockets: &impl Fn(RealId) -> Option<EndpointId>,
         removed: impl FnOnce(K, Value),
     ) -> bool {
-        if !seen.is_live() || self.exchange(slot, seen, seen.in_phase(Phase::Dead)).is_err() {
+        if !seen.is_live() {
             return false;
+        }
+        match self.exchange(slot, seen, seen.in_phase(Phase::Dead)) {
+            Ok(()) => {}
+            Err(other) if commits(Fault::RemovesRefreshed) => return self.retire(slot, other, now, sockets, removed),
+            Err(_) => return false,
         }
         if let Some(key) = self.key(slot) {
             removed(key, seen);

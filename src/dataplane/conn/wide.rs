@@ -12,7 +12,7 @@ use super::hash::{Hash, Secret};
 use super::identity::{Identity, Line};
 use super::table::SLOTS as NARROW_SLOTS;
 use crate::dataplane::service::EndpointId;
-use crate::dataplane::sync::{AtomicU64, Ordering};
+use crate::dataplane::sync::{AtomicU64, Fault, Ordering, commits};
 
 /// The identity of a connection to a service of many ports or addresses.
 ///
@@ -140,6 +140,9 @@ impl Line for WideLine {
     }
 
     fn store_key(&self, place: usize, key: WideKey) {
+        if commits(Fault::FirstWordFirst) {
+            self.slots[place].key[0].store(key.0[0], Ordering::Release);
+        }
         for (word, part) in self.slots[place].key.iter().zip(key.0).rev() {
             word.store(part, Ordering::Release);
         }
