@@ -2,8 +2,9 @@
 //!
 //! As `ip_vs_wrr.c`: rounds with a falling threshold, from the largest weight down in steps of the weights'
 //! greatest common divisor; in each round every server whose weight reaches the threshold gets one turn. Weights
-//! 4, 3, 2 give A A B A B C A B C. When the set or a weight changes, the walk restarts at the first server and
-//! keeps the threshold, cut to the new largest weight.
+//! 4, 3, 2 give A, A B, A B C, A B C and so on. It begins with the last round, in which all have a turn, as IPVS does, which is
+//! given its servers one after the other. When the set or a weight changes, the walk restarts at the first server and
+//! keeps the threshold, cut to the new largest weight and fitted to the new step.
 
 use super::{Cursor, Loads, Service, weight};
 
@@ -31,22 +32,19 @@ const fn gcd(mut a: u16, mut b: u16) -> u16 {
 
 pub(super) fn choose(service: &Service, weights: Weights, loads: Loads<'_>, cursor: &mut Cursor) -> Option<u32> {
     let Weights { max, gcd } = weights;
-    let count = service.reals.len() as u32;
-    if max == 0 || gcd == 0 {
-        return None;
-    }
+    // Thresholds are 1, 1 + gcd, 1 + 2 gcd and so on: what reaches one of them reaches the next multiple of gcd.
+    let largest = max - gcd.saturating_sub(1);
     if cursor.version != service.version {
-        if cursor.version == 0 {
-            cursor.round = max;
-        } else {
+        if cursor.version != 0 {
             cursor.next = 0;
-            cursor.round = cursor.round.min(max);
         }
         cursor.version = service.version;
+        cursor.round = fitted(cursor.round, largest, gcd);
     }
-    // One full cycle of rounds: some server has the largest weight, so this ends with a choice.
-    let rounds = u32::from(max / gcd) + 1;
-    for _ in 0..=rounds {
+    let count = service.reals.len() as u32;
+    let rounds = u32::from(max.checked_div(gcd)?);
+    // A full cycle of rounds after what is left of this one: some server has the largest weight.
+    for _ in 0..=rounds + 1 {
         while cursor.next < count {
             let place = cursor.next;
             cursor.next += 1;
@@ -56,7 +54,18 @@ pub(super) fn choose(service: &Service, weights: Weights, loads: Loads<'_>, curs
             }
         }
         cursor.next = 0;
-        cursor.round = if cursor.round > gcd { cursor.round - gcd } else { max };
+        cursor.round = if cursor.round > gcd { cursor.round - gcd } else { largest };
     }
     None
+}
+
+/// The threshold of the round to go on with; 0 while all weights are 0.
+fn fitted(round: u16, largest: u16, gcd: u16) -> u16 {
+    match round {
+        _ if largest == 0 => 0,
+        0 => 1,
+        _ if round > largest => largest,
+        _ if gcd == 1 => round,
+        _ => round / gcd * gcd + 1,
+    }
 }

@@ -75,18 +75,19 @@ def no_server(lab, scheduler, protocol):
 
 
 WRR = {
-    "3-2-1": ([3, 2, 1], [0, 0, 1, 0, 1, 2] * 2),
-    "1-2-3": ([1, 2, 3], [2, 1, 2, 0, 1, 2] * 2),
+    "3-2-1": ([3, 2, 1], [0, 1, 2, 0, 0, 1] * 2),
+    "1-2-3": ([1, 2, 3], [0, 1, 2, 2, 1, 2] * 2),
     "1-1-1": ([1, 1, 1], [0, 1, 2] * 3),
-    "4-2-0": ([4, 2, 0], [0, 0, 1] * 3),
-    "6-4-2": ([6, 4, 2], [0, 0, 1, 0, 1, 2] * 2),
-    "5-1-1": ([5, 1, 1], [0, 0, 0, 0, 0, 1, 2] * 2),
+    "4-2-0": ([4, 2, 0], [0, 1, 0] * 3),
+    "6-4-2": ([6, 4, 2], [0, 1, 2, 0, 0, 1] * 2),
+    "5-1-1": ([5, 1, 1], [0, 1, 2, 0, 0, 0, 0] * 2),
 }
 
 
 @cases("wrr/{weights}", weights=list(WRR))
 def weighted_round_robin(lab, weights):
-    """IPVS's order: the current weight falls by the common divisor each round, and servers at or above it are taken."""
+    """IPVS's order: one round in which all are taken, then the current weight begins at the largest and falls by the
+    common divisor each round, and servers at or above it are taken."""
     dealt(lab, "nat", "tcp", "wrr", *WRR[weights])
 
 
