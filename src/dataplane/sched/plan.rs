@@ -114,7 +114,7 @@ impl Plan {
             _ => None,
         };
         let count = roster.reals.len() as u32;
-        let draw = |worker: u32| Draw::new(count, seed(worker).unwrap_or(worker.into()));
+        let draw = |worker: u32| Draw::new(count, roster.workers, seed(worker).unwrap_or(worker.into()));
         Self::Twos((0..roster.workers).map(draw).collect())
     }
 

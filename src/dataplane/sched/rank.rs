@@ -5,7 +5,7 @@
 //! has become worse, its leaf is corrected and the next best is on top. So
 //! - **one worker** chooses exactly what the definition says, the first in the list if several stand equal: all that it
 //!   books it looks at before its next choice. Only a new tree of more than [`super::tree::FIRST_ROUND`] real servers takes a few
-//!   choices to be so, and what control books (`millrace conn flush`) may go unseen as below.
+//!   choices to be so; and what control ends (`millrace conn flush`) it sees when the leaf's turn comes, within n choices of n.
 //! - **N workers** never choose one that is worse than it looked, whoever made it so. That another worker's connections
 //!   *ended* is seen when the leaf's turn comes: at once with up to [`super::tree::STEP`] real servers, with n of them within
 //!   n/8 choices of this worker. In a steady state that is N/8 connections of a real server, more or less. Where
@@ -89,15 +89,11 @@ impl Measure {
 struct Best;
 
 impl Best {
+    /// By pairs: the comparisons of a round do not wait for one another.
     #[inline]
     fn place(line: &Numbers) -> usize {
-        let mut best = 0;
-        for place in 1..line.len() {
-            if Standing(line[place]).beats(Standing(line[best])) {
-                best = place;
-            }
-        }
-        best
+        let better = |one: usize, two: usize| if Standing(line[two]).beats(Standing(line[one])) { two } else { one };
+        better(better(better(0, 1), better(2, 3)), better(better(4, 5), better(6, 7)))
     }
 }
 
@@ -124,7 +120,7 @@ impl Ranking {
     /// Makes the ranking of `count` real servers for one worker.
     pub(super) fn new(measure: Measure, count: u32, share: Share) -> Self {
         let first = if measure.spreads_ties() { share.first_of(count) } else { 0 };
-        Self { measure, tree: Tree::new(count), first, count }
+        Self { measure, tree: Tree::new(count, share.workers), first, count }
     }
 
     fn place(&self, leaf: u32) -> u32 {

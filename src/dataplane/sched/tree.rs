@@ -12,7 +12,8 @@
 //! ```
 //! Control makes one tree for each worker when it builds a snapshot; then that worker alone writes it (relaxed stores: no
 //! other reads it), and never allocates. A new tree knows nobody: with each choice [`FIRST_ROUND`] leaves are looked at until
-//! all were; from then on [`STEP`] a choice, in turn, for the sake of what other workers book. What the worker books itself
+//! all were; from then on [`STEP`] a choice, in turn, for the sake of what other workers book (where there are none, one, for
+//! control's). What the worker books itself
 //! it looks at before its next choice (see [`super`]).
 
 use std::marker::PhantomData;
@@ -60,6 +61,8 @@ pub(super) struct Tree<F> {
     /// Where each level begins, leaves first.
     levels: ArrayVec<u32, LEVELS>,
     leaves: u32,
+    /// How many leaves are looked at with each choice.
+    step: u32,
     /// The leaf to look at next.
     next: AtomicU32,
     /// How many of the first round are left.
@@ -68,8 +71,8 @@ pub(super) struct Tree<F> {
 }
 
 impl<F: Fold> Tree<F> {
-    /// Makes a tree that knows nothing of its leaves.
-    pub fn new(leaves: u32) -> Self {
+    /// Makes a tree that knows nothing of its leaves, for one of so many workers.
+    pub fn new(leaves: u32, workers: u32) -> Self {
         let mut levels = ArrayVec::new();
         let (mut total, mut level) = (0, leaves.max(1));
         loop {
@@ -82,7 +85,8 @@ impl<F: Fold> Tree<F> {
         }
         let line = || Line(std::array::from_fn(|_| AtomicU64::new(F::NOTHING)));
         let lines = (0..total).map(|_| line()).collect();
-        Self { lines, levels, leaves, next: AtomicU32::new(0), unseen: AtomicU32::new(leaves), fold: PhantomData }
+        let step = leaves.min(if workers > 1 { STEP } else { 1 });
+        Self { lines, levels, leaves, step, next: AtomicU32::new(0), unseen: AtomicU32::new(leaves), fold: PhantomData }
     }
 
     /// Sets a leaf's number, and what follows from it above.
@@ -123,7 +127,7 @@ impl<F: Fold> Tree<F> {
     #[inline]
     pub fn refresh(&self, look: impl Fn(u32) -> u64) {
         let unseen = self.unseen.load(Relaxed);
-        let steps = if unseen == 0 { self.leaves.min(STEP) } else { unseen.min(FIRST_ROUND) };
+        let steps = if unseen == 0 { self.step } else { unseen.min(FIRST_ROUND) };
         let mut leaf = self.next.load(Relaxed);
         for _ in 0..steps {
             self.set(leaf, look(leaf));
@@ -153,7 +157,7 @@ mod tests {
     #[test]
     fn the_root_is_the_fold_of_all_leaves_at_every_size() {
         for leaves in [1u32, 2, 7, 8, 9, 63, 64, 65, 512, 513, 5000] {
-            let tree = Tree::<Largest>::new(leaves);
+            let tree = Tree::<Largest>::new(leaves, 1);
             let mut slow = vec![0u64; leaves as usize];
             for step in 0..2000u32 {
                 let leaf = step.wrapping_mul(2_654_435_761) % leaves;
@@ -171,7 +175,7 @@ mod tests {
 
     #[test]
     fn all_leaves_are_looked_at_in_the_first_round_and_then_in_turn() {
-        let tree = Tree::<Largest>::new(3000);
+        let tree = Tree::<Largest>::new(3000, 2);
         let looked = |tree: &Tree<Largest>| {
             let seen = std::cell::RefCell::new(Vec::new());
             tree.refresh(|leaf| {
@@ -185,8 +189,10 @@ mod tests {
         assert_eq!(looked(&tree), (2048..3000).collect::<Vec<_>>());
         assert_eq!(looked(&tree), (0..8).collect::<Vec<_>>());
         assert_eq!(looked(&tree), (8..16).collect::<Vec<_>>());
-        let small = Tree::<Largest>::new(3);
+        let small = Tree::<Largest>::new(3, 2);
         assert_eq!((looked(&small), looked(&small)), (vec![0, 1, 2], vec![0, 1, 2]));
-        assert!(looked(&Tree::<Largest>::new(0)).is_empty());
+        assert!(looked(&Tree::<Largest>::new(0, 2)).is_empty());
+        let alone = Tree::<Largest>::new(3, 1);
+        assert_eq!((looked(&alone), looked(&alone), looked(&alone)), (vec![0, 1, 2], vec![0], vec![1]));
     }
 }

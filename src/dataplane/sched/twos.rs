@@ -37,9 +37,9 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// Makes the draw among `count` real servers.
-    pub(super) fn new(count: u32, seed: u64) -> Self {
-        Self { weights: Tree::new(count), seed: AtomicU64::new(seed) }
+    /// Makes the draw among `count` real servers for one of so many workers.
+    pub(super) fn new(count: u32, workers: u32, seed: u64) -> Self {
+        Self { weights: Tree::new(count, workers), seed: AtomicU64::new(seed) }
     }
 
     /// Where the dice are.
