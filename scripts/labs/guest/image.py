@@ -18,8 +18,9 @@ from pathlib import Path
 KERNEL_PACKAGE = "linux-image-amd64"
 
 KERNEL_MODULES = {
-    "crc32c_generic", "e1000e", "ip_vs", "ip_vs_rr", "irqbypass", "libcrc32c", "macvlan", "nf_conntrack", "nf_defrag_ipv4",
-    "nf_defrag_ipv6", "veth", "vfio", "vfio-pci", "vfio-pci-core", "vfio_iommu_type1", "vfio_virqfd", "virtio",
+    "crc32c_generic", "e1000e", "ip_vs", "ip_vs_dh", "ip_vs_fo", "ip_vs_lblc", "ip_vs_lblcr", "ip_vs_lc", "ip_vs_mh", "ip_vs_nq",
+    "ip_vs_ovf", "ip_vs_rr", "ip_vs_sed", "ip_vs_sh", "ip_vs_wlc", "ip_vs_wrr", "irqbypass", "libcrc32c", "macvlan",
+    "nf_conntrack", "nf_defrag_ipv4", "nf_defrag_ipv6", "veth", "vfio", "vfio-pci", "vfio-pci-core", "vfio_iommu_type1", "vfio_virqfd", "virtio",
     "virtio_console", "virtio_pci", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_ring",
 }  # fmt: skip
 
