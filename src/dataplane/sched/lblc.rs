@@ -4,6 +4,8 @@
 //! As `ip_vs_lblc.c`. *Saturated* is a real server with more active connections than its weight says while some other has
 //! fewer than half of its own. The least loaded is wlc's.
 //!
+//! A remembered real server over its threshold is left, too; IPVS looks at thresholds only when it chooses anew.
+//!
 //! Each worker remembers for itself what it has sent where, so with N workers a destination is sent to N real servers at most.
 
 use super::places::Places;

@@ -184,8 +184,8 @@ pub fn schedule(service: &Service, flow: Flow, pool: Pool<'_>, cursor: &mut Curs
     service.reals.get(place? as usize).map(|candidate| candidate.id)
 }
 
-/// Chooses another real server than `refused`, which can be told apart from no other service's: the next in the list that
-/// is eligible, except by rr and wrr, which have moved on by themselves.
+/// Chooses another real server than `refused`, whose replies could not be told apart from another service's: the next in
+/// the list that is eligible. Only rr and wrr choose as ever: they have moved on by themselves.
 pub fn schedule_after(
     service: &Service,
     refused: RealId,

@@ -6,7 +6,7 @@
 //! stands strictly better by wlc's measure. The weights of those that take connections lie in a [`Tree`] of sums.
 //!
 //! Each worker draws for itself, and both that were drawn are compared by the counts of all workers. The numbers follow
-//! from the worker and the service, so that a replay repeats.
+//! from the worker and what was drawn before, so that a replay repeats.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -97,6 +97,7 @@ impl Draw {
 
 #[inline]
 fn better([(one, weight), (two, other)]: [(u32, u64); 2], candidates: &[Candidate], loads: Loads<'_>) -> u32 {
-    let overhead = |place: u32| overhead(loads.counts.connections(candidates[place as usize].id));
+    let connections = |real: &Candidate| loads.counts.connections(real.id);
+    let overhead = |place: u32| candidates.get(place as usize).map_or(0, |real| overhead(connections(real)));
     if other * overhead(one) > weight * overhead(two) { two } else { one }
 }
