@@ -114,18 +114,40 @@ pub enum Step {
 }
 
 impl Step {
-    /// Sees in which line the packet's connection is, if it has one, some time after it was classified.
+    /// Sees whether the packet's connection is in its first line, some time after it was classified. Tells whether it is
+    /// elsewhere, if anywhere.
     #[inline(always)]
-    pub fn spot(&mut self, shared: &Shared, packet: &Parsed) {
-        match self {
+    pub fn spot(&mut self, shared: &Shared, packet: &Parsed) -> bool {
+        let spot = match self {
             Self::Inbound { way, .. } | Self::Reply { way, .. } | Self::SharedReply { way, .. } => {
                 way.spot = shared.table.spot(way.key, way.hash);
+                way.spot
             }
             Self::WideInbound { service, lead } => {
                 lead.spot = shared.wide.spot(request_key(packet, *service), lead.hash);
+                lead.spot
             }
             Self::WideReply { socket, lead } => {
                 lead.spot = shared.wide.spot(answer_key(packet, *socket), lead.hash);
+                lead.spot
+            }
+            Self::End(_) | Self::Arp | Self::Icmp => return false,
+        };
+        spot == Spot::ELSEWHERE
+    }
+
+    /// Sees whether it is in its second line, if it is not in its first.
+    #[inline]
+    pub fn spot_second(&mut self, shared: &Shared, packet: &Parsed) {
+        match self {
+            Self::Inbound { way, .. } | Self::Reply { way, .. } | Self::SharedReply { way, .. } => {
+                way.spot = shared.table.spot_second(way.key, way.hash);
+            }
+            Self::WideInbound { service, lead } => {
+                lead.spot = shared.wide.spot_second(request_key(packet, *service), lead.hash);
+            }
+            Self::WideReply { socket, lead } => {
+                lead.spot = shared.wide.spot_second(answer_key(packet, *socket), lead.hash);
             }
             Self::End(_) | Self::Arp | Self::Icmp => {}
         }

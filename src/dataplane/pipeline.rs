@@ -4,7 +4,7 @@
 //!  burst ──► parse ──► classify ──┐ first loop: no frame waits for another's memory
 //!            ┌────────────────────┘
 //!            └─► spot ────────────┐ second loop: the connections' first lines are in cache by now; asks for the
-//!                                 │ second line of those that are not there
+//!                                 │ second line of those that are not there, and then for their overflow lines
 //!            ┌────────────────────┘ third loop
 //!            ├─► client's packet ──► connect (found or made) ──► forward by NAT, tunnel or direct ─┐
 //!            ├─► server's packet ──► connect (found)         ──► NAT back                         ─┤
@@ -134,8 +134,15 @@ impl<'a> Stages<'a> {
                 staged.step = classify(self.snapshot, self.shared, &staged.packet);
             }
         }
-        for staged in stage.0.iter_mut().take(burst.len()) {
-            staged.step.spot(self.shared, &staged.packet);
+        // Those whose connection is not in its first line are noted without a branch: nobody can foresee which.
+        let (mut elsewhere, mut count) = ([0; BURST], 0);
+        for (n, staged) in stage.0.iter_mut().enumerate().take(burst.len()) {
+            elsewhere[count] = n as u8;
+            count += usize::from(staged.step.spot(self.shared, &staged.packet));
+        }
+        for &n in &elsewhere[..count] {
+            let Staged { packet, step } = &mut stage.0[usize::from(n)];
+            step.spot_second(self.shared, packet);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The table itself: its geometry, finding, reading and changing entries. [`insert`](super::insert) adds them,
 //! [`sweep`](super::sweep) removes them.
 
+use std::hint::select_unpredictable;
 use std::io;
 use std::ops::Range;
 
@@ -49,6 +50,12 @@ impl Slot {
         Self(line as u64 * SLOTS as u64 + place as u64)
     }
 
+    /// The first slot of a line that is in a set of its places, which is not empty.
+    #[inline(always)]
+    const fn first_of(line: u32, places: u32) -> Self {
+        Self::new(line, places.trailing_zeros() as usize % SLOTS)
+    }
+
     #[inline]
     pub(super) const fn line(self) -> u32 {
         (self.0 / SLOTS as u64) as u32
@@ -60,13 +67,19 @@ impl Slot {
     }
 }
 
-/// Where a key was a moment ago: a slot of its first line, or elsewhere if anywhere.
+/// Where a key was a moment ago: a slot of one of its main lines, or elsewhere if anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spot(Slot);
 
 impl Spot {
-    /// Not in the first line.
+    /// Not where it was looked for.
     pub const ELSEWHERE: Self = Self(Slot(u64::MAX));
+
+    /// The first slot of a line that is in a set of its places; without a branch, since nobody can foresee which.
+    #[inline(always)]
+    fn of(line: u32, places: u32) -> Self {
+        select_unpredictable(places == 0, Self::ELSEWHERE, Self(Slot::first_of(line, places)))
+    }
 }
 
 /// A level of the table, in the order in which a key's places are tried.
@@ -179,7 +192,7 @@ impl<K: Identity> Table<K> {
     }
 
     #[inline(always)]
-    fn prefetch_line(&self, number: u32) {
+    pub(super) fn prefetch_line(&self, number: u32) {
         if let Some(line) = self.lines.get(number as usize) {
             memory::prefetch(line);
         }
@@ -199,14 +212,24 @@ impl<K: Identity> Table<K> {
     pub fn spot(&self, key: K, hash: Hash) -> Spot {
         let number = self.first(hash);
         let matches = self.line(number).matches(key);
-        if matches == 0 {
-            self.prefetch(Level::Second, hash);
-            return Spot::ELSEWHERE;
-        }
-        Spot(Slot::new(number, matches.trailing_zeros() as usize % SLOTS))
+        self.prefetch_line(select_unpredictable(matches == 0, self.second(hash), number));
+        Spot::of(number, matches)
     }
 
-    /// [`Table::lookup`] of a key that was seen at `spot`, or elsewhere, a moment ago.
+    /// Looks in the second line for a key that [`Table::spot`] did not see, and asks for the overflow lines if it is not
+    /// there. For all such keys of a burst after the last was looked for.
+    #[inline(always)]
+    pub fn spot_second(&self, key: K, hash: Hash) -> Spot {
+        let number = self.second(hash);
+        let matches = self.line(number).matches(key);
+        if matches == 0 {
+            self.prefetch(Level::Overflow, hash);
+        }
+        Spot::of(number, matches)
+    }
+
+    /// [`Table::lookup`] of a key that was seen at `spot` a moment ago. One that was not is looked for everywhere: it may
+    /// have been inserted since, for a packet of the same burst.
     #[inline(always)]
     pub fn lookup_at(&self, spot: Spot, key: K, hash: Hash) -> Option<(Slot, Value)> {
         if spot != Spot::ELSEWHERE {
@@ -325,12 +348,13 @@ impl<K: Identity> Table<K> {
     #[inline(always)]
     fn find(&self, number: u32, key: K) -> Option<(Slot, Value)> {
         let line = self.line(number);
-        for place in 0..K::Line::SLOTS {
-            if line.holds(place, key, Ordering::Relaxed)
-                && let Some(value) = line.confirm(place, key, |phase| phase == Phase::Live)
-            {
-                return Some((Slot::new(number, place), value));
+        let mut matches = line.matches(key);
+        while matches != 0 {
+            let slot = Slot::first_of(number, matches);
+            if let Some(value) = line.confirm(slot.place(), key, |phase| phase == Phase::Live) {
+                return Some((slot, value));
             }
+            matches &= matches - 1;
         }
         None
     }
