@@ -56,7 +56,7 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', value_name = "N")]
     flows: Vec<u32>,
     /// Of `connections`, only these schedulers.
-    #[arg(long, value_delimiter = ',', value_name = "NAME", default_value = "rr")]
+    #[arg(long, value_delimiter = ',', value_name = "NAME", default_values = ["rr", "mh"])]
     schedulers: Vec<String>,
 }
 

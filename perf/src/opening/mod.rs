@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use millrace::dataplane::port::dpdk::Pool;
 use millrace::dataplane::stats::Outcome;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::forward::director::{Director, Setup};
 use crate::forward::port::{Opening, Order};
@@ -20,6 +21,8 @@ use crate::sampling::{Sample, Samples};
 #[derive(Clone, Debug)]
 pub struct Plan {
     schedulers: Vec<String>,
+    /// Before anything is measured: as long as it takes until as many connections expire as open.
+    warm_up: Duration,
     seconds: u32,
 }
 
@@ -47,7 +50,8 @@ const APART: u32 = 30_000;
 impl Plan {
     /// With each of these schedulers.
     pub fn new(quick: bool, schedulers: &[String]) -> Self {
-        Self { schedulers: schedulers.to_vec(), seconds: if quick { 2 } else { 30 } }
+        let (warm_up, seconds) = if quick { (2, 2) } else { (4, 30) };
+        Self { schedulers: schedulers.to_vec(), warm_up: Duration::from_secs(warm_up), seconds }
     }
 }
 
@@ -56,7 +60,7 @@ pub fn measure(plan: &Plan, pool: &Pool) -> anyhow::Result<Vec<Record>> {
     let mut records = Vec::new();
     for scheduler in &plan.schedulers {
         for kind in &KINDS {
-            records.push(sustained(scheduler, kind, plan.seconds, pool)?);
+            records.push(plan.sustained(scheduler, kind, pool)?);
         }
     }
     Ok(records)
@@ -75,48 +79,60 @@ fn counted(director: &Director) -> Counted {
     Counted { opened, expired: stats.expired.get() }
 }
 
-/// Before anything is measured: as long as it takes until as many connections expire as open.
-const WARM_UP: Duration = Duration::from_secs(4);
+/// How long the calling thread has had a core for itself: what others took of it in between is not the worker's.
+fn core_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
 
 /// How long a sample is.
 const SAMPLE: Duration = Duration::from_millis(100);
 
-fn sustained(scheduler: &str, kind: &Kind, seconds: u32, pool: &Pool) -> anyhow::Result<Record> {
-    let Kind { protocol, packets, timeouts } = *kind;
-    let setup = Setup { connections: CONNECTIONS, protocol, scheduler, method: "direct", timeouts };
-    let mut director = Director::start(setup, pool)?;
-    director.port().order = Order::Opening(Opening::new(packets, APART));
-    let mut passed = director.run(WARM_UP).packets;
-    let (first, memory) = (counted(&director), pages::resident()?);
+impl Plan {
+    fn sustained(&self, scheduler: &str, kind: &Kind, pool: &Pool) -> anyhow::Result<Record> {
+        let Kind { protocol, packets, timeouts } = *kind;
+        let setup = Setup { connections: CONNECTIONS, protocol, scheduler, method: "direct", timeouts };
+        let mut director = Director::start(setup, pool)?;
+        director.port().order = Order::Opening(Opening::new(packets, APART));
+        let mut passed = director.run(self.warm_up).packets;
+        let (first, memory) = (counted(&director), pages::resident()?);
 
-    let started = Instant::now();
-    let mut samples = Samples::default();
-    let mut most = 0;
-    let mut before = first;
-    while started.elapsed() < Duration::from_secs(u64::from(seconds)) {
-        let sample = director.run(SAMPLE);
-        let now = counted(&director);
-        samples.push(Sample { packets: now.opened - before.opened, time: sample.time });
-        passed += sample.packets;
-        most = most.max(now.opened - now.expired);
-        before = now;
+        let started = Instant::now();
+        let mut samples = Samples::default();
+        let mut most = 0;
+        let mut before = first;
+        while started.elapsed() < Duration::from_secs(u64::from(self.seconds)) {
+            let began = core_time();
+            let sample = director.run(SAMPLE);
+            let now = counted(&director);
+            samples.push(Sample { packets: now.opened - before.opened, time: core_time() - began });
+            passed += sample.packets;
+            most = most.max(now.opened - now.expired);
+            before = now;
+        }
+        let opened = before.opened - first.opened;
+        let by_the_clock = opened as f64 / started.elapsed().as_micros() as f64;
+        let stats = &director.shared().workers[0];
+        let forwarded = stats.outcome(Outcome::ForwardedDirect);
+        ensure!(forwarded == passed, "{protocol}: {forwarded} of {passed} packets were forwarded");
+        let (evicted, stateless) = (stats.evicted.get(), stats.stateless.get());
+        ensure!(
+            evicted + stateless == 0,
+            "{protocol}: expiry does not keep pace: {evicted} evicted, {stateless} not stored"
+        );
+        Ok(Record::new("new-connections", CONNECTIONS)
+            .text("scheduler", scheduler)
+            .text("protocol", protocol)
+            .count("packets_each", packets.len() as u64)
+            .count("seconds", u64::from(self.seconds))
+            .number("million_a_second", 1000.0 / samples.median())
+            .number("least", 1000.0 / samples.worst())
+            .number("most", 1000.0 / samples.best())
+            .number("by_the_clock", by_the_clock)
+            .count("opened", opened)
+            .count("expired", before.expired - first.expired)
+            .count("live_most", most)
+            .number("memory_mib_before", memory)
+            .number("memory_mib_after", pages::resident()?))
     }
-    let stats = &director.shared().workers[0];
-    let forwarded = stats.outcome(Outcome::ForwardedDirect);
-    ensure!(forwarded == passed, "{protocol}: {forwarded} of {passed} packets were forwarded");
-    let evicted = stats.evicted.get();
-    ensure!(evicted == 0, "{protocol}: {evicted} connections were evicted: expiry does not keep pace");
-    Ok(Record::new("new-connections", CONNECTIONS)
-        .text("scheduler", scheduler)
-        .text("protocol", protocol)
-        .count("packets_each", packets.len() as u64)
-        .count("seconds", u64::from(seconds))
-        .number("million_a_second", 1000.0 / samples.median())
-        .number("least", 1000.0 / samples.worst())
-        .number("most", 1000.0 / samples.best())
-        .count("opened", before.opened - first.opened)
-        .count("expired", before.expired - first.expired)
-        .count("live_most", most)
-        .number("memory_mib_before", memory)
-        .number("memory_mib_after", pages::resident()?))
 }

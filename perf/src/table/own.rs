@@ -55,8 +55,15 @@ impl Own {
             self.table.prefetch(Level::First, hash);
             *way = Way { key, hash, spot: Spot::ELSEWHERE };
         }
-        for way in ways.iter_mut().take(words.len()) {
+        let (mut elsewhere, mut count) = ([0u8; BURST], 0);
+        for (n, way) in ways.iter_mut().enumerate().take(words.len()) {
             way.spot = self.table.spot(way.key, way.hash);
+            elsewhere[count] = n as u8;
+            count += usize::from(way.spot == Spot::ELSEWHERE);
+        }
+        for &n in &elsewhere[..count] {
+            let way = &mut ways[usize::from(n)];
+            way.spot = self.table.spot_second(way.key, way.hash);
         }
     }
 
