@@ -128,3 +128,29 @@ fn connections_keep_the_method_they_began_with() {
         director.balanced();
     }
 }
+
+#[test]
+fn a_drained_server_keeps_its_place_in_the_maglev_table() {
+    let mh = |weights: [u16; 2]| service("tcp", &[(FIRST.0, weights[0]), (SECOND.0, weights[1])]).replace("wrr", "mh");
+    let mut director = Director::new(&mh([3, 1]), 1);
+    // A port for each try: the connections of the tries before stay where they are.
+    let chosen = |director: &mut Director, port: u16| -> Vec<Option<Ipv4Addr>> {
+        let client = |n: u8| (Ipv4Addr::new(198, 51, 100, n), port);
+        let mut server = |n| director.give(0, WAN, &tcp(client(n), VIP, WAN_MAC, "S", b""));
+        (1..=100).map(|n| server(n).first().map(|(_, frame)| sockets(frame).1.0)).collect()
+    };
+    let before = chosen(&mut director, 1000);
+    let first = before.iter().filter(|server| **server == Some(FIRST.0)).count();
+    assert!((60..90).contains(&first), "{first}");
+    director.reload(&mh([0, 1]));
+    let drained = chosen(&mut director, 1001);
+    let expected: Vec<_> = before.iter().map(|server| server.filter(|server| *server == SECOND.0)).collect();
+    assert_eq!(drained, expected, "who was the drained server's is refused, and nobody moves");
+    director.reload(&mh([3, 1]));
+    assert_eq!(chosen(&mut director, 1002), before);
+    // Who comes with weight 0 never had another.
+    director.reload("");
+    director.reload(&mh([0, 1]));
+    assert_eq!(chosen(&mut director, 1003), [Some(SECOND.0); 100]);
+    director.balanced();
+}
