@@ -46,10 +46,10 @@ unsafe impl Zeroed for Numbers {}
 // SAFETY: as above.
 unsafe impl Zeroed for AtomicU64 {}
 
-#[cfg(not(millrace_loom))]
+#[cfg(not(any(millrace_loom, miri)))]
 pub(super) use mapped::Memory;
 
-#[cfg(not(millrace_loom))]
+#[cfg(not(any(millrace_loom, miri)))]
 mod mapped {
     use super::*;
     use memmap2::{Advice, MmapMut, MmapOptions};
@@ -118,19 +118,30 @@ mod mapped {
     }
 }
 
-#[cfg(millrace_loom)]
+#[cfg(any(millrace_loom, miri))]
 pub(super) use heap::Memory;
 
-#[cfg(millrace_loom)]
+#[cfg(any(millrace_loom, miri))]
 mod heap {
     use super::*;
 
-    /// loom's atomics are no plain words, so what a model uses lies on the heap.
+    #[cfg(millrace_loom)]
+    fn zeroed<T: Zeroed>(items: usize) -> Box<[T]> {
+        (0..items).map(|_| T::default()).collect()
+    }
+
+    #[cfg(miri)]
+    fn zeroed<T: Zeroed>(items: usize) -> Box<[T]> {
+        // SAFETY: a `Zeroed` whose octets are all 0 is a valid one.
+        unsafe { Box::new_zeroed_slice(items).assume_init() }
+    }
+
+    /// loom's atomics are no plain words, and Miri maps no memory: what these use lies on the heap.
     pub struct Memory<T>(Box<[T]>);
 
     impl<T: Zeroed> Memory<T> {
         pub fn touched(items: usize) -> io::Result<Self> {
-            Ok(Self((0..items).map(|_| T::default()).collect()))
+            Ok(Self(zeroed(items)))
         }
 
         pub fn untouched(items: usize) -> io::Result<Self> {
@@ -154,12 +165,12 @@ mod heap {
 /// Asks the CPU to load the cache line in which `place` begins.
 #[inline(always)]
 pub fn prefetch<T>(place: &T) {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch of any address has no effect that the program could see; SSE is part of x86_64.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast()) }
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = place;
 }
