@@ -143,6 +143,20 @@ fn what_is_left_of_a_former_configuration_is_not_mixed_up_either() {
 }
 
 #[test]
+fn nor_when_a_connection_starts_over() {
+    let all = |forwarding: &str| service("203.0.113.10:0", "tcp", forwarding, &["10.0.0.11"]);
+    let mut director = Director::new(&all("nat"), 1);
+    assert_eq!(open(&mut director, CLIENT, (VIP, 80)), FIRST);
+    director.reload(&(all("direct") + &service("203.0.113.20:80", "tcp", "nat", &["10.0.0.11", "10.0.0.12"])));
+    for _ in 0..4 {
+        assert_eq!(open(&mut director, CLIENT, (OTHER, 80)), SECOND, "the first one's answers are the other VIP's");
+        director.through(0, LAN, &tcp((SECOND, 80), CLIENT, LAN_MAC, "RA", b""), WAN);
+    }
+    let answer = director.through(0, LAN, &tcp((FIRST, 80), CLIENT, LAN_MAC, "A", b"y"), WAN);
+    assert_eq!(sockets(&answer), ((VIP, 80), CLIENT));
+}
+
+#[test]
 fn datagrams_and_associations_too() {
     let services = service("203.0.113.10:0", "udp", "nat", &["10.0.0.11"])
         + &service("203.0.113.10:0", "sctp", "nat", &["10.0.0.11"]);

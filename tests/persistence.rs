@@ -179,11 +179,64 @@ fn a_syn_on_a_closing_connection_stays_in_it() {
     // IPVS: what a template controls does not start over.
     let mut director = persistent("");
     let server = visit(&mut director, client(7, 1000));
-    let before = director.shared.counts.connections(RealId(u32::from(server - FIRST) + 1));
-    assert_eq!(to(&mut director, client(7, 1000), "S"), server);
-    let after = director.shared.counts.connections(RealId(u32::from(server - FIRST) + 1));
-    assert_eq!((before.persistent, after.persistent), (1, 1));
-    assert_eq!(templates(&director), 1);
+    let made = |director: &Director| -> u64 {
+        let workers = director.shared.workers.iter();
+        workers.map(|worker| worker.reals[1].connections.get() + worker.reals[2].connections.get()).sum()
+    };
+    assert_eq!((made(&director), to(&mut director, client(7, 1000), "S"), made(&director)), (1, server, 1));
     director.pass(400_000);
     assert_eq!(templates(&director), 0);
+}
+
+#[test]
+fn no_template_outlives_a_service_that_was_away() {
+    let with = file("persistence = { timeout = 100 }", [1, 1]);
+    for without in [String::new(), file("", [1, 1])] {
+        let mut director = Director::new(&with, 2);
+        visit(&mut director, client(7, 1000));
+        director.reload(&without);
+        director.pass(30_000);
+        director.reload(&with);
+        // Somebody else keeps the real servers busy.
+        for port in 2000..2004 {
+            to(&mut director, client(99, port), "S");
+            to(&mut director, client(99, port), "A");
+        }
+        director.pass(200_000);
+        assert_eq!(templates(&director), 1, "the busy one's");
+    }
+}
+
+#[test]
+fn the_templates_of_a_removed_server_last_as_long_as_any() {
+    for (timeout, away, stays) in [(3600, 400_000, true), (10, 100_000, false)] {
+        let with = file(&format!("persistence = {{ timeout = {timeout} }}"), [1, 1]);
+        let mut director = Director::new(&with, 2);
+        let mine: Vec<u8> = (1..9).filter(|host| visit(&mut director, client(*host, 1000)) == FIRST).collect();
+        director.reload(&with.replace("{ address = '10.0.0.11', weight = 1 }, ", ""));
+        director.pass(away);
+        assert_eq!(templates(&director) > 0, stays);
+        director.reload(&with);
+        let back: Vec<u8> = mine.iter().map(|host| visit(&mut director, client(*host, 1001))).collect();
+        assert_eq!(back.iter().all(|server| *server == FIRST), stays, "{back:?}");
+    }
+}
+
+#[test]
+fn datagrams_that_anybody_could_have_sent_do_not_hold_their_templates() {
+    let mut director = Director::new(
+        "[[service]]\naddress = '203.0.113.10:53'\nprotocol = 'udp'\nforwarding = 'direct'\npersistence = {}\n\
+         real = [{ address = '10.0.0.11' }]\n",
+        1,
+    );
+    for stranger in 0..40_000 {
+        director.give(0, WAN, &udp((Ipv4Addr::from_bits(0x0b00_0000 + stranger), 1000), (VIP.0, 53), WAN_MAC, b"?"));
+    }
+    director.pass(10_000);
+    let refused = director.shared.workers[0].without_template.get();
+    assert!(refused > 0, "the table was full");
+    for host in 1..100 {
+        director.give(0, WAN, &udp(client(host, 1), (VIP.0, 53), WAN_MAC, b"?"));
+    }
+    assert_eq!(director.shared.workers[0].without_template.get(), refused);
 }

@@ -21,7 +21,7 @@ use crate::dataplane::conn::{Connections, MAX_REAL_ID, State, Timeouts};
 use crate::dataplane::neigh::NeighborId;
 use crate::dataplane::route::Routes;
 use crate::dataplane::service::{
-    EndpointId, Forwarding, Local, PortId, PortSettings, Protocol, RealId, RealServer, Service,
+    EndpointId, Forwarding, Local, Persistence, PortId, PortSettings, Protocol, RealId, RealServer, Service,
 };
 use crate::dataplane::shared::{Announcement, Shared};
 use crate::dataplane::snapshot::{Endpoints, Locals, Publisher, Reader, Snapshot, Viewer};
@@ -104,6 +104,8 @@ pub struct Applier {
     owners: Owners,
     /// The one service a socket belongs or first belonged to.
     first: HashMap<Socket, EndpointId>,
+    /// The VIP and the latest persistence of each service.
+    persistent: HashMap<EndpointId, (Ipv4Addr, Persistence)>,
     /// How many versions of services there were: see [`crate::dataplane::service::Service::version`].
     versions: u32,
     pinned: HashSet<NeighborId>,
@@ -137,6 +139,7 @@ impl Applier {
             services: Box::default(),
             reals: Box::default(),
             sockets: Box::default(),
+            persistence: Box::default(),
             ports: settings(config, &macs),
             routes: Routes::default(),
             timeouts: Timeouts::default(),
@@ -150,6 +153,7 @@ impl Applier {
             reals: Ids::new(MAX_REALS),
             owners: Owners::default(),
             first: HashMap::new(),
+            persistent: HashMap::new(),
             versions: 0,
             pinned: HashSet::new(),
             unpin: Vec::new(),
@@ -195,7 +199,8 @@ impl Applier {
         for (neighbor, mac) in &pins {
             self.shared.neighbors.fix(*neighbor, *mac);
         }
-        let timeouts = timeouts(config, &services, &reals);
+        let persistence = self.persistence(&services);
+        let timeouts = timeouts(config, &services, &reals).with_persistence(self.template_timeouts());
         self.unburden(&reals);
         let snapshot = Snapshot {
             generation: 0,
@@ -205,6 +210,7 @@ impl Applier {
             services,
             reals,
             sockets: self.sockets(),
+            persistence,
             ports: settings(config, &self.macs),
             routes,
             timeouts,
@@ -285,6 +291,35 @@ impl Applier {
         sockets.into()
     }
 
+    /// The latest persistence of all services that connections may name, those of today first.
+    fn persistence(&mut self, services: &[Option<Service>]) -> Box<[Option<(Ipv4Addr, Persistence)>]> {
+        let known: HashSet<u32> = self.endpoints.owners().map(|(_, id)| id).collect();
+        self.persistent.retain(|id, _| known.contains(&(id.index() as u32)));
+        for service in services.iter().flatten() {
+            if let Some(persistence) = service.persistence {
+                self.persistent.insert(service.id, (*service.address.ip(), persistence));
+            }
+        }
+        let mut latest = Vec::new();
+        for (id, persistence) in &self.persistent {
+            place(&mut latest, id.index(), *persistence);
+        }
+        latest.into()
+    }
+
+    /// How long the templates of each real server last, in seconds, those of removed ones included.
+    fn template_timeouts(&self) -> Vec<u32> {
+        let mut timeouts = Vec::new();
+        for (owner, id) in self.reals.owners() {
+            if let Some((_, persistence)) = self.persistent.get(&owner.service) {
+                let id = id as usize;
+                timeouts.resize(timeouts.len().max(id + 1), 0);
+                timeouts[id] = persistence.timeout;
+            }
+        }
+        timeouts
+    }
+
     /// Has a port's addresses announced once more: its link was down, and nobody heard.
     pub fn announce_again(&mut self, port: PortId, config: &Config) {
         self.announced.retain(|(announced, _)| *announced != port);
@@ -318,15 +353,14 @@ fn timeouts(config: &Config, services: &[Option<Service>], reals: &[Option<RealS
     let timeouts = timeouts.with(State::UDP, udp).with(State::UDP_ONE_WAY, udp);
     let own: HashMap<(SocketAddr, Protocol), u32> =
         config.services.iter().filter_map(|service| Some((service.key(), service.timeout?))).collect();
-    let by_real = |of: &dyn Fn(&Service) -> Option<u32>| -> Vec<u32> {
-        let service = |real: &RealServer| services.get(real.service.index())?.as_ref();
-        reals.iter().map(|real| real.as_ref().and_then(service).and_then(of).unwrap_or_default()).collect()
-    };
-    let timeouts = timeouts.with_persistence(by_real(&|service| Some(service.persistence?.timeout)));
     if own.is_empty() {
         return timeouts;
     }
-    timeouts.with_own(by_real(&|service| own.get(&(SocketAddr::V4(service.address), service.protocol)).copied()))
+    let of = |real: &RealServer| {
+        let service = services.get(real.service.index())?.as_ref()?;
+        own.get(&(SocketAddr::V4(service.address), service.protocol)).copied()
+    };
+    timeouts.with_own(reals.iter().map(|real| real.as_ref().and_then(of).unwrap_or_default()))
 }
 
 fn settings(config: &Config, macs: &[[u8; 6]]) -> Box<[PortSettings]> {

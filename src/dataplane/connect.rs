@@ -189,9 +189,8 @@ impl<'a> Connector<'a> {
         let mut refused = None;
         for _ in 0..TRIES {
             let (real, template) = self.pick(service, packet, refused)?;
-            if let Some(socket) = real.shared
-                && self.table().relink(slot, way.key, value, socket, self.tick(), self.sockets()).is_err()
-            {
+            let relink = |socket| self.table().relink(slot, way.key, value, socket, self.tick(), self.sockets());
+            if self.is_mistakable(packet, real, way.key) || real.shared.is_some_and(|socket| relink(socket).is_err()) {
                 refused = Some(real.id);
                 continue;
             }

@@ -2,7 +2,8 @@
 //!
 //! A port's own service comes first, and a NAT real server's own socket likewise. Which of the two a connection belongs to
 //! was decided when it was made, and stays so when a reload gives a port a service of its own. The configuration check keeps
-//! apart what could not be told apart afterwards; what is left of a former configuration is looked for here.
+//! apart what could not be told apart afterwards; what is left of a former configuration is looked for here, as far as its
+//! real server is still configured.
 
 use super::classify::{self, Way};
 use super::conn::{Identity, Key, Spot};

@@ -48,7 +48,7 @@ impl<'a> Connector<'a> {
     /// A template's real server, if it takes connections.
     fn usable(&self, service: &Service, template: Template) -> Option<&'a RealServer> {
         let mut real = self.snapshot.real(template.real()).filter(|real| real.service == service.id)?;
-        if real.weight == 0 && !service.reals.iter().any(|one| one.id == real.id) {
+        if real.place.is_none() {
             // It is reached by another method now, and has an id of its own for that.
             let address = real.address;
             let reals = service.reals.iter().filter_map(|one| self.snapshot.real(one.id));
@@ -85,7 +85,9 @@ impl<'a> Connector<'a> {
     pub(super) fn persisted<K: Kept>(&self, template: Option<Template>, key: K, connection: Value) {
         let Some(template) = template else { return };
         self.shared.templates.take(template, self.tick());
+        // By tunnel and direct routing a datagram's connection is open from the start: anybody could have sent it.
         if is_open(connection.state())
+            && connection.state() != State::UDP
             && let Some(key) = template_key(self.snapshot, key)
         {
             self.shared.templates.assure(key);
@@ -109,18 +111,21 @@ const fn is_open(state: State) -> bool {
     matches!(state, State::TCP_ESTABLISHED | State::SCTP_ESTABLISHED | State::UDP)
 }
 
-/// The template of a connection, if its service still is persistent.
+/// The template of a connection, also of a service that was removed or is not persistent any more.
 fn template_key<K: Kept>(snapshot: &Snapshot, key: K) -> Option<TemplateKey> {
-    let service = snapshot.service(key.endpoint())?;
-    let destination = key.destination().unwrap_or(service.address);
-    let prefix = service.persistence?.prefix;
-    Some(TemplateKey::new(key.client().ip().to_bits(), prefix, destination.ip().to_bits(), service.id))
+    let (vip, persistence) = snapshot.latest_persistence(key.endpoint())?;
+    let destination = key.destination().map_or(vip, |destination| *destination.ip());
+    let client = key.client().ip().to_bits();
+    Some(TemplateKey::new(client, persistence.prefix, destination.to_bits(), key.endpoint()))
 }
 
-/// Tells whether connections still look for a template.
-pub(super) fn wanted(snapshot: &Snapshot, key: TemplateKey) -> bool {
+/// Tells whether a template's time may go on: connections still look for it, and its real server has any at all. A template
+/// may take connections for its own that are not, after a change of the mask or a flush; not for ever.
+pub(super) fn wanted(shared: &Shared, snapshot: &Snapshot, key: TemplateKey, real: RealId) -> bool {
     let persistence = snapshot.service(key.service()).and_then(|service| service.persistence);
+    let connections = || shared.counts.connections(real);
     persistence.is_some_and(|persistence| persistence.prefix == key.prefix())
+        && connections().active.saturating_add(connections().inactive) > 0
 }
 
 /// A connection was removed: its template may end.

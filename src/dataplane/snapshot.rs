@@ -12,6 +12,7 @@
 //! A count of one therefore also means that every worker has passed a quiescent point since the swap: the moment
 //! from which an id that only the old snapshot named can be thought about being given out again.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
@@ -20,7 +21,7 @@ use hashbrown::HashMap;
 use super::conn::Timeouts;
 use super::route::Routes;
 use super::rules::Rules;
-use super::service::{Endpoint, EndpointId, Local, PortSettings, Protocol, RealId, RealServer, Service};
+use super::service::{Endpoint, EndpointId, Local, Persistence, PortSettings, Protocol, RealId, RealServer, Service};
 
 /// A fast, unkeyed hash for tables whose keys only the operator chooses.
 type ConfigHash = foldhash::fast::FixedState;
@@ -44,6 +45,9 @@ pub struct Snapshot {
     /// By [`RealId`], the endpoint of the socket that a NAT real server shares with other services; kept for a real
     /// server that was removed for as long as connections may name it.
     pub sockets: Box<[Option<EndpointId>]>,
+    /// By [`EndpointId`], a service's VIP and its latest persistence; kept for a service that was removed, or is not
+    /// persistent any more, for as long as connections that were made through its templates may end.
+    pub persistence: Box<[Option<(Ipv4Addr, Persistence)>]>,
     /// Ports by [`super::service::PortId`].
     pub ports: Box<[PortSettings]>,
     /// Where packets go next.
@@ -65,6 +69,12 @@ impl Snapshot {
     #[inline]
     pub fn real(&self, id: RealId) -> Option<&RealServer> {
         self.reals.get(id.index())?.as_ref()
+    }
+
+    /// Returns the VIP and the latest persistence of a service.
+    #[inline]
+    pub fn latest_persistence(&self, id: EndpointId) -> Option<(Ipv4Addr, Persistence)> {
+        *self.persistence.get(id.index())?
     }
 
     /// Returns the endpoint of a real server's shared socket.

@@ -287,7 +287,7 @@ impl<'a> Round<'a> {
 
     fn sweep_templates(&self, sweeper: &mut Sweeper) {
         if let Some(slice) = sweeper.due(self.now) {
-            let wanted = |key| persist::wanted(self.snapshot, key);
+            let wanted = |key, real| persist::wanted(self.shared, self.snapshot, key, real);
             let removed = |value| self.counts.removed(value);
             self.shared.templates.sweep(&slice, Tick::at(self.now), &self.snapshot.timeouts, wanted, removed);
         }

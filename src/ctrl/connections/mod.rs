@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 /// One connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionReport {
-    /// `TCP`, `UDP` or `SCTP`.
+    /// `TCP`, `UDP`, `SCTP` or `ICMP`.
     pub protocol: String,
     /// Its state, by IPVS's name.
     pub state: String,

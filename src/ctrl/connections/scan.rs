@@ -78,12 +78,20 @@ impl Scan {
         let mut meant = Vec::new();
         K::table(&self.shared).each(lines, |slot, key, value| {
             if let Some(report) = self.report(&snapshot, key, value)
-                && self.filter.matches(&report)
+                && (self.filter.matches(&report) || self.matches_every_port(key, &report))
             {
                 meant.push((slot, key, value, report));
             }
         });
         meant
+    }
+
+    /// Tells whether a connection to a service of every port is meant by that service's own name, `VIP:0`.
+    fn matches_every_port<K: Kept>(&self, key: K, report: &ConnectionReport) -> bool {
+        let service = key.destination().and_then(|_| self.names.services.get(&key.endpoint()));
+        service.is_some_and(|(service, _)| {
+            self.filter.matches(&ConnectionReport { service: SocketAddr::V4(*service), ..report.clone() })
+        })
     }
 
     /// Tells what an entry is; `None` for a link, and for one whose service nobody remembers.

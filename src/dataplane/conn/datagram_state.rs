@@ -1,6 +1,6 @@
 //! The states of protocols that have none of their own: UDP and ICMP echo.
 //!
-//! IPVS has one state for each (`ip_vs_proto_udp.c`; ICMP has the default of `ip_vs_proto.c`). UDP has two here, of one name
+//! IPVS has one state for UDP (`ip_vs_proto_udp.c`) and does not balance ICMP. UDP has two here, of one name
 //! and one timeout: eviction tells by them what was never answered. By tunnel and direct routing answers do not pass, so
 //! there every datagram counts as part of a conversation.
 //!

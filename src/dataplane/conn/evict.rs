@@ -2,7 +2,7 @@
 //!
 //! A flood fills the table with connections that never come to life. What it must not do is push out those that did,
 //! nor keep everybody else outside. So a newcomer without a free place may take one from its own candidate lines, 16
-//! slots, by this order:
+//! slots (12 where keys are wide), by this order:
 //!
 //! 1. *embryonic*: TCP whose client has not yet acknowledged anything (NONE, SYN_SENT, SYN_RECV, SYNACK), SCTP before
 //!    the client returned its cookie; in their own table, persistence templates that brought about no open connection;
@@ -16,7 +16,7 @@
 //! - anybody while the newcomer has a free place, or one in the stash; nor where the newcomer would still lack a place
 //!   for its link.
 //!
-//! Where none of the 16 may go the table is full for the newcomer ([`Insert::Full`](super::Insert::Full)).
+//! Where none of these may go the table is full for the newcomer ([`Insert::Full`](super::Insert::Full)).
 //!
 //! By tunnel and direct routing the director sees no answers, so there a datagram's connection is a conversation from
 //! the start and is not evicted: what helps against a flood of those is a limit on new connections.

@@ -89,7 +89,7 @@ pub enum Level {
     First,
     /// Its second main line.
     Second,
-    /// Its two overflow lines, and the stash if anything is there.
+    /// Its overflow lines, two or four, and the stash if anything is there.
     Overflow,
 }
 

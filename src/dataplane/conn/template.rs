@@ -193,13 +193,13 @@ impl Templates {
         slice: &Slice,
         now: Tick,
         timeouts: &Timeouts,
-        wanted: impl Fn(TemplateKey) -> bool,
+        wanted: impl Fn(TemplateKey, RealId) -> bool,
         mut removed: impl FnMut(Value),
     ) {
         self.table.each_due(slice, now, timeouts, |slot, value| {
             let template = Template { slot, value };
             let Some((key, _)) = self.table.read(slot) else { return };
-            if self.controlled(template) > 0 && wanted(TemplateKey(key)) {
+            if self.controlled(template) > 0 && wanted(TemplateKey(key), value.real()) {
                 let seconds = timeouts.of(value).saturating_sub(ANOTHER);
                 let seen = now.before(seconds * 4 + SHORTEST_LIFE);
                 // Whoever changed it meanwhile renewed it.
@@ -281,7 +281,7 @@ mod tests {
         let timeouts = Timeouts::default().with_persistence([0, 0, 0, 0, 0, 300]);
         let mut removed = 0;
         let all = Slice { lines: 0..templates.lines(), links: false };
-        templates.sweep(&all, now, &timeouts, |_| wanted, |_| removed += 1);
+        templates.sweep(&all, now, &timeouts, |_, _| wanted, |_| removed += 1);
         removed
     }
 

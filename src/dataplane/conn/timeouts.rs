@@ -59,7 +59,7 @@ const DEFAULTS: [(State, u32); 31] = [
     (State::SCTP_CLOSED, 61),
     (State::UDP_ONE_WAY, 5 * 60),
     (State::UDP, 5 * 60),
-    // `ip_vs_proto.c` gives whatever has no timeouts of its own a minute.
+    // IPVS does not balance ICMP; nobody waits longer for an echo.
     (State::ICMP, 60),
     // A template's is its service's persistence timeout; ipvsadm's default for that.
     (State::TEMPLATE_NONE, 300),

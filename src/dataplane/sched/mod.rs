@@ -11,7 +11,7 @@
 //! | scheduler | state | how exact with N workers |
 //! |---|---|---|
 //! | rr, wrr | a cursor | the sequence on each worker, from a start of its own: shares differ by N - 1 turns in all at most |
-//! | lc, wlc, sed, nq | a ranking | the best by the counts of all workers, less what has ended elsewhere lately ([`rank`]) |
+//! | lc, wlc, sed, nq | a ranking | the best by the counts of all workers, less what has ended elsewhere lately (`rank.rs`) |
 //! | fo, ovf | a ranking | all workers the same server; thresholds and ovf's weights are overshot by N - 1 at most |
 //! | twos | a sum of weights, dice | as with one: each worker draws, and compares by the counts of all |
 //! | dh, sh, mh | a table that all share | all workers the same |
