@@ -7,7 +7,7 @@ use fastrand::Rng;
 
 use super::super::*;
 use super::bench::{Bench, NOBODY};
-use super::models::{Held, first, random_thresholds, random_weight};
+use super::models::{Held, depart, first, random_thresholds, random_weight};
 use crate::dataplane::clock::Now;
 
 /// A day, in milliseconds.
@@ -98,27 +98,10 @@ fn live(scheduler: Scheduler, seed: u64, servers: usize, steps: u32) {
                 let chosen = bench.open_for(0, Flow { destination, ..NOBODY });
                 assert_eq!(chosen, expected, "{scheduler}, seed {seed}, step {step}, to {destination}: {list:?}");
                 if let Some(place) = chosen {
-                    list[place].active += 1;
-                    list[place].feel();
+                    list[place].opened();
                 }
             }
-            56..=75 if list[at].active > 0 => {
-                bench.finish(0, at);
-                list[at].active -= 1;
-                list[at].inactive += 1;
-                list[at].feel();
-            }
-            76..=85 if list[at].active > 0 => {
-                bench.cut(0, at);
-                list[at].active -= 1;
-                list[at].feel();
-            }
-            _ if list[at].inactive > 0 => {
-                bench.expire(0, at);
-                list[at].inactive -= 1;
-                list[at].feel();
-            }
-            _ => {}
+            roll => depart(&mut bench, &mut list, at, roll),
         }
     }
 }

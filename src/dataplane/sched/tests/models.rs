@@ -30,6 +30,12 @@ impl Held {
         self.weight > 0 && !self.overloaded
     }
 
+    /// It was given a connection.
+    pub fn opened(&mut self) {
+        self.active += 1;
+        self.feel();
+    }
+
     /// Overloaded from the upper threshold on, until below the lower, or three quarters.
     pub fn feel(&mut self) {
         let (upper, lower) = (i64::from(self.thresholds.upper), i64::from(self.thresholds.lower));
@@ -112,6 +118,28 @@ pub fn random_thresholds(rng: &mut Rng) -> Thresholds {
     Thresholds { upper, lower: if rng.bool() { 0 } else { rng.u32(0..=upper) } }
 }
 
+/// A connection of the real server at `at` is closed, cut or expires, as `roll` of 56 to 99 says; if it has one.
+pub fn depart(bench: &mut Bench, list: &mut [Held], at: usize, roll: u32) {
+    let held = &mut list[at];
+    match roll {
+        56..=75 if held.active > 0 => {
+            bench.finish(0, at);
+            held.active -= 1;
+            held.inactive += 1;
+        }
+        76..=85 if held.active > 0 => {
+            bench.cut(0, at);
+            held.active -= 1;
+        }
+        _ if held.inactive > 0 => {
+            bench.expire(0, at);
+            held.inactive -= 1;
+        }
+        _ => return,
+    }
+    held.feel();
+}
+
 /// A life of `steps` arrivals and departures, each choice compared.
 fn live(scheduler: Scheduler, seed: u64, servers: usize, steps: u32) {
     let mut rng = Rng::with_seed(seed);
@@ -133,27 +161,10 @@ fn live(scheduler: Scheduler, seed: u64, servers: usize, steps: u32) {
                 let chosen = bench.open(0);
                 assert_eq!(chosen, expected, "{scheduler}, seed {seed}, step {step}: {list:?}");
                 if let Some(place) = chosen {
-                    list[place].active += 1;
-                    list[place].feel();
+                    list[place].opened();
                 }
             }
-            56..=75 if list[at].active > 0 => {
-                bench.finish(0, at);
-                list[at].active -= 1;
-                list[at].inactive += 1;
-                list[at].feel();
-            }
-            76..=85 if list[at].active > 0 => {
-                bench.cut(0, at);
-                list[at].active -= 1;
-                list[at].feel();
-            }
-            _ if list[at].inactive > 0 => {
-                bench.expire(0, at);
-                list[at].inactive -= 1;
-                list[at].feel();
-            }
-            _ => {}
+            roll => depart(&mut bench, &mut list, at, roll),
         }
     }
 }
