@@ -1,11 +1,13 @@
 //! The order of the stages, for one burst from one port.
 //!
 //! ```text
-//!  burst ──► parse ──► classify ──┐ first loop: no frame waits for another's memory
+//!  burst ──► parse ───────────────┐ first loop: no frame waits for another's memory
 //!            ┌────────────────────┘
-//!            └─► spot ────────────┐ second loop: the connections' first lines are in cache by now; asks for the
+//!            └─► classify ────────┐ second loop: asks for the connections' first lines
+//!            ┌────────────────────┘
+//!            └─► spot ────────────┐ third loop: the connections' first lines are in cache by now; asks for the
 //!                                 │ second line of those that are not there, and then for their overflow lines
-//!            ┌────────────────────┘ third loop
+//!            ┌────────────────────┘ fourth loop
 //!            ├─► client's packet ──► connect (found or made) ──► forward by NAT, tunnel or direct ─┐
 //!            ├─► server's packet ──► connect (found)         ──► NAT back                         ─┤
 //!            ├─► ARP, echo       ──► local                                                         │
@@ -113,14 +115,23 @@ impl<'a> Stages<'a> {
         Self { connector, ids, errors, snapshot, shared, stats, now, ingress }
     }
 
-    /// The first two loops: parses and classifies the whole burst, and sees in which lines its connections are.
+    /// The first three loops: parses and classifies the whole burst, and sees in which lines its connections are. Each loop is a
+    /// function of its own, and so is the last: in one function the compiler keeps half of what they need on the stack.
     pub fn stage<F: Frame>(&self, burst: &mut Burst<F>, stage: &mut Stage) {
+        let staged = &mut stage.0[..burst.len()];
+        self.parse(burst, staged);
+        self.classify(staged);
+        self.spot(staged);
+    }
+
+    #[inline(never)]
+    fn parse<F: Frame>(&self, burst: &mut Burst<F>, stage: &mut [Staged]) {
         let mac = self.snapshot.ports[self.ingress.index()].mac;
         for frame in burst.iter() {
             frame.prefetch();
         }
         // Written where it stays: a parsed packet that is put together elsewhere and copied costs more than its parsing.
-        for (frame, staged) in burst.iter_mut().zip(&mut stage.0) {
+        for (frame, staged) in burst.iter_mut().zip(stage) {
             staged.step = match parse(frame, mac) {
                 Ok(packet) => {
                     staged.packet = packet;
@@ -129,24 +140,32 @@ impl<'a> Stages<'a> {
                 Err(outcome) => Step::End(outcome),
             }
         }
-        for staged in stage.0.iter_mut().take(burst.len()) {
+    }
+
+    #[inline(never)]
+    fn classify(&self, stage: &mut [Staged]) {
+        for staged in stage {
             if !matches!(staged.step, Step::End(_)) {
                 staged.step = classify(self.snapshot, self.shared, &staged.packet);
             }
         }
+    }
+
+    #[inline(never)]
+    fn spot(&self, stage: &mut [Staged]) {
         // Those whose connection is not in its first line are noted without a branch: nobody can foresee which.
         let (mut elsewhere, mut count) = ([0; BURST], 0);
-        for (n, staged) in stage.0.iter_mut().enumerate().take(burst.len()) {
+        for (n, staged) in stage.iter_mut().enumerate() {
             elsewhere[count] = n as u8;
             count += usize::from(staged.step.spot(self.shared, &staged.packet));
         }
         for &n in &elsewhere[..count] {
-            let Staged { packet, step } = &mut stage.0[usize::from(n)];
+            let Staged { packet, step } = &mut stage[usize::from(n)];
             step.spot_second(self.shared, packet);
         }
     }
 
-    /// The third loop's body: does with one frame what its step says.
+    /// The fourth loop's body: does with one frame what its step says.
     #[inline]
     pub fn handle<F: Frame>(&mut self, frame: &mut F, staged: &Staged) -> Fate {
         self.take(frame, &staged.packet, &staged.step).unwrap_or_else(Fate::End)

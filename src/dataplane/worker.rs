@@ -120,31 +120,11 @@ impl<P: Port> Worker<P> {
                 let octets = self.burst.iter().map(|frame| frame.bytes().len() as u64).sum();
                 round.stats.ports[index].rx_frames.add(count as u64);
                 round.stats.ports[index].rx_octets.add(octets);
-                let memory = &mut self.memory;
-                let mut stages = round.stages(memory, port);
+                let stages = round.stages(&mut self.memory, port);
                 stages.stage(&mut self.burst, &mut self.stage);
-                for (mut frame, staged) in self.burst.drain(..).zip(self.stage.iter()) {
-                    match stages.handle(&mut frame, staged) {
-                        Fate::Send(to, outcome) => {
-                            self.outbox.push(&mut self.ports, round.stats, to, frame, Some(outcome));
-                        }
-                        Fate::End(outcome) => {
-                            round.stats.count(outcome);
-                            self.finished.push(frame);
-                        }
-                        Fate::Resolve(hop, outcome) => {
-                            let refused = round.resolve(
-                                &mut self.ports,
-                                &mut self.outbox,
-                                &mut self.waiting,
-                                frame,
-                                hop,
-                                outcome,
-                            );
-                            self.finished.extend(refused);
-                        }
-                    }
-                }
+                let (ports, outbox, waiting) = (&mut self.ports[..], &mut self.outbox, &mut self.waiting);
+                let exits = Exits { ports, outbox, waiting, finished: &mut self.finished };
+                round.handle(stages, &mut self.burst, &self.stage, exits);
                 self.ports[index].free(&mut self.finished);
                 self.outbox.flush(&mut self.ports, round.stats, |port| round.shared.carrier(port));
             }
@@ -203,6 +183,15 @@ impl<P: Port> Worker<P> {
     }
 }
 
+/// Where a burst's frames go.
+struct Exits<'a, P: Port> {
+    ports: &'a mut [P],
+    outbox: &'a mut Outbox<P::Frame>,
+    waiting: &'a mut WaitQueue<P::Frame>,
+    /// Those that end here, to be freed together.
+    finished: &'a mut Burst<P::Frame>,
+}
+
 /// What one time round sees.
 struct Round<'a> {
     snapshot: &'a Snapshot,
@@ -213,39 +202,52 @@ struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    fn stages(&self, memory: &'a mut Memory, ingress: PortId) -> Stages<'a> {
+    fn stages<'m>(&self, memory: &'m mut Memory, ingress: PortId) -> Stages<'m>
+    where
+        'a: 'm,
+    {
         Stages::new(self.snapshot, self.shared, (self.stats, self.counts), memory, self.now, ingress)
     }
 
-    /// Lets a frame wait for its next hop, asking for it where nobody has; gives it back, counted, if it may not.
-    #[cold]
-    fn resolve<P: Port>(
+    /// The last of a burst's loops: does with each frame what its step says. A function of its own, as the others are.
+    #[inline(never)]
+    fn handle<P: Port>(
         &self,
-        ports: &mut [P],
-        outbox: &mut Outbox<P::Frame>,
-        waiting: &mut WaitQueue<P::Frame>,
-        frame: P::Frame,
-        hop: NextHop,
-        outcome: Outcome,
-    ) -> Option<P::Frame> {
+        mut stages: Stages<'_>,
+        burst: &mut Burst<P::Frame>,
+        stage: &Stage,
+        mut exits: Exits<'_, P>,
+    ) {
+        for (mut frame, staged) in burst.drain(..).zip(stage.iter()) {
+            match stages.handle(&mut frame, staged) {
+                Fate::Send(to, outcome) => exits.outbox.push(exits.ports, self.stats, to, frame, Some(outcome)),
+                Fate::End(outcome) => {
+                    self.stats.count(outcome);
+                    exits.finished.push(frame);
+                }
+                Fate::Resolve(hop, outcome) => self.resolve(&mut exits, frame, hop, outcome),
+            }
+        }
+    }
+
+    /// Lets a frame wait for its next hop, asking for it where nobody has; ends it, counted, if it may not.
+    #[cold]
+    fn resolve<P: Port>(&self, exits: &mut Exits<'_, P>, frame: P::Frame, hop: NextHop, outcome: Outcome) {
         match self.shared.neighbors.resolve(hop.neighbor, self.now) {
             Resolution::Unreachable => {
                 self.stats.count(Outcome::DropNeighborUnresolved);
-                return Some(frame);
+                return exits.finished.push(frame);
             }
             Resolution::Wait => {}
             Resolution::Ask => {
                 if let Some(address) = self.shared.neighbors.address(hop.neighbor) {
-                    self.ask(ports, outbox, hop.port, address);
+                    self.ask(exits.ports, exits.outbox, hop.port, address);
                 }
             }
         }
-        match waiting.push(frame, hop, Some(outcome), self.now) {
-            Ok(()) => None,
-            Err(frame) => {
-                self.stats.count(Outcome::DropNeighborQueueFull);
-                Some(frame)
-            }
+        if let Err(frame) = exits.waiting.push(frame, hop, Some(outcome), self.now) {
+            self.stats.count(Outcome::DropNeighborQueueFull);
+            exits.finished.push(frame);
         }
     }
 
