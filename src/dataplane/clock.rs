@@ -5,7 +5,11 @@
 
 /// A moment, in nanoseconds since the director's origin of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Now(u64);
+pub struct Now {
+    nanos: u64,
+    /// Asked for by every packet, and so worked out once.
+    ticks: u64,
+}
 
 /// The connection table's unit of time: a quarter of a second.
 pub const TICK_NANOS: u64 = 250_000_000;
@@ -13,26 +17,26 @@ pub const TICK_NANOS: u64 = 250_000_000;
 impl Now {
     /// The moment `nanos` nanoseconds after the origin.
     pub const fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        Self { nanos, ticks: nanos / TICK_NANOS }
     }
 
     /// The moment `millis` milliseconds after the origin.
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis * 1_000_000)
+        Self::from_nanos(millis * 1_000_000)
     }
 
     /// Nanoseconds since the origin.
     pub const fn nanos(self) -> u64 {
-        self.0
+        self.nanos
     }
 
     /// Whole milliseconds since the origin.
     pub const fn millis(self) -> u64 {
-        self.0 / 1_000_000
+        self.nanos / 1_000_000
     }
 
     /// Whole 250 ms ticks since the origin; the table keeps the lowest 24 bits of it.
     pub const fn ticks(self) -> u64 {
-        self.0 / TICK_NANOS
+        self.ticks
     }
 }
