@@ -86,7 +86,9 @@ impl Snapshot {
 
 /// (address, port, protocol) to [`Endpoint`]: small, and so always in cache.
 ///
-/// Open addressing with linear steps, at most half full. Only the operator chooses the keys, so the hash needs no secret;
+/// Open addressing with linear steps. A real server's answer is looked for twice, first by its destination, a client,
+/// which is not here: how often that meets a neighbour's place is how often the branch is foreseen wrongly, so a small
+/// table is at most an eighth full, and only one of more than 4,096 places half. Only the operator chooses the keys, so the hash needs no secret;
 /// a stranger's packet meets at worst the longest run of neighbours.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints {
@@ -122,7 +124,7 @@ impl Endpoints {
 
     /// Sets what a socket address is, and returns what it was before.
     pub fn insert(&mut self, address: u32, port: u16, protocol: Protocol, endpoint: Endpoint) -> Option<Endpoint> {
-        if (self.used + 1) * 2 > self.places.len() {
+        if self.used >= Self::room(self.places.len()) {
             let larger = vec![(0, None); (self.places.len() * 2).max(16)].into_boxed_slice();
             let old = std::mem::replace(&mut self.places, larger);
             for (key, endpoint) in old.into_iter().filter(|(key, _)| *key != 0) {
@@ -136,6 +138,11 @@ impl Endpoints {
         let before = held.replace(endpoint);
         self.used += usize::from(fresh);
         before
+    }
+
+    /// How many keys this many places may hold.
+    const fn room(places: usize) -> usize {
+        if places <= 4096 { places / 8 } else { places / 2 }
     }
 
     /// The place that holds a key, or the free one that is to.
