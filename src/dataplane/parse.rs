@@ -127,8 +127,8 @@ pub fn parse<F: Frame>(frame: &mut F, port_mac: ethernet::Address) -> Result<Par
         return Err(Outcome::DropSegmented);
     }
     let parsed = parse_octets(frame.bytes(), frame.rx_checksum(), port_mac)?;
-    if parsed.kind != Kind::Arp && frame.bytes().len() != parsed.frame_octets() {
-        frame.set_len(parsed.frame_octets()).ok_or(Outcome::DropTruncated)?;
+    if parsed.kind != Kind::Arp {
+        frame.truncate(parsed.frame_octets());
     }
     Ok(parsed)
 }
@@ -149,8 +149,14 @@ pub fn parse_octets(octets: &[u8], rx_checksum: RxChecksum, port_mac: ethernet::
     if destination != port_mac && !to_group {
         return Err(Outcome::DropOtherStation);
     }
-    match header.ethertype() {
-        EtherType::Ipv4 => parse_ipv4(octets, rx_checksum, to_group),
+    let ethertype = header.ethertype();
+    if ethertype == EtherType::Ipv4 { parse_ipv4(octets, rx_checksum, to_group) } else { parse_other(ethertype) }
+}
+
+/// Parses a frame that holds no IPv4 packet.
+#[cold]
+fn parse_other(ethertype: EtherType) -> Result<Parsed, Outcome> {
+    match ethertype {
         EtherType::Arp => Ok(ARP),
         EtherType::Ipv6 => Err(Outcome::DropIpv6),
         _ => Err(Outcome::DropEtherType),

@@ -115,6 +115,10 @@ impl Frame for MemoryFrame {
         Some(self.bytes_mut())
     }
 
+    fn truncate(&mut self, octets: usize) {
+        self.len = self.len.min(octets);
+    }
+
     fn rx_checksum(&self) -> RxChecksum {
         self.checksum
     }

@@ -56,6 +56,9 @@ pub trait Frame {
     /// `None`, and no change, if the tailroom does not suffice.
     fn set_len(&mut self, octets: usize) -> Option<&mut [u8]>;
 
+    /// Cuts a frame that lies in one segment to at most this length.
+    fn truncate(&mut self, octets: usize);
+
     /// What the port said about the IPv4 header checksum.
     fn rx_checksum(&self) -> RxChecksum {
         RxChecksum::Unknown

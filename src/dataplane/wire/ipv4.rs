@@ -30,7 +30,7 @@ pub const HEADER_OCTETS: usize = 20;
 #[inline]
 pub const fn is_host(address: u32) -> bool {
     let network = address >> 24;
-    (network != 0) & (network != 127) & (network < 224)
+    (network.wrapping_sub(1) < 223) & (network != 127)
 }
 
 /// A view over an IPv4 packet.

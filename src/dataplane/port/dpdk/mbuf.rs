@@ -193,6 +193,15 @@ impl Frame for Mbuf {
     }
 
     #[inline]
+    fn truncate(&mut self, octets: usize) {
+        debug_assert!(self.is_contiguous());
+        if octets < self.len() {
+            self.set(field::DATA_LEN, octets as u16);
+            self.set(field::PKT_LEN, octets as u32);
+        }
+    }
+
+    #[inline]
     fn rx_checksum(&self) -> RxChecksum {
         match self.flags() & dpdk_sys::DPDK_RX_IP_CKSUM_MASK {
             dpdk_sys::DPDK_RX_IP_CKSUM_GOOD => RxChecksum::Good,
