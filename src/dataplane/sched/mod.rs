@@ -21,6 +21,7 @@
 
 mod dh;
 mod fo;
+mod heights;
 mod lblc;
 mod lblcr;
 mod lc;
@@ -158,13 +159,13 @@ pub fn schedule(service: &Service, flow: Flow, pool: Pool<'_>, cursor: &mut Curs
         return None;
     }
     let place = match &service.plan {
-        Plan::Turns => {
+        Plan::Turns(heights) => {
             cursor.begin(count, share);
-            rr::choose(service, loads, cursor)
+            rr::choose(service, heights, loads, cursor)
         }
-        Plan::Rounds(weights) => {
+        Plan::Rounds(weights, heights) => {
             cursor.begin(count, share);
-            wrr::choose(service, *weights, loads, cursor)
+            wrr::choose(service, *weights, heights, loads, cursor)
         }
         Plan::Best(rankings) => {
             pool.catch_up();
@@ -193,7 +194,7 @@ pub fn schedule_after(
     pool: Pool<'_>,
     cursor: &mut Cursor,
 ) -> Option<RealId> {
-    if matches!(service.plan, Plan::Turns | Plan::Rounds(_)) {
+    if matches!(service.plan, Plan::Turns(_) | Plan::Rounds(..)) {
         return schedule(service, flow, pool, cursor);
     }
     let from = service.reals.iter().position(|candidate| candidate.id == refused)?;

@@ -3,6 +3,7 @@
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 
+use super::heights::Heights;
 use super::lblc::{Choice, Load};
 use super::places::Places;
 use super::rank::{Measure, Ranking};
@@ -14,10 +15,10 @@ use super::{Candidate, Flow, Loads, Scheduler, Share, dh, lblc, lblcr, mh, sh};
 /// A scheduler's data. What workers write in it, each writes in a part of its own.
 #[derive(Clone, Debug)]
 pub enum Plan {
-    /// rr: nothing; the cursor is all it needs.
-    Turns,
+    /// rr: which have weight.
+    Turns(Heights),
     /// wrr: what is known of the weights.
-    Rounds(Weights),
+    Rounds(Weights, Heights),
     /// lc, wlc, sed, nq, fo, ovf: who stands best, by worker.
     Best(Arc<[Ranking]>),
     /// twos: by worker.
@@ -89,13 +90,14 @@ impl Plan {
             return former.plan.clone();
         }
         let count = reals.len() as u32;
+        let weights = || reals.iter().map(|real| real.weight);
         let best = |measure| {
             let ranking = |worker| Ranking::new(measure, count, Share { worker, workers });
             Self::Best((0..workers).map(ranking).collect())
         };
         match scheduler {
-            Scheduler::Rr => Self::Turns,
-            Scheduler::Wrr => Self::Rounds(reals.iter().map(|real| real.weight).collect()),
+            Scheduler::Rr => Self::Turns(weights().collect()),
+            Scheduler::Wrr => Self::Rounds(weights().collect(), weights().collect()),
             Scheduler::Lc => best(Measure::Lc),
             Scheduler::Wlc => best(Measure::Wlc),
             Scheduler::Sed => best(Measure::Sed),
@@ -145,7 +147,7 @@ impl Plan {
     pub(super) fn look(&self, place: u32, reals: &[Candidate], loads: Loads<'_>, share: Share) {
         let worker = share.worker as usize;
         match self {
-            Self::Turns | Self::Rounds(_) | Self::Slots(_) => {}
+            Self::Turns(_) | Self::Rounds(..) | Self::Slots(_) => {}
             Self::Best(rankings) => {
                 if let Some(ranking) = rankings.get(worker) {
                     ranking.look(place, reals, loads);

@@ -6,6 +6,7 @@
 //! given its servers one after the other. When the set or a weight changes, the walk restarts at the first server and
 //! keeps the threshold, cut to the new largest weight and fitted to the new step.
 
+use super::heights::Heights;
 use super::{Cursor, Loads, Service, weight};
 
 /// What is known of a service's weights before the first packet comes.
@@ -30,8 +31,13 @@ const fn gcd(mut a: u16, mut b: u16) -> u16 {
     a
 }
 
-pub(super) fn choose(service: &Service, weights: Weights, loads: Loads<'_>, cursor: &mut Cursor) -> Option<u32> {
-    let Weights { max, gcd } = weights;
+pub(super) fn choose(
+    service: &Service,
+    Weights { max, gcd }: Weights,
+    heights: &Heights,
+    loads: Loads<'_>,
+    cursor: &mut Cursor,
+) -> Option<u32> {
     // Thresholds are 1, 1 + gcd, 1 + 2 gcd and so on: what reaches one of them reaches the next multiple of gcd.
     let largest = max - gcd.saturating_sub(1);
     if cursor.version != service.version {
@@ -41,17 +47,13 @@ pub(super) fn choose(service: &Service, weights: Weights, loads: Loads<'_>, curs
         cursor.version = service.version;
         cursor.round = fitted(cursor.round, largest, gcd);
     }
-    let count = service.reals.len() as u32;
     let rounds = u32::from(max.checked_div(gcd)?);
     // A full cycle of rounds after what is left of this one: some server has the largest weight.
     for _ in 0..=rounds + 1 {
-        while cursor.next < count {
-            let place = cursor.next;
-            cursor.next += 1;
-            let weight = weight(service, loads, place);
-            if weight > 0 && weight >= cursor.round {
-                return Some(place);
-            }
+        let mut places = heights.places(cursor.next, cursor.round.max(1));
+        if let Some(place) = places.find(|place| weight(service, loads, *place) > 0) {
+            cursor.next = place + 1;
+            return Some(place);
         }
         cursor.next = 0;
         cursor.round = if cursor.round > gcd { cursor.round - gcd } else { largest };
