@@ -37,7 +37,8 @@ impl Slots {
         Self { kind: Kind::Mh(flags), table }
     }
 
-    pub(super) fn table(&self) -> &Arc<[u32]> {
+    /// The place of each slot's real server.
+    pub fn table(&self) -> &Arc<[u32]> {
         &self.table
     }
 
