@@ -2,10 +2,11 @@
 
 mod support;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use millrace::ctrl::apply::ApplyError;
 use millrace::dataplane::neigh::CAPACITY;
+use millrace::dataplane::sched::Plan;
 use millrace::dataplane::service::{PortId, RealId};
 use millrace::dataplane::stats::Outcome;
 use support::*;
@@ -35,6 +36,39 @@ fn a_service_that_comes_back_with_other_weights_is_scheduled_at_once() {
         assert_eq!(sockets(&director.through(0, WAN, &syn(port), LAN)).1, server);
     }
     assert_eq!(director.count(Outcome::DropNoRealServer), 0);
+}
+
+/// The addresses in the slots of the first service's table.
+fn mh_table(director: &Director) -> Vec<SocketAddrV4> {
+    let snapshot = director.applier.viewer().current();
+    let service = snapshot.services.iter().flatten().next().unwrap();
+    let Plan::Slots(slots) = &service.plan else { panic!("{:?}", service.plan) };
+    let address = |place: &u32| snapshot.real(service.reals[*place as usize].id).unwrap().address;
+    slots.table().iter().map(address).collect()
+}
+
+#[test]
+fn directors_that_came_to_one_configuration_by_different_ways_have_one_mh_table() {
+    let mh = |reals: &[(Ipv4Addr, u16)]| service("tcp", reals).replace("'wrr'", "'mh'\nmh_table_size = 2039");
+    let reals: Vec<_> = (0..40u8).map(|n| (Ipv4Addr::new(10, 0, 0, 11 + n), 1 + u16::from(n % 5))).collect();
+    let at_once = mh_table(&Director::new(&mh(&reals), 1));
+    assert_eq!(at_once.len(), 2039);
+    let mut shuffled = reals.clone();
+    fastrand::Rng::with_seed(7).shuffle(&mut shuffled);
+    assert_eq!(mh_table(&Director::new(&mh(&shuffled), 2)), at_once);
+
+    // One after the other, some at first with another weight, and one that goes again.
+    let guest = (Ipv4Addr::new(10, 0, 0, 9), 3);
+    let mut grown = Director::new(&mh(&[guest]), 1);
+    for count in 1..=shuffled.len() {
+        let weight =
+            |(at, (real, weight)): (usize, &(Ipv4Addr, u16))| (*real, if at + 1 == count { 7 } else { *weight });
+        let so_far: Vec<_> = shuffled[..count].iter().enumerate().map(weight).chain([guest]).collect();
+        grown.reload(&mh(&so_far));
+    }
+    assert_ne!(mh_table(&grown), at_once);
+    grown.reload(&mh(&shuffled));
+    assert_eq!(mh_table(&grown), at_once);
 }
 
 #[test]
