@@ -3,11 +3,13 @@
 #![deny(unsafe_code)]
 
 mod forward;
+mod maglev;
 mod opening;
 mod pages;
 mod record;
 mod report;
 mod sampling;
+mod schedulers;
 mod table;
 
 use std::path::PathBuf;
@@ -28,6 +30,10 @@ enum Name {
     Table,
     /// New connections a second through one worker, for a while.
     Connections,
+    /// New connections a second by every scheduler, with few and with many real servers.
+    Schedulers,
+    /// mh's table beside the Maglev paper's.
+    Maglev,
 }
 
 /// Measures the data plane and prints a table. README.md says how to read it.
@@ -55,8 +61,8 @@ struct Arguments {
     /// Of `forward` and `table`, only these numbers of flows.
     #[arg(long, value_delimiter = ',', value_name = "N")]
     flows: Vec<u32>,
-    /// Of `connections`, only these schedulers.
-    #[arg(long, value_delimiter = ',', value_name = "NAME", default_values = ["rr", "mh"])]
+    /// Of `connections` and `schedulers`, only these schedulers; by default rr and mh, and all.
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
     schedulers: Vec<String>,
 }
 
@@ -89,6 +95,8 @@ struct Plan {
     forward: Option<forward::Plan>,
     table: Option<table::Plan>,
     opening: Option<opening::Plan>,
+    schedulers: Option<schedulers::Plan>,
+    maglev: Option<maglev::Plan>,
 }
 
 impl Plan {
@@ -99,6 +107,8 @@ impl Plan {
             forward: wanted(Name::Forward).then(|| forward::Plan::new(*quick, cases, flows)),
             table: wanted(Name::Table).then(|| table::Plan::new(*quick, flows)).transpose()?,
             opening: wanted(Name::Connections).then(|| opening::Plan::new(*quick, schedulers)),
+            schedulers: wanted(Name::Schedulers).then(|| schedulers::Plan::new(*quick, schedulers)).transpose()?,
+            maglev: wanted(Name::Maglev).then(|| maglev::Plan::new(*quick)),
         })
     }
 
@@ -126,6 +136,12 @@ impl Plan {
         }
         if let Some(plan) = &self.opening {
             results.extend(opening::measure(plan, pool)?.into_iter().map(Entry::Record));
+        }
+        if let Some(plan) = &self.schedulers {
+            results.extend(schedulers::measure(plan, pool)?.into_iter().map(Entry::Record));
+        }
+        if let Some(plan) = self.maglev {
+            results.extend(maglev::measure(plan)?.into_iter().map(Entry::Record));
         }
         Ok(results)
     }

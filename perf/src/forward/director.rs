@@ -63,10 +63,14 @@ impl Director {
 
     /// Starts a director without any connection.
     pub fn start(setup: Setup<'_>, pool: &Pool) -> anyhow::Result<Self> {
-        let text = configuration(setup);
-        let config = config::parse(Path::new("perf"), &text).map_err(|error| anyhow!("{error}"))?.config;
+        Self::of(&configuration(setup), setup.connections, pool)
+    }
+
+    /// Starts a director of a configuration, its table rated for so many connections.
+    pub fn of(configuration: &str, connections: u32, pool: &Pool) -> anyhow::Result<Self> {
+        let config = config::parse(Path::new("perf"), configuration).map_err(|error| anyhow!("{error}"))?.config;
         let secret = std::array::from_fn(|n| RandomState::new().hash_one(n));
-        let table = Table::new(setup.connections as usize, secret).context("the connection table")?;
+        let table = Table::new(connections as usize, secret).context("the connection table")?;
         let wide = Table::new(0, secret).context("the table of wide connections")?;
         let templates = Templates::new(0, secret).context("the table of templates")?;
         let shared = Arc::new(Shared::new((table, wide, templates), 1, 1, ENDPOINT_IDS, MAX_REALS as usize + 1)?);
@@ -75,7 +79,7 @@ impl Director {
         let port = LoopPort::new(pool, Traffic::new(Segment::Syn))?;
         let share = Share { worker: 0, workers: 1 };
         let worker = Worker::new(share, vec![port], applier.reader(), Arc::clone(&shared), at(clock));
-        Ok(Self { shared, worker, applier, clock, flows: setup.connections })
+        Ok(Self { shared, worker, applier, clock, flows: connections })
     }
 
     /// What its workers and control share.
@@ -187,7 +191,8 @@ impl Director {
         ]
     }
 
-    fn outcomes(&self) -> Vec<(&'static str, u64)> {
+    /// How its frames ended.
+    pub fn outcomes(&self) -> Vec<(&'static str, u64)> {
         let stats = &self.shared.workers[0];
         let all = Outcome::ALL.iter().map(|&outcome| (outcome.name(), stats.outcome(outcome)));
         all.filter(|(_, count)| *count > 0).collect()
@@ -223,22 +228,15 @@ fn at(clock: Duration) -> Now {
     Now::from_nanos(clock.as_nanos() as u64)
 }
 
-/// One port towards clients and real servers, whose Ethernet addresses need no asking; one service.
-fn configuration(setup: Setup<'_>) -> String {
-    let Setup { protocol, scheduler, method, timeouts, .. } = setup;
-    let mac = |[a, b, c, d, e, f]: [u8; 6]| format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
-    let (own, gateway) = (mac(DIRECTOR_MAC), mac(GATEWAY_MAC));
-    let neighbor = |real| {
-        let (address, mac) = (traffic::real_address(real), mac(traffic::real_mac(real)));
-        format!("[[neighbor]]\naddress = \"{address}\"\nmac = \"{mac}\"\n")
-    };
-    let server = |real| format!("[[service.real]]\naddress = \"{}\"\n", traffic::real_address(real));
-    let neighbors: String = (0..REALS).map(neighbor).collect();
-    let servers: String = (0..REALS).map(server).collect();
+fn colons([a, b, c, d, e, f]: [u8; 6]) -> String {
+    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+}
+
+/// One port towards clients and real servers, and the gateway to all that is not on its network.
+pub fn network() -> String {
+    let (own, gateway) = (colons(DIRECTOR_MAC), colons(GATEWAY_MAC));
     format!(
         r#"
-[timeouts]
-{timeouts}
 [[port]]
 name = "lan"
 device = "net_null0"
@@ -250,6 +248,26 @@ via = "192.0.2.1"
 [[neighbor]]
 address = "192.0.2.1"
 mac = "{gateway}"
+"#
+    )
+}
+
+/// One service, and real servers whose Ethernet addresses need no asking.
+fn configuration(setup: Setup<'_>) -> String {
+    let Setup { protocol, scheduler, method, timeouts, .. } = setup;
+    let neighbor = |real| {
+        let (address, mac) = (traffic::real_address(real), colons(traffic::real_mac(real)));
+        format!("[[neighbor]]\naddress = \"{address}\"\nmac = \"{mac}\"\n")
+    };
+    let server = |real| format!("[[service.real]]\naddress = \"{}\"\n", traffic::real_address(real));
+    let network = network();
+    let neighbors: String = (0..REALS).map(neighbor).collect();
+    let servers: String = (0..REALS).map(server).collect();
+    format!(
+        r#"
+[timeouts]
+{timeouts}
+{network}
 {neighbors}
 [[service]]
 address = "{VIP}"

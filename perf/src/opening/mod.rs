@@ -3,19 +3,20 @@
 //! Time is real: a connection is removed as long after its last packet as it would be in production. So the table fills
 //! up to the rate times a connection's life, and stays there.
 
+pub mod opener;
+
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::Context;
 use millrace::dataplane::port::dpdk::Pool;
 use millrace::dataplane::stats::Outcome;
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::forward::director::{Director, Setup};
-use crate::forward::port::{Opening, Order};
 use crate::forward::traffic::Segment;
 use crate::pages;
 use crate::record::Record;
-use crate::sampling::{Sample, Samples};
+use crate::sampling::Samples;
+use opener::Opener;
 
 /// What to measure, and for how long.
 #[derive(Clone, Debug)]
@@ -28,7 +29,7 @@ pub struct Plan {
 
 /// Rated connections of the table. The longest life below, the two ticks and the pass that the sweep adds, times five
 /// million a second.
-const CONNECTIONS: u32 = 16_000_000;
+pub const CONNECTIONS: u32 = 16_000_000;
 
 /// What a connection is made of.
 struct Kind {
@@ -44,14 +45,13 @@ const KINDS: [Kind; 2] = [
     Kind { protocol: "tcp", packets: &[Segment::Syn, Segment::Ack, Segment::Fin], timeouts: "tcp_fin = \"1s\"" },
 ];
 
-/// How many connections open between two packets of one: 10 ms at three million a second.
-const APART: u32 = 30_000;
-
 impl Plan {
-    /// With each of these schedulers.
+    /// With each of these schedulers; else one that goes round, and one that hashes.
     pub fn new(quick: bool, schedulers: &[String]) -> Self {
         let (warm_up, seconds) = if quick { (2, 2) } else { (4, 30) };
-        Self { schedulers: schedulers.to_vec(), warm_up: Duration::from_secs(warm_up), seconds }
+        let schedulers =
+            if schedulers.is_empty() { ["rr", "mh"].map(str::to_owned).to_vec() } else { schedulers.to_vec() };
+        Self { schedulers, warm_up: Duration::from_secs(warm_up), seconds }
     }
 }
 
@@ -66,25 +66,6 @@ pub fn measure(plan: &Plan, pool: &Pool) -> anyhow::Result<Vec<Record>> {
     Ok(records)
 }
 
-/// What the worker had counted at a moment.
-#[derive(Clone, Copy)]
-struct Counted {
-    opened: u64,
-    expired: u64,
-}
-
-fn counted(director: &Director) -> Counted {
-    let stats = &director.shared().workers[0];
-    let opened = stats.services.iter().map(|service| service.connections.get()).sum();
-    Counted { opened, expired: stats.expired.get() }
-}
-
-/// How long the calling thread has had a core for itself: what others took of it in between is not the worker's.
-fn core_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
 /// How long a sample is.
 const SAMPLE: Duration = Duration::from_millis(100);
 
@@ -92,34 +73,21 @@ impl Plan {
     fn sustained(&self, scheduler: &str, kind: &Kind, pool: &Pool) -> anyhow::Result<Record> {
         let Kind { protocol, packets, timeouts } = *kind;
         let setup = Setup { connections: CONNECTIONS, protocol, scheduler, method: "direct", timeouts };
-        let mut director = Director::start(setup, pool)?;
-        director.port().order = Order::Opening(Opening::new(packets, APART));
-        let mut passed = director.run(self.warm_up).packets;
-        let (first, memory) = (counted(&director), pages::resident()?);
+        let mut opener = Opener::new(Director::start(setup, pool)?, packets, Outcome::ForwardedDirect);
+        opener.sample(self.warm_up);
+        let (first, memory) = (opener.counted(), pages::resident()?);
 
         let started = Instant::now();
         let mut samples = Samples::default();
         let mut most = 0;
-        let mut before = first;
         while started.elapsed() < Duration::from_secs(u64::from(self.seconds)) {
-            let began = core_time();
-            let sample = director.run(SAMPLE);
-            let now = counted(&director);
-            samples.push(Sample { packets: now.opened - before.opened, time: core_time() - began });
-            passed += sample.packets;
-            most = most.max(now.opened - now.expired);
-            before = now;
+            samples.push(opener.sample(SAMPLE));
+            most = most.max(opener.counted().opened - opener.counted().expired);
         }
-        let opened = before.opened - first.opened;
+        let last = opener.counted();
+        let opened = last.opened - first.opened;
         let by_the_clock = opened as f64 / started.elapsed().as_micros() as f64;
-        let stats = &director.shared().workers[0];
-        let forwarded = stats.outcome(Outcome::ForwardedDirect);
-        ensure!(forwarded == passed, "{protocol}: {forwarded} of {passed} packets were forwarded");
-        let (evicted, stateless) = (stats.evicted.get(), stats.stateless.get());
-        ensure!(
-            evicted + stateless == 0,
-            "{protocol}: expiry does not keep pace: {evicted} evicted, {stateless} not stored"
-        );
+        opener.check().with_context(|| format!("{scheduler}, {protocol}"))?;
         Ok(Record::new("new-connections", CONNECTIONS)
             .text("scheduler", scheduler)
             .text("protocol", protocol)
@@ -130,7 +98,7 @@ impl Plan {
             .number("most", 1000.0 / samples.best())
             .number("by_the_clock", by_the_clock)
             .count("opened", opened)
-            .count("expired", before.expired - first.expired)
+            .count("expired", last.expired - first.expired)
             .count("live_most", most)
             .number("memory_mib_before", memory)
             .number("memory_mib_after", pages::resident()?))
