@@ -23,6 +23,9 @@ pub trait Identity: Copy + Eq + Debug + Send + Sync + 'static {
     /// How many lines lie side by side at each of a key's two places in the overflow level.
     const OVERFLOW_RUN: u32;
 
+    /// How many lines the smallest table has.
+    const FEWEST_LINES: usize;
+
     /// How many lines a table for so many connections has.
     fn lines(connections: usize) -> usize;
 

@@ -73,6 +73,7 @@ impl Identity for Key {
     // Lines of four that are half full on average: one insert in 50 million finds no place outside of the stash.
     const LINES_PER_OVERFLOW: u32 = 9;
     const OVERFLOW_RUN: u32 = 1;
+    const FEWEST_LINES: usize = 16_384;
 
     fn lines(connections: usize) -> usize {
         connections.div_ceil(2)

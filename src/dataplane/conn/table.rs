@@ -24,9 +24,6 @@ const CANDIDATES: usize = 6;
 /// Places for entries none of whose lines has a free slot.
 const STASH_SLOTS: usize = 64;
 
-/// The smallest table.
-const FEWEST_LINES: usize = 16_384;
-
 /// Names a place in the table, and so the connection that holds it, from its insertion to its removal: entries
 /// never move. Another connection may hold the place later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,13 +115,13 @@ pub struct Table<K: Identity = Key> {
 
 impl<K: Identity> Table<K> {
     /// Makes an empty table that is rated for `max_connections`, at 32 octets each, or 80 where keys are wide (1 MiB at
-    /// least). A NAT connection to a real server that several services share counts twice, for its link. `secret` is
+    /// least, or 64 KiB). A NAT connection to a real server that several services share counts twice, for its link. `secret` is
     /// random.
     ///
     /// # Errors
     /// When the kernel refuses the memory, or `max_connections` needs 2^32 lines or more (8.6 thousand million).
     pub fn new(max_connections: usize, secret: [u64; 4]) -> io::Result<Self> {
-        let lines = K::lines(max_connections).max(FEWEST_LINES);
+        let lines = K::lines(max_connections).max(K::FEWEST_LINES);
         let too_many = || io::Error::new(io::ErrorKind::InvalidInput, "a table of 2^32 lines or more");
         let lines = u32::try_from(lines).ok().filter(|&lines| lines < u32::MAX - 64).ok_or_else(too_many)?;
         let overflow = lines / K::LINES_PER_OVERFLOW;

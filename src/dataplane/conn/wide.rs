@@ -55,6 +55,8 @@ impl Identity for WideKey {
     // without a place in five million; at 0.5 it would be 7 in 100,000.
     const LINES_PER_OVERFLOW: u32 = 5;
     const OVERFLOW_RUN: u32 = 2;
+    /// Two tables have such keys, and most directors have no use for either.
+    const FEWEST_LINES: usize = 1024;
 
     fn lines(connections: usize) -> usize {
         connections.saturating_add(connections.div_ceil(4))
