@@ -79,11 +79,15 @@ fn a_threshold_may_come_and_go_with_the_file() {
     assert_eq!(open(&mut director, 20), 20);
     director.applier.apply(&config(&file("upper = 20", "weight = 0")), director.now).unwrap();
     assert_eq!(open(&mut director, 5), 20);
-    director.applier.apply(&config(&file("upper = 24", "weight = 0")), director.now).unwrap();
-    assert_eq!(open(&mut director, 5), 24, "a threshold that rises lets it take connections at once");
+    director.applier.apply(&config(&file("upper = 26", "weight = 0")), director.now).unwrap();
+    assert_eq!(open(&mut director, 5), 20, "three quarters of the new one are less than it has");
+    director.applier.apply(&config(&file("upper = 27", "weight = 0")), director.now).unwrap();
+    assert_eq!(open(&mut director, 10), 27, "and of this one more");
     director.applier.apply(&config(&file("upper = 23", "weight = 0")), director.now).unwrap();
-    assert_eq!(open(&mut director, 5), 24);
+    assert_eq!(open(&mut director, 5), 27);
     director.applier.apply(&config(&file("weight = 1", "weight = 0")), director.now).unwrap();
-    assert_eq!(open(&mut director, 5), 29);
+    assert_eq!(open(&mut director, 5), 32);
+    director.applier.apply(&config(&file("upper = 40", "weight = 0")), director.now).unwrap();
+    assert_eq!(open(&mut director, 5), 37, "what was without one is not overloaded");
     director.balanced();
 }

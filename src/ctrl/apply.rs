@@ -27,8 +27,10 @@ use crate::dataplane::shared::{Announcement, Shared};
 use crate::dataplane::snapshot::{Endpoints, Locals, Publisher, Reader, Snapshot, Viewer};
 
 mod build;
+mod slow_start;
 
 use build::{Build, Built, place};
+use slow_start::SlowStarts;
 
 /// The most endpoints: services, and real servers' sockets that several services share.
 pub const MAX_ENDPOINTS: u32 = config::MAX_ENDPOINTS as u32;
@@ -106,6 +108,8 @@ pub struct Applier {
     first: HashMap<Socket, EndpointId>,
     /// The VIP and the latest persistence of each service.
     persistent: HashMap<EndpointId, (Ipv4Addr, Persistence)>,
+    /// Which real servers are on their way to their weights.
+    slow_starts: SlowStarts,
     /// How many versions of services there were: see [`crate::dataplane::service::Service::version`].
     versions: u32,
     pinned: HashSet<NeighborId>,
@@ -135,6 +139,7 @@ impl Applier {
             generation: 0,
             endpoints: Endpoints::default(),
             wildcards: Endpoints::default(),
+            one_packet: Endpoints::default(),
             locals: Locals::default(),
             services: Box::default(),
             reals: Box::default(),
@@ -154,6 +159,7 @@ impl Applier {
             owners: Owners::default(),
             first: HashMap::new(),
             persistent: HashMap::new(),
+            slow_starts: SlowStarts::default(),
             versions: 0,
             pinned: HashSet::new(),
             unpin: Vec::new(),
@@ -189,7 +195,7 @@ impl Applier {
     /// What cannot be applied; the running configuration stays as it was.
     pub fn apply(&mut self, config: &Config, now: Now) -> Result<(), ApplyError> {
         let (built, pins, owners) = Build::new(self, now).build(config);
-        let Built { services, reals, endpoints, routes } = match built {
+        let Built { services, reals, endpoints, routes, mut slow_starts } = match built {
             Ok(built) => built,
             Err(error) => {
                 self.take_back(pins.keys(), now);
@@ -206,6 +212,7 @@ impl Applier {
             generation: 0,
             endpoints: endpoints.single,
             wildcards: endpoints.wildcards,
+            one_packet: endpoints.one_packet,
             locals: locals(config),
             services,
             reals,
@@ -216,6 +223,8 @@ impl Applier {
             timeouts,
             rules: config.rules,
         };
+        slow_starts.tidy(now, |service, address| build::known(&snapshot, service, address).is_some());
+        self.slow_starts = slow_starts;
         self.publisher.publish(snapshot);
         let generation = self.publisher.current().generation;
         self.owners = owners;
@@ -227,14 +236,10 @@ impl Applier {
         Ok(())
     }
 
-    /// Lets overloaded real servers whose upper threshold rises take connections again, as IPVS does.
+    /// Forgets whether real servers without an upper threshold were overloaded, in case they get one again.
     fn unburden(&self, reals: &[Option<RealServer>]) {
-        let before = self.publisher.current();
-        for real in reals.iter().flatten() {
-            let old = before.real(real.id).map(|old| old.thresholds.upper).unwrap_or_default();
-            if real.thresholds.upper == 0 || real.thresholds.upper > old {
-                self.shared.overloaded[real.id.index()].store(false, Ordering::Relaxed);
-            }
+        for real in reals.iter().flatten().filter(|real| real.thresholds.upper == 0) {
+            self.shared.overloaded[real.id.index()].store(false, Ordering::Relaxed);
         }
     }
 
@@ -256,9 +261,29 @@ impl Applier {
         }
     }
 
-    /// Does what waits for workers to move on: frees old snapshots, ids nobody refers to, neighbours nobody names.
-    /// Call it once a second.
+    /// Publishes what real servers that start slowly have grown to: their services are made anew, nothing else is.
+    fn grow(&mut self, now: Now) {
+        let (current, workers) = (self.publisher.current(), self.shared.workers.len() as u32);
+        let services = self.slow_starts.services();
+        let services = services.into_iter().filter_map(|id| current.service(id));
+        let grown = services.filter_map(|service| build::grown(service, &current, &self.slow_starts, workers, now));
+        let grown: Vec<Service> = grown.collect();
+        self.slow_starts.tidy(now, |_, _| true);
+        if grown.is_empty() {
+            return;
+        }
+        let mut next = Snapshot::clone(&current);
+        for service in grown {
+            let id = service.id.index();
+            next.services[id] = Some(service);
+        }
+        self.publisher.publish(next);
+    }
+
+    /// Does what is due as time goes by, and what waits for workers to move on: lets weights grow; frees old snapshots, ids
+    /// nobody refers to, neighbours nobody names. Call it once a second.
     pub fn tend(&mut self, now: Now) {
+        self.grow(now);
         let oldest = self.publisher.reclaim();
         let shared = &self.shared;
         let busy = |id: u32| shared.counts.connections(RealId(id)) != Connections::default();

@@ -117,6 +117,8 @@ fn services(lines: &mut Vec<String>, old: &[Service], new: &[Service]) {
         differ(lines, &name, "timeout", &timeout(old), &timeout(new));
         differ(lines, &name, "persistence", &persistence(old), &persistence(new));
         differ(lines, &name, "max_new_per_second", &old.max_new_per_second, &new.max_new_per_second);
+        differ(lines, &name, "ops", &old.one_packet, &new.one_packet);
+        differ(lines, &name, "sorry_server", &sorry(old), &sorry(new));
         let describe = |real: &Real| format!("{name}: real server {}", describe_real(real));
         compare(
             lines,
@@ -130,6 +132,7 @@ fn services(lines: &mut Vec<String>, old: &[Service], new: &[Service]) {
                 differ(lines, &subject, "forwarding", &old.forwarding, &new.forwarding);
                 differ(lines, &subject, "upper", &old.thresholds.upper, &new.thresholds.upper);
                 differ(lines, &subject, "lower", &old.thresholds.lower, &new.thresholds.lower);
+                differ(lines, &subject, "slow_start", &time(old.slow_start), &time(new.slow_start));
             },
         );
     });
@@ -140,6 +143,11 @@ fn persistence(service: &Service) -> String {
         || "none".to_owned(),
         |persistence| format!("{} for /{}", time(persistence.timeout), persistence.prefix),
     )
+}
+
+fn sorry(service: &Service) -> String {
+    let sorry = service.sorry_server.as_ref();
+    sorry.map_or_else(|| "none".to_owned(), |sorry| format!("{} {}", sorry.address, sorry.forwarding))
 }
 
 /// Writes what is gone, then what came or changed, each in the order of its file.
@@ -260,6 +268,23 @@ address = '10.0.0.3'
                 format!("{service}: real server 10.0.0.2:80: weight 1 -> 0"),
                 format!("{service}: real server 10.0.0.2:80: forwarding nat -> direct"),
                 format!("{service}: real server 10.0.0.4:80 nat weight 7: added"),
+            ]
+        );
+    }
+
+    #[test]
+    fn slow_starts_sorry_servers_and_one_packet_scheduling() {
+        let udp = BASE.replace("80'\n", "80'\nprotocol = 'udp'\n");
+        let other = udp
+            .replace("'udp'\n", "'udp'\nops = true\nsorry_server = { address = '10.0.0.9:81' }\n")
+            .replace("10.0.0.3'", "10.0.0.3'\nslow_start = '90s'");
+        let service = "service UDP 192.0.2.1:80";
+        assert_eq!(
+            difference(&udp, &other).unwrap(),
+            [
+                format!("{service}: ops false -> true"),
+                format!("{service}: sorry_server none -> 10.0.0.9:81 nat"),
+                format!("{service}: real server 10.0.0.3:80: slow_start 0s -> 1m 30s"),
             ]
         );
     }

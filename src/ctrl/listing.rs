@@ -2,14 +2,14 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::api::{Report, ServiceReport, TrafficReport, WorkerReport};
+use super::api::{RealReport, Report, ServiceReport, TableReport, TrafficReport, WorkerReport};
 use crate::dataplane::stats::Outcome;
 
 /// Lays `report` out as text. Outcomes that never happened are left out unless `all` is set.
 pub fn stats(report: &Report, all: bool) -> String {
     let mut parts = vec![headline(report)];
     parts.extend(
-        [services(report), ports(report), workers(report), outcomes(report, all), neighbors(report)]
+        [services(report), tables(report), ports(report), workers(report), outcomes(report, all), neighbors(report)]
             .into_iter()
             .flatten(),
     );
@@ -19,14 +19,13 @@ pub fn stats(report: &Report, all: bool) -> String {
 fn headline(report: &Report) -> String {
     let (connections, seconds) = (&report.connections, report.uptime_seconds as u64);
     format!(
-        "millrace {} ({}), up {}, configuration {}, connections: {} active, {} inactive, room for {}",
+        "millrace {} ({}), up {}, configuration {}, connections: {} active, {} inactive",
         report.version,
         report.commit,
         duration(seconds),
         report.generation,
         connections.active,
         connections.inactive,
-        connections.max,
     )
 }
 
@@ -36,17 +35,36 @@ fn services(report: &Report) -> Option<String> {
         &["WEIGHT", "ACTIVE", "INACTIVE", "CONNS", "IN PACKETS", "IN OCTETS", "OUT PACKETS", "OUT OCTETS"],
     );
     for service in &report.services {
-        let sum = |of: fn(&super::api::RealReport) -> u64| service.reals.iter().map(of).sum::<u64>().to_string();
-        let mut row = vec![name(service), service.scheduler.clone(), String::new()];
+        let all = || service.reals.iter().chain(&service.sorry_server);
+        let sum = |of: fn(&RealReport) -> u64| all().map(of).sum::<u64>().to_string();
+        let ops = if service.ops { " ops" } else { "" };
+        let mut row = vec![name(service), format!("{}{ops}", service.scheduler), String::new()];
         row.extend([sum(|real| real.active), sum(|real| real.inactive)]);
         row.extend(traffic(&service.traffic));
         table.row(row);
-        for real in &service.reals {
-            let mut row = vec![format!("  -> {}", real.address), real.forwarding.clone(), real.weight.to_string()];
+        let reals = service.reals.iter().map(|real| (real, weight(real)));
+        for (real, weight) in reals.chain(service.sorry_server.iter().map(|sorry| (sorry, "sorry".to_owned()))) {
+            let mut row = vec![format!("  -> {}", real.address), real.forwarding.clone(), weight];
             row.extend([real.active, real.inactive].map(|count| count.to_string()));
             row.extend(traffic(&real.traffic));
             table.row(row);
         }
+    }
+    table.text()
+}
+
+/// A real server's weight, and how much of it counts while it starts slowly.
+fn weight(real: &RealReport) -> String {
+    match real.slow_start_percent {
+        Some(percent) => format!("{percent}% of {}", real.weight),
+        None => real.weight.to_string(),
+    }
+}
+
+fn tables(report: &Report) -> Option<String> {
+    let mut table = Columns::new(&["TABLE"], &["USED", "ROOM FOR", "STASHED"]);
+    for TableReport { name, max, used, stashed } in &report.connections.tables {
+        table.row(vec![name.clone(), used.to_string(), max.to_string(), stashed.to_string()]);
     }
     table.text()
 }
@@ -172,12 +190,26 @@ mod tests {
             |name: &str, count| (name.to_owned(), OutcomeReport { count, text: format!("what {name} means") });
         let traffic =
             TrafficReport { connections: 3, in_packets: 40, in_octets: 5_000, out_packets: 30, out_octets: 60_000 };
+        let real = |address: &str| RealReport {
+            address: address.parse().unwrap(),
+            forwarding: "nat".into(),
+            weight: 1,
+            slow_start_percent: Some(40),
+            active: 1,
+            inactive: 2,
+            persistent: 0,
+            traffic,
+        };
         Report {
             version: "0.1.0".into(),
             commit: "abc".into(),
             uptime_seconds: 90_061.5,
             generation: 2,
-            connections: ConnectionsReport { max: 1000, active: 1, inactive: 2, stashed: 0 },
+            connections: ConnectionsReport {
+                active: 1,
+                inactive: 2,
+                tables: vec![TableReport { name: "connections".into(), max: 1000, used: 3, stashed: 0 }],
+            },
             ports: vec![PortReport {
                 name: "lan".into(),
                 device: "net_ring0".into(),
@@ -191,16 +223,10 @@ mod tests {
                 address: "192.0.2.1:80".parse().unwrap(),
                 protocol: "tcp".into(),
                 scheduler: "wrr".into(),
+                ops: false,
                 traffic,
-                reals: vec![RealReport {
-                    address: "10.0.0.2:8080".parse().unwrap(),
-                    forwarding: "nat".into(),
-                    weight: 1,
-                    active: 1,
-                    inactive: 2,
-                    persistent: 0,
-                    traffic,
-                }],
+                reals: vec![real("10.0.0.2:8080")],
+                sorry_server: Some(RealReport { slow_start_percent: None, ..real("10.0.0.9:80") }),
             }],
             outcomes: [
                 outcome("forwarded_nat_in", 40),
@@ -222,11 +248,15 @@ mod tests {
     #[test]
     fn the_whole_page() {
         let expected = "\
-millrace 0.1.0 (abc), up 1d 1h 1m 1s, configuration 2, connections: 1 active, 2 inactive, room for 1000
+millrace 0.1.0 (abc), up 1d 1h 1m 1s, configuration 2, connections: 1 active, 2 inactive
 
-SERVICE, REAL SERVER  METHOD  WEIGHT  ACTIVE  INACTIVE  CONNS  IN PACKETS  IN OCTETS  OUT PACKETS  OUT OCTETS
-tcp 192.0.2.1:80      wrr                  1         2      3          40       5000           30       60000
-  -> 10.0.0.2:8080    nat          1       1         2      3          40       5000           30       60000
+SERVICE, REAL SERVER  METHOD    WEIGHT  ACTIVE  INACTIVE  CONNS  IN PACKETS  IN OCTETS  OUT PACKETS  OUT OCTETS
+tcp 192.0.2.1:80      wrr                    2         4      3          40       5000           30       60000
+  -> 10.0.0.2:8080    nat     40% of 1       1         2      3          40       5000           30       60000
+  -> 10.0.0.9:80      nat        sorry       1         2      3          40       5000           30       60000
+
+TABLE        USED  ROOM FOR  STASHED
+connections     3      1000        0
 
 PORT  DEVICE     MAC                LINK   MTU  RX FRAMES  RX OCTETS  TX FRAMES  TX OCTETS  MISSED  RX ERRORS  TX ERRORS  NO BUFFER
 lan   net_ring0  02:00:00:00:00:01  DOWN  1500         70          0          0          0       0          0          0          0

@@ -5,11 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::api::{
     ConnectionsReport, DeviceReport, NeighborReport, OutcomeReport, PortReport, RealReport, Report, ServiceReport,
-    TrafficReport, WorkerReport,
+    TableReport, TrafficReport, WorkerReport,
 };
-use super::config::Config;
+use super::config::{self, Config};
 use super::diff::mac;
 use crate::dataplane::clock::Now;
+use crate::dataplane::sched::Candidate;
 use crate::dataplane::service::{EndpointId, PortId, RealId, RealServer, Service};
 use crate::dataplane::shared::Shared;
 use crate::dataplane::snapshot::Snapshot;
@@ -47,14 +48,32 @@ impl Survey<'_> {
 
     fn connections(&self) -> ConnectionsReport {
         let all = (0..self.snapshot.sockets.len().max(self.snapshot.reals.len())).map(|id| RealId(id as u32));
-        let (active, inactive) = all
-            .map(|id| self.shared.counts.connections(id))
-            .fold((0, 0), |sum, real| (sum.0 + u64::from(real.active), sum.1 + u64::from(real.inactive)));
+        let [active, inactive, templates] =
+            all.map(|id| self.shared.counts.connections(id)).fold([0; 3], |sum, real| {
+                [
+                    sum[0] + u64::from(real.active),
+                    sum[1] + u64::from(real.inactive),
+                    sum[2] + u64::from(real.persistent),
+                ]
+            });
+        let (config::Director { max_connections, max_wide_connections, max_templates, .. }, shared) =
+            (&self.config.director, self.shared);
+        let wide = shared.counts.wide();
+        let table = |name: &str, max: &usize, used, stashed| TableReport {
+            name: name.to_owned(),
+            max: *max as u64,
+            used,
+            stashed,
+        };
+        let narrow = (active + inactive).saturating_sub(wide);
         ConnectionsReport {
-            max: self.config.director.max_connections as u64,
             active,
             inactive,
-            stashed: self.shared.table.stashed() + self.shared.wide.stashed() + self.shared.templates.stashed(),
+            tables: vec![
+                table("connections", max_connections, narrow, shared.table.stashed()),
+                table("wide_connections", max_wide_connections, wide, shared.wide.stashed()),
+                table("templates", max_templates, templates, shared.templates.stashed()),
+            ],
         }
     }
 
@@ -88,6 +107,7 @@ impl Survey<'_> {
             empty_polls: stats.empty_polls.get(),
             waiting: stats.waiting.get(),
             evicted: stats.evicted.get(),
+            evicted_templates: stats.evicted_templates.get(),
             without_template: stats.without_template.get(),
             stateless: stats.stateless.get(),
             outcomes: Outcome::ALL.iter().map(|outcome| (outcome.name().to_owned(), stats.outcome(*outcome))).collect(),
@@ -110,22 +130,25 @@ impl Survey<'_> {
     }
 
     fn service(&self, service: &Service) -> ServiceReport {
-        let reals = service.reals.iter().filter_map(|real| self.snapshot.real(real.id));
+        let reals = service.reals.iter().filter_map(|real| Some((real, self.snapshot.real(real.id)?)));
         ServiceReport {
             address: SocketAddr::V4(service.address),
             protocol: service.protocol.to_string().to_lowercase(),
             scheduler: service.scheduler.to_string(),
+            ops: service.one_packet,
             traffic: self.service_traffic(service.id),
-            reals: reals.map(|real| self.real(real)).collect(),
+            reals: reals.map(|(candidate, real)| self.real(real, grown(candidate, real, service))).collect(),
+            sorry_server: service.sorry.and_then(|id| self.snapshot.real(id)).map(|sorry| self.real(sorry, None)),
         }
     }
 
-    fn real(&self, real: &RealServer) -> RealReport {
+    fn real(&self, real: &RealServer, slow_start_percent: Option<u8>) -> RealReport {
         let connections = self.shared.counts.connections(real.id);
         RealReport {
             address: SocketAddr::V4(real.address),
             forwarding: real.forwarding.to_string(),
             weight: real.weight,
+            slow_start_percent,
             active: connections.active.into(),
             inactive: connections.inactive.into(),
             persistent: connections.persistent.into(),
@@ -152,6 +175,12 @@ impl Survey<'_> {
         });
         report.collect()
     }
+}
+
+/// How much of its weight a real server that starts slowly has, in percent; `None` for any other.
+fn grown(candidate: &Candidate, real: &RealServer, service: &Service) -> Option<u8> {
+    let (now, full) = (u32::from(candidate.weight), u32::from(real.weight) * u32::from(service.weight_factor));
+    (now < full).then(|| (u64::from(now) * 100 / u64::from(full)) as u8)
 }
 
 fn traffic<'a>(flows: impl Iterator<Item = &'a FlowStats>) -> TrafficReport {

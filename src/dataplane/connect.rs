@@ -8,12 +8,13 @@ use std::net::SocketAddrV4;
 use super::classify::Way;
 use super::clock::Now;
 use super::conn::{
-    Gone, Hash, Identity, Insert, LinkedInsert, SctpEvent, Slot, Socket, State, Table, TcpEvent, Tick, Updated, Value,
-    WideKey, WorkerCounts, datagram_state, sctp_state, tcp_state,
+    Hash, Identity, Insert, LinkedInsert, SctpEvent, Slot, Socket, State, Table, TcpEvent, Tick, Value, WideKey,
+    WorkerCounts, datagram_state, sctp_state, tcp_state,
 };
 use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed};
 use super::persist;
+use super::rules::FTP_DATA;
 use super::sched::{Cursor, Flow, Loads, Pool, Share, schedule, schedule_after};
 use super::service::{EndpointId, Forwarding, RealId, RealServer, Service};
 use super::shared::{Kept, Shared};
@@ -22,7 +23,7 @@ use super::stats::{Outcome, WorkerStats};
 
 /// How many real servers a new connection tries whose replies could not be told apart from another service's; and how
 /// often it makes room for itself, since another worker's newcomer may take what it made.
-const TRIES: u32 = 8;
+pub(super) const TRIES: u32 = 8;
 
 /// What one worker needs to handle connections.
 pub struct Connector<'a> {
@@ -64,7 +65,7 @@ pub struct Reply<'a> {
 }
 
 impl<'a> Connector<'a> {
-    fn table<K: Kept>(&self) -> &'a Table<K> {
+    pub(super) fn table<K: Kept>(&self) -> &'a Table<K> {
         K::table(self.shared)
     }
 
@@ -126,7 +127,7 @@ impl<'a> Connector<'a> {
     /// Moves the connection of a client's packet on, and returns its real server. One whose real server was removed
     /// is left to expire, as IPVS does: a client that keeps talking would never get another server otherwise.
     #[inline]
-    fn moved_on<K: Kept>(
+    pub(super) fn moved_on<K: Kept>(
         &self,
         slot: Slot,
         value: Value,
@@ -176,51 +177,6 @@ impl<'a> Connector<'a> {
         }
     }
 
-    /// A packet lets its connection start over: it gets a server anew, in place.
-    #[cold]
-    fn again<K: Kept>(
-        &mut self,
-        request: &Request<'_, K>,
-        slot: Slot,
-        value: Value,
-    ) -> Result<&'a RealServer, Outcome> {
-        let Request { service, way, packet } = *request;
-        self.admit(service)?;
-        let mut refused = None;
-        for _ in 0..TRIES {
-            let (real, template) = self.pick(service, packet, refused)?;
-            let relink = |socket| self.table().relink(slot, way.key, value, socket, self.tick(), self.sockets());
-            if self.is_mistakable(packet, real, way.key) || real.shared.is_some_and(|socket| relink(socket).is_err()) {
-                refused = Some(real.id);
-                continue;
-            }
-            let fresh = content(real, packet, self.tick()).with_controlled(template.is_some());
-            let renew = |value: Value| {
-                if !self.snapshot.rules.starts_over(packet, value, self.snapshot.real(value.real())) {
-                    // Another worker had the same SYN, and was quicker.
-                    return value;
-                }
-                let value = value.with_real(real.id).with_no_output(fresh.no_output());
-                let value = value.with_controlled(fresh.controlled());
-                value.in_state(fresh.state(), fresh.seen()).with_seen(fresh.seen())
-            };
-            return match self.table::<K>().update(slot, value, renew) {
-                Ok(Updated { old, new }) if old == new => {
-                    self.moved_on::<K>(slot, new, self.snapshot.real(new.real()), packet)
-                }
-                Ok(updated) => {
-                    self.counts.changed(updated.old, updated.new);
-                    persist::ended(self.shared, self.snapshot, way.key, updated.old);
-                    self.persisted(template, way.key, updated.new);
-                    self.count_connection(service, real);
-                    Ok(real)
-                }
-                Err(Gone) => self.newcomer(request),
-            };
-        }
-        Err(Outcome::DropAmbiguous)
-    }
-
     #[cold]
     pub(super) fn newcomer<K: Kept>(&mut self, request: &Request<'_, K>) -> Result<&'a RealServer, Outcome> {
         let Request { service, way, packet } = *request;
@@ -229,6 +185,9 @@ impl<'a> Connector<'a> {
         }
         if !self.snapshot.rules.opens(packet) {
             return self.midstream(service, packet);
+        }
+        if service.one_packet {
+            return self.one_packet(service, packet);
         }
         if let Err(outcome) = self.admit(service) {
             return self.stateless(service, packet).ok_or(outcome);
@@ -245,6 +204,7 @@ impl<'a> Connector<'a> {
             match inserted {
                 LinkedInsert::Inserted(_, value) => {
                     self.counts.inserted(value);
+                    K::book(self.counts, 1);
                     self.persisted(template, way.key, value);
                     self.count_connection(service, real);
                     return Ok(real);
@@ -265,6 +225,7 @@ impl<'a> Connector<'a> {
     /// A packet in the middle of a stream of which nothing is known: see [`super::stateless`].
     fn midstream(&mut self, service: &Service, packet: &Parsed) -> Result<&'a RealServer, Outcome> {
         let state = match packet.kind {
+            _ if packet.src_port == FTP_DATA => return Err(Outcome::DropNoConnection),
             Kind::Tcp => State::TCP_ESTABLISHED,
             Kind::Sctp => State::SCTP_ESTABLISHED,
             _ => return Err(Outcome::DropNoConnection),
@@ -301,20 +262,24 @@ impl<'a> Connector<'a> {
     /// A connection was removed.
     fn ended<K: Kept>(&self, key: K, connection: Value) {
         self.counts.removed(connection);
+        K::book(self.counts, -1);
         persist::ended(self.shared, self.snapshot, key, connection);
     }
 
     fn make_room<K: Kept>(&self, way: &Way<K>, real: &RealServer) -> bool {
+        match real.shared {
+            Some(socket) => self.make_room_at::<K>(&[way.hash, self.table().hash(way.key.link(socket.endpoint))]),
+            None => self.make_room_at::<K>(&[way.hash]),
+        }
+    }
+
+    /// Removes one that never came to life from the lines of these hashes, and tells whether there was any.
+    pub(super) fn make_room_at<K: Kept>(&self, hashes: &[Hash]) -> bool {
         let evicted = |key, value| {
             self.ended(key, value);
             self.stats.evicted.add(1);
         };
-        let table = self.table::<K>();
-        let make_room = |hashes: &[Hash]| table.make_room(hashes, self.tick(), self.sockets(), evicted);
-        match real.shared {
-            Some(socket) => make_room(&[way.hash, table.hash(way.key.link(socket.endpoint))]),
-            None => make_room(&[way.hash]),
-        }
+        self.table::<K>().make_room(hashes, self.tick(), self.sockets(), evicted)
     }
 
     fn try_insert<K: Kept>(&self, way: &Way<K>, real: &RealServer, content: Value) -> LinkedInsert {
@@ -325,7 +290,7 @@ impl<'a> Connector<'a> {
     }
 
     /// Tells whether the service's limit leaves room for a new connection; one that starts over is new too.
-    fn admit(&mut self, service: &Service) -> Result<(), Outcome> {
+    pub(super) fn admit(&mut self, service: &Service) -> Result<(), Outcome> {
         if service.max_new_per_second == 0 {
             return Ok(());
         }
@@ -349,10 +314,13 @@ impl<'a> Connector<'a> {
             None => schedule(service, flow, pool, cursor),
             Some(refused) => schedule_after(service, refused, flow, pool, cursor),
         };
-        id.and_then(|id| self.snapshot.real(id)).ok_or(Outcome::DropNoRealServer)
+        match id.and_then(|id| self.snapshot.real(id)) {
+            Some(real) => Ok(real),
+            None => self.sorry(service, refused),
+        }
     }
 
-    fn count_connection(&mut self, service: &Service, real: &RealServer) {
+    pub(super) fn count_connection(&mut self, service: &Service, real: &RealServer) {
         if let Some(bucket) = self.new_flows.get_mut(service.id.index()).filter(|_| service.max_new_per_second != 0) {
             bucket.take(self.share.workers);
         }
@@ -361,7 +329,7 @@ impl<'a> Connector<'a> {
         self.loads().grew(real.id, real.thresholds);
     }
 
-    fn loads(&self) -> Loads<'a> {
+    pub(super) fn loads(&self) -> Loads<'a> {
         Loads { counts: &self.shared.counts, overloaded: &self.shared.overloaded }
     }
 
@@ -373,7 +341,7 @@ impl<'a> Connector<'a> {
     pub fn reply(&self, real: RealId, way: &Way, packet: &Parsed) -> Result<Reply<'a>, Outcome> {
         match self.table().lookup_at(way.spot, way.key, way.hash) {
             Some((slot, value)) if value.real() == real => self.answered(slot, way.key, value, packet),
-            _ => self.wide_reply(packet),
+            _ => self.other_reply(packet),
         }
     }
 
@@ -385,7 +353,7 @@ impl<'a> Connector<'a> {
         let found = self.table().follow(way.key, way.hash, socket.first, self.sockets());
         match found {
             Some((slot, key, value)) => self.answered(slot, key, value, packet),
-            None => self.wide_reply(packet),
+            None => self.other_reply(packet),
         }
     }
 
@@ -422,7 +390,7 @@ fn after_sctp(value: Value, reply: bool, packet: &Parsed, tick: Tick) -> Value {
 }
 
 /// A new connection's entry.
-fn content(real: &RealServer, packet: &Parsed, tick: Tick) -> Value {
+pub(super) fn content(real: &RealServer, packet: &Parsed, tick: Tick) -> Value {
     let no_output = real.forwarding != Forwarding::Nat;
     if packet.kind == Kind::Tcp {
         let created = Value::new(State::TCP_NONE, tick, real.id).with_no_output(no_output);

@@ -38,6 +38,9 @@ impl<'a> Connector<'a> {
             return Ok((real, Some(template)));
         }
         let real = self.choose(service, packet, None)?;
+        if service.sorry == Some(real.id) {
+            return Ok((real, None));
+        }
         let moved = found.and_then(|template| self.reassign(template, real));
         let template = moved.or_else(|| self.template(key, real));
         // Two workers may have chosen at the same time: one of them had the say.
@@ -66,7 +69,7 @@ impl<'a> Connector<'a> {
     fn template(&self, key: TemplateKey, real: &RealServer) -> Option<Template> {
         let evicted = |value| {
             self.counts.removed(value);
-            self.stats.evicted.add(1);
+            self.stats.evicted_templates.add(1);
         };
         match self.shared.templates.make(key, real.id, self.tick(), evicted) {
             Made::New(template, value) => {

@@ -8,6 +8,7 @@
 //! | SCTP INIT | none | a new one |
 //! | any SCTP but ABORT | none | a new one with `sloppy_sctp`, else dropped |
 //! | UDP, echo request | none | a new one |
+//! | TCP, UDP or SCTP from port 20 | none | dropped: active FTP's data belongs to a connection, if to anything |
 //! | bare SYN | in TIME_WAIT or CLOSE | starts over, unless `conn_reuse_mode` is 0 |
 //! | bare SYN | in FIN_WAIT, answers not seen | starts over, if bit 1 of `conn_reuse_mode` is set |
 //! | SCTP INIT | in CLOSED | starts over, unless `conn_reuse_mode` is 0 |
@@ -32,6 +33,9 @@ use super::parse::{Kind, Parsed};
 use super::service::RealServer;
 use super::wire::icmp::Type;
 use super::wire::tcp::Flags;
+
+/// The port that active FTP's data comes from (RFC 959 §3.2).
+pub const FTP_DATA: u16 = 20;
 
 /// The switches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +71,7 @@ impl Rules {
     #[inline]
     pub fn opens(&self, packet: &Parsed) -> bool {
         match packet.kind {
+            Kind::Tcp | Kind::Udp | Kind::Sctp if packet.src_port == FTP_DATA => false,
             Kind::Tcp if self.sloppy_tcp => packet.tcp_flags.0 & Flags::RST.0 == 0,
             Kind::Tcp => is_bare_syn(packet),
             Kind::Sctp if self.sloppy_sctp => SctpEvent::of(packet.message_type) != SctpEvent::Abort,

@@ -107,13 +107,19 @@ pub struct Service {
     pub scheduler: Scheduler,
     /// What it chooses by.
     pub plan: Plan,
-    /// Changes when the set of real servers or a weight changes; never 0.
+    /// Changes with the real servers, their weights and their thresholds; never 0.
     pub version: u32,
     /// Whether and how a client's connections keep to one real server.
     pub persistence: Option<Persistence>,
     /// How many new connections a second all workers together admit; 0 for any number.
     pub max_new_per_second: u32,
-    /// The service's real servers, in canonical order (address, port), weight 0 included.
+    /// UDP's one-packet scheduling: each packet is scheduled for itself, and no connection is kept.
+    pub one_packet: bool,
+    /// Takes new connections while no real server does; not one of `reals`.
+    pub sorry: Option<RealId>,
+    /// What the weights in `reals` are multiplied by while one of them starts slowly; else 1.
+    pub weight_factor: u16,
+    /// The service's real servers, in canonical order (address, port), weight 0 included, with their weights as of now.
     pub reals: Box<[Candidate]>,
 }
 
@@ -142,14 +148,14 @@ pub struct RealServer {
     pub id: RealId,
     /// The service it belongs to.
     pub service: EndpointId,
-    /// Its place among the service's real servers; `None` if it is only kept for connections that began by another
-    /// forwarding method.
+    /// Its place among the service's real servers; `None` for the sorry server, and for one that is only kept for
+    /// connections that began by another forwarding method.
     pub place: Option<u32>,
     /// RIP and port. By tunnel and direct routing the port is the service's and is not used.
     pub address: SocketAddrV4,
     /// How packets reach it.
     pub forwarding: Forwarding,
-    /// Its share of new connections; 0 takes none and keeps what it has (quiesced).
+    /// Its share of new connections, as it is configured; 0 takes none and keeps what it has (quiesced).
     pub weight: u16,
     /// How many connections it may have.
     pub thresholds: Thresholds,

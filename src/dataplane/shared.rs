@@ -133,6 +133,10 @@ impl Shared {
 pub trait Kept: Identity {
     /// The table that keeps them.
     fn table(shared: &Shared) -> &Table<Self>;
+
+    /// Books that so many more connections are in that table, where it is one whose connections are counted apart.
+    #[inline(always)]
+    fn book(_counts: &WorkerCounts, _more: i64) {}
 }
 
 impl Kept for Key {
@@ -146,5 +150,10 @@ impl Kept for WideKey {
     #[inline(always)]
     fn table(shared: &Shared) -> &Table<Self> {
         &shared.wide
+    }
+
+    #[inline]
+    fn book(counts: &WorkerCounts, more: i64) {
+        counts.wide(more);
     }
 }

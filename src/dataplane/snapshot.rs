@@ -36,6 +36,8 @@ pub struct Snapshot {
     /// What each (address, 0, protocol) is on every port that is not an endpoint of its own: services of every port, and
     /// their NAT real servers.
     pub wildcards: Endpoints,
+    /// What each NAT real server's socket is to the service with one-packet scheduling that has it.
+    pub one_packet: Endpoints,
     /// The addresses the director answers for.
     pub locals: Locals,
     /// Services by [`EndpointId`]; `None` where the id is no service, or its service was removed.

@@ -123,7 +123,7 @@ outcomes! {
     /// Packet to a VIP on a port without a service.
     DropNoService = "drop_no_service", "packet to a VIP or own address on a port without a service";
     /// Mid-stream packet of no connection.
-    DropNoConnection = "drop_no_connection", "TCP or SCTP packet of no known connection that does not open one";
+    DropNoConnection = "drop_no_connection", "packet of no known connection that does not open one";
     /// NAT real server's packet of no connection.
     DropNoConnectionReply = "drop_no_connection_reply", "packet from a NAT real server of no known connection";
     /// No real server to choose.
@@ -200,6 +200,8 @@ pub struct WorkerStats {
     pub expired: Counter,
     /// Connections that gave way to newcomers in a full table.
     pub evicted: Counter,
+    /// Templates that were never assured and gave way to newcomers in a full table.
+    pub evicted_templates: Counter,
     /// New connections of persistent services for whose templates there was no room.
     pub without_template: Counter,
     /// Packets forwarded by a hash, of connections that were not stored ([`super::stateless`]).
@@ -223,6 +225,7 @@ impl WorkerStats {
             waiting: Counter::default(),
             expired: Counter::default(),
             evicted: Counter::default(),
+            evicted_templates: Counter::default(),
             without_template: Counter::default(),
             stateless: Counter::default(),
             ports: (0..ports).map(|_| PortStats::default()).collect(),

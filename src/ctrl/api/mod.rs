@@ -30,6 +30,6 @@ mod tests;
 pub use client::{Client, ClientError};
 pub use report::{
     ConnectionsReport, DeviceReport, NeighborReport, OutcomeReport, PortReport, RealReport, Refusal, Reloaded, Report,
-    ServiceReport, TrafficReport, Version, WorkerReport,
+    ServiceReport, TableReport, TrafficReport, Version, WorkerReport,
 };
 pub use server::{BindError, Director, Socket, serve};

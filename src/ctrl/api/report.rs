@@ -17,7 +17,7 @@ pub struct Report {
     pub commit: String,
     /// Seconds since the start.
     pub uptime_seconds: f64,
-    /// Counts the configurations applied: 1 at the start.
+    /// Counts what was published: configurations, the first of which is 1, and the steps of slow starts.
     pub generation: u64,
     /// The connection table.
     pub connections: ConnectionsReport,
@@ -33,16 +33,27 @@ pub struct Report {
     pub neighbors: Vec<NeighborReport>,
 }
 
-/// The connection table's fill.
+/// The connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionsReport {
-    /// What it is sized for.
-    pub max: u64,
     /// Connections in an established state.
     pub active: u64,
     /// All others.
     pub inactive: u64,
-    /// Connections that found no place in their own lines.
+    /// The tables that they and the persistence templates are in.
+    pub tables: Vec<TableReport>,
+}
+
+/// A table's fill.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableReport {
+    /// `connections`, `wide_connections` (to services of every port) or `templates`.
+    pub name: String,
+    /// What it is sized for: `director.max_` and its name in the configuration.
+    pub max: u64,
+    /// What it holds. A NAT connection whose real server several services share takes another place for its link.
+    pub used: u64,
+    /// How many of its entries found no place in their own lines.
     pub stashed: u64,
 }
 
@@ -101,6 +112,9 @@ pub struct WorkerReport {
     pub waiting: u64,
     /// Connections that never came to life and gave way to new ones, because the table was full.
     pub evicted: u64,
+    /// Persistence templates of connections that never came to life, which gave way to new ones because their table was full.
+    #[serde(default)]
+    pub evicted_templates: u64,
     /// Connections of persistent services for whose templates there was no room.
     pub without_template: u64,
     /// Packets forwarded by the scheduler's hash, of connections that could not be stored.
@@ -134,11 +148,17 @@ pub struct ServiceReport {
     pub protocol: String,
     /// The scheduler's name.
     pub scheduler: String,
+    /// Whether each packet is scheduled for itself.
+    #[serde(default)]
+    pub ops: bool,
     /// Its traffic.
     #[serde(flatten)]
     pub traffic: TrafficReport,
     /// Its real servers.
     pub reals: Vec<RealReport>,
+    /// What takes its new connections while none of those does.
+    #[serde(default)]
+    pub sorry_server: Option<RealReport>,
 }
 
 /// One real server of a service.
@@ -150,6 +170,9 @@ pub struct RealReport {
     pub forwarding: String,
     /// Its weight.
     pub weight: u16,
+    /// How much of that counts so far, in percent, while it starts slowly.
+    #[serde(default)]
+    pub slow_start_percent: Option<u8>,
     /// Its connections in an established state.
     pub active: u64,
     /// Its other connections.

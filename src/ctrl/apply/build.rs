@@ -1,11 +1,13 @@
 //! The parts of a snapshot that have ids in them: services, real servers and their next hops.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::sync::atomic::Ordering;
 
 use hashbrown::{HashMap, HashSet};
 use ipnet::IpNet;
 
 use super::super::config::{self, Config};
+use super::slow_start::SlowStarts;
 use super::{Applier, ApplyError, EndpointOwner, Owners, RealOwner, Socket, endpoint_id, v4, v4_net};
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{self, Connections};
@@ -21,13 +23,15 @@ pub(super) struct Built {
     pub reals: Box<[Option<RealServer>]>,
     pub endpoints: Known,
     pub routes: Routes,
+    pub slow_starts: SlowStarts,
 }
 
-/// The endpoints of one port, and those of every port.
+/// The endpoints of one port, those of every port, and those whose answers have no connections.
 #[derive(Default)]
 pub(super) struct Known {
     pub single: Endpoints,
     pub wildcards: Endpoints,
+    pub one_packet: Endpoints,
 }
 
 impl Known {
@@ -47,11 +51,13 @@ pub(super) struct Build<'a> {
     fixed: HashMap<Ipv4Addr, [u8; 6]>,
     pins: Pins,
     owners: Owners,
+    slow_starts: SlowStarts,
 }
 
 impl Build<'_> {
     pub fn new(applier: &mut Applier, now: Now) -> Build<'_> {
-        Build { applier, now, fixed: HashMap::new(), pins: Pins::new(), owners: Owners::default() }
+        let slow_starts = applier.slow_starts.clone();
+        Build { applier, now, fixed: HashMap::new(), pins: Pins::new(), owners: Owners::default(), slow_starts }
     }
 
     /// Builds, and tells, also if that failed, which neighbours are pinned now, and who was given an id.
@@ -121,35 +127,30 @@ impl Build<'_> {
             members.sort_by_key(|(address, _)| *address);
             let mut candidates = Vec::with_capacity(members.len());
             for (address, real) in &members {
-                let socket = (*address, wanted.protocol);
-                let owner = RealOwner { service: id, socket, forwarding: real.forwarding };
-                self.owners.reals.insert(owner);
-                let real_id = RealId(self.applier.reals.assign(owner).ok_or(ApplyError::RealIds)?);
-                let mut methods = vec![(owner, real_id, real.weight, Some(candidates.len() as u32))];
-                methods.extend(self.lingering(owner).map(|(owner, id)| (owner, id, 0, None)));
-                for (owner, real_id, weight, nth) in methods {
-                    let sharing = self.answers(&mut endpoints, owner, real_id, shared.contains(&socket))?;
-                    let real = RealServer {
-                        id: real_id,
-                        service: id,
-                        place: nth,
-                        address: *address,
-                        forwarding: owner.forwarding,
-                        weight,
-                        thresholds: real.thresholds,
-                        shared: sharing,
-                        hop: self.hop(&routes, *address.ip())?,
-                    };
-                    place(&mut reals, real_id.index(), real);
+                let station = Station::new(id, wanted, real, *address, &shared);
+                let nth = Some(candidates.len() as u32);
+                let real_id = self.station(&mut endpoints, &mut reals, &routes, station, nth)?;
+                let before = known(&previous, id, *address);
+                if previous.service(id).is_some() {
+                    self.start_slowly(id, *address, real, before.map_or(0, |(_, real)| real.weight));
                 }
+                let last_weight = before.map_or(0, |(candidate, _)| candidate.last_weight);
                 candidates.push(Candidate {
                     id: real_id,
                     weight: real.weight,
-                    last_weight: if real.weight > 0 { real.weight } else { former_weight(&previous, id, *address) },
+                    last_weight: if real.weight > 0 { real.weight } else { last_weight },
                     thresholds: real.thresholds,
                 });
             }
+            let sorry = match &wanted.sorry_server {
+                Some(real) if let Some(address) = v4(real.address) => {
+                    let station = Station::new(id, wanted, real, address, &shared);
+                    Some(self.station(&mut endpoints, &mut reals, &routes, station, None)?)
+                }
+                _ => None,
+            };
             let addresses: Vec<_> = members.iter().map(|(address, _)| *address).collect();
+            let weight_factor = self.slow_starts.weigh(id, wanted.scheduler, &mut candidates, &addresses, self.now);
             let workers = self.applier.shared.workers.len() as u32;
             let roster = Roster {
                 scheduler: wanted.scheduler,
@@ -168,12 +169,64 @@ impl Build<'_> {
                 version: 0,
                 persistence: wanted.persistence,
                 max_new_per_second: wanted.max_new_per_second,
+                one_packet: wanted.one_packet,
+                sorry,
+                weight_factor,
                 reals: candidates.into(),
             };
-            service.version = self.version(&service, previous.service(id));
+            service.version = self.version(&service, &reals, &previous);
             place(&mut services, id.index(), service);
         }
-        Ok(Built { services: services.into(), reals: reals.into(), endpoints, routes })
+        let slow_starts = self.slow_starts.clone();
+        Ok(Built { services: services.into(), reals: reals.into(), endpoints, routes, slow_starts })
+    }
+
+    /// Adds what packets of a service are sent to: a real server by its place among the service's, or the sorry server,
+    /// which has none.
+    fn station(
+        &mut self,
+        endpoints: &mut Known,
+        reals: &mut Vec<Option<RealServer>>,
+        routes: &Routes,
+        station: Station<'_>,
+        nth: Option<u32>,
+    ) -> Result<RealId, ApplyError> {
+        let Station { service, address, protocol, real, .. } = station;
+        let owner = RealOwner { service, socket: (address, protocol), forwarding: real.forwarding };
+        self.owners.reals.insert(owner);
+        let known = self.applier.reals.get(&owner).is_some();
+        let id = RealId(self.applier.reals.assign(owner).ok_or(ApplyError::RealIds)?);
+        if !known {
+            // What is known of the id is a former owner's.
+            self.applier.shared.overloaded[id.index()].store(false, Ordering::Relaxed);
+        }
+        let mut methods = vec![(owner, id, real.weight, nth)];
+        methods.extend(self.lingering(owner).map(|(owner, id)| (owner, id, 0, None)));
+        for (owner, id, weight, place_in_service) in methods {
+            let shared = self.answers(endpoints, owner, id, station)?;
+            let real = RealServer {
+                id,
+                service,
+                place: place_in_service,
+                address,
+                forwarding: owner.forwarding,
+                weight,
+                thresholds: real.thresholds,
+                shared,
+                hop: self.hop(routes, *address.ip())?,
+            };
+            place(reals, id.index(), real);
+        }
+        Ok(id)
+    }
+
+    /// Sees whether a real server returns, goes, or is on its way; `before` is the weight it had, 0 if it was not there.
+    fn start_slowly(&mut self, service: EndpointId, address: SocketAddrV4, real: &config::Real, before: u16) {
+        match (before, real.weight) {
+            (_, 0) => self.slow_starts.end(service, address),
+            (0, _) => self.slow_starts.begin(service, address, real.slow_start, self.now),
+            _ => self.slow_starts.change(service, address, real.slow_start),
+        }
     }
 
     /// The same real server by the methods by which it was reached before, where connections still are.
@@ -195,19 +248,23 @@ impl Build<'_> {
         endpoints: &mut Known,
         owner: RealOwner,
         real: RealId,
-        several: bool,
+        station: Station<'_>,
     ) -> Result<Option<conn::Socket>, ApplyError> {
         if owner.forwarding != Forwarding::Nat {
             return Ok(None);
         }
         let RealOwner { service, socket, .. } = owner;
-        let sharing = self.sharing(socket, service, several)?;
+        let sharing = self.sharing(socket, service, station.several)?;
         let endpoint = match sharing {
             Some(socket) => Endpoint::Shared(socket),
             None => Endpoint::Private { service, real },
         };
         let (address, protocol) = socket;
         endpoints.insert(address, protocol, endpoint);
+        if station.one_packet {
+            let endpoint = Endpoint::Private { service, real };
+            endpoints.one_packet.insert(address.ip().to_bits(), address.port(), protocol, endpoint);
+        }
         Ok(sharing)
     }
 
@@ -232,12 +289,21 @@ impl Build<'_> {
         Ok(Some(conn::Socket { endpoint: self.endpoint(owner)?, first: Some(first) }))
     }
 
-    /// A service's version: the former one if its scheduler sees no difference, else one that no service ever had. A
-    /// worker's cursor outlives a service that is removed, and must not take one that comes back for the old one.
-    fn version(&mut self, service: &Service, former: Option<&Service>) -> u32 {
-        let seen = |service: &Service| -> Vec<_> { service.reals.iter().map(|real| (real.id, real.weight)).collect() };
-        let same = |old: &&Service| old.scheduler == service.scheduler && seen(old) == seen(service);
-        if let Some(old) = former.filter(same) {
+    /// A service's version: the former one if its scheduler sees no difference but how far a slow start has come, else one
+    /// that no service ever had. A worker's cursor outlives a service that is removed, and must not take one that comes back
+    /// for the old one.
+    fn version(&mut self, service: &Service, reals: &[Option<RealServer>], previous: &Snapshot) -> u32 {
+        let weight = |reals: &[Option<RealServer>], id: RealId| Some(reals.get(id.index())?.as_ref()?.weight);
+        let alike = |(old, new): (&Candidate, &Candidate)| {
+            (old.id, old.thresholds) == (new.id, new.thresholds)
+                && weight(&previous.reals, old.id) == weight(reals, new.id)
+        };
+        let same = |old: &&Service| {
+            old.scheduler == service.scheduler
+                && old.reals.len() == service.reals.len()
+                && old.reals.iter().zip(&service.reals).all(alike)
+        };
+        if let Some(old) = previous.service(service.id).filter(same) {
             return old.version;
         }
         self.applier.versions = self.applier.versions.wrapping_add(1).max(1);
@@ -245,17 +311,73 @@ impl Build<'_> {
     }
 }
 
+/// What packets of a service can be sent to.
+#[derive(Clone, Copy)]
+struct Station<'a> {
+    service: EndpointId,
+    address: SocketAddrV4,
+    protocol: Protocol,
+    real: &'a config::Real,
+    /// Whether several services have its socket.
+    several: bool,
+    /// Whether the service keeps no connections.
+    one_packet: bool,
+}
+
+impl<'a> Station<'a> {
+    fn new(
+        service: EndpointId,
+        wanted: &config::Service,
+        real: &'a config::Real,
+        address: SocketAddrV4,
+        shared: &HashSet<Socket>,
+    ) -> Self {
+        let protocol = wanted.protocol;
+        let several = shared.contains(&(address, protocol));
+        Self { service, address, protocol, real, several, one_packet: wanted.one_packet }
+    }
+}
+
+/// A service with the weights that its real servers have grown to; `None` if none has.
+pub(super) fn grown(
+    service: &Service,
+    snapshot: &Snapshot,
+    starts: &SlowStarts,
+    workers: u32,
+    now: Now,
+) -> Option<Service> {
+    let mut reals = service.reals.clone();
+    let mut addresses = Vec::with_capacity(reals.len());
+    for candidate in &mut reals {
+        let real = snapshot.real(candidate.id)?;
+        candidate.weight = real.weight;
+        addresses.push(real.address);
+    }
+    let weight_factor = starts.weigh(service.id, service.scheduler, &mut reals, &addresses, now);
+    if reals == service.reals {
+        return None;
+    }
+    let roster =
+        Roster { scheduler: service.scheduler, reals: &reals, addresses: &addresses, destinations: 1, workers };
+    let plan = Plan::new(&roster, Some(former(service)));
+    Some(Service { plan, weight_factor, reals, ..service.clone() })
+}
+
 /// A service for comparison with what becomes of it.
 fn former(service: &Service) -> Former<'_> {
     Former { scheduler: service.scheduler, reals: &service.reals, plan: &service.plan }
 }
 
-/// The latest weight that was not 0 of a service's real server, if the service had it; 0 for one that comes with weight 0.
-fn former_weight(previous: &Snapshot, service: EndpointId, address: SocketAddrV4) -> u16 {
-    let Some(service) = previous.service(service) else { return 0 };
-    let known = |real: &Candidate| previous.real(real.id).map(|real| real.address);
-    let place = service.reals.binary_search_by_key(&Some(address), known);
-    place.ok().and_then(|place| service.reals.get(place)).map_or(0, |real| real.last_weight)
+/// A service's real server as a snapshot has it.
+pub(super) fn known(
+    snapshot: &Snapshot,
+    service: EndpointId,
+    address: SocketAddrV4,
+) -> Option<(&Candidate, &RealServer)> {
+    let reals = &snapshot.service(service)?.reals;
+    let of = |candidate: &Candidate| snapshot.real(candidate.id).map(|real| real.address);
+    let candidate = reals.get(reals.binary_search_by_key(&Some(address), of).ok()?)?;
+    Some((candidate, snapshot.real(candidate.id)?))
 }
 
 /// Tells whether a socket stands for all ports. ICMP has none.
@@ -268,7 +390,7 @@ fn shared_sockets(config: &Config) -> HashSet<Socket> {
     let mut seen = HashSet::new();
     let mut shared = HashSet::new();
     for service in &config.services {
-        for real in service.reals.iter().filter(|real| real.forwarding == Forwarding::Nat) {
+        for (_, real) in service.stations().filter(|(_, real)| real.forwarding == Forwarding::Nat) {
             if let Some(address) = v4(real.address)
                 && !seen.insert((address, service.protocol))
             {

@@ -29,6 +29,7 @@ pub(super) fn whole(config: &Config, source: &Source) -> Checked {
     neighbors(&known, source)?;
     services(&known, source)?;
     answers(config, source)?;
+    one_packet(config, source)?;
     sizes(config, source)
 }
 
@@ -215,22 +216,31 @@ fn services(known: &Known<'_>, source: &Source) -> Checked {
 
 fn reals(known: &Known<'_>, source: &Source, place: usize, service: &Service) -> Checked {
     let mut addresses = Unique::new(source);
-    for (number, real) in service.reals.iter().enumerate() {
-        let path = format!("service[{place}].real[{number}].address");
+    for (number, real) in service.stations() {
+        let path = station(place, number);
         known.reachable(real).map_err(|message| source.error(&*path, message))?;
         addresses.add(path, real.address, || format!("the real server {}", real.address))?;
     }
     Ok(())
 }
 
+/// The place of the address of a real server, or of the sorry server, in the file.
+fn station(service: usize, number: Option<usize>) -> String {
+    match number {
+        Some(number) => format!("service[{service}].real[{number}].address"),
+        None => format!("service[{service}].sorry_server.address"),
+    }
+}
+
+/// The NAT stations of a service.
+fn nat(service: &Service) -> impl Iterator<Item = (Option<usize>, &Real)> {
+    service.stations().filter(|(_, real)| real.forwarding == Forwarding::Nat)
+}
+
 /// A NAT real server's answer from a port of its own must not be one that a service of every port may wait for too, but
 /// for a service of the same VIP that keeps the port: a client's packets to that port are all its.
 fn answers(config: &Config, source: &Source) -> Checked {
     let mut wild: HashMap<(IpAddr, Protocol), Vec<(usize, &Service)>> = HashMap::new();
-    let nat = |service: &Service| {
-        let reals = service.reals.clone().into_iter().enumerate();
-        reals.filter(|(_, real)| real.forwarding == Forwarding::Nat)
-    };
     let (every, single): (Vec<_>, Vec<_>) =
         config.services.iter().enumerate().partition(|(_, service)| service.is_wildcard());
     for (place, service) in every {
@@ -250,7 +260,36 @@ fn answers(config: &Config, source: &Source) -> Checked {
                      every port: give one of the two another real server address",
                     real.address, rival.address
                 );
-                return Err(source.error(format!("service[{place}].real[{number}].address"), message));
+                return Err(source.error(station(place, number), message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// With one-packet scheduling there is no connection by which a NAT real server's answer finds its way: its socket alone
+/// must say which of such services it is from.
+fn one_packet(config: &Config, source: &Source) -> Checked {
+    let mut owners = HashMap::new();
+    for (place, service) in config.services.iter().enumerate().filter(|(_, service)| service.one_packet) {
+        for (number, real) in nat(service) {
+            let at = station(place, number);
+            if service.is_wildcard() {
+                let message = format!(
+                    "with one-packet scheduling an answer of {} would not say which of the service's ports it is from: give \
+                     the service a port, or use tunnel or direct",
+                    real.address.ip()
+                );
+                return Err(source.error(at, message));
+            }
+            if let Some((other, its)) = owners.insert(real.address, (service.address, at.clone())) {
+                let line = source.line(&its);
+                let message = format!(
+                    "with one-packet scheduling an answer of {} would not say which service it is from: {other} has it too \
+                     (line {line})",
+                    real.address
+                );
+                return Err(source.error(at, message));
             }
         }
     }
@@ -261,8 +300,8 @@ fn sizes(config: &Config, source: &Source) -> Checked {
     let mut total = 0;
     let mut sockets: HashMap<_, usize> = HashMap::new();
     for (place, service) in config.services.iter().enumerate() {
-        total += service.reals.len();
-        for real in service.reals.iter().filter(|real| real.forwarding == Forwarding::Nat) {
+        total += service.stations().count();
+        for (_, real) in nat(service) {
             // One of every port always counts as shared.
             let services = if service.is_wildcard() { 2 } else { 1 };
             *sockets.entry((real.address, service.protocol)).or_default() += services;

@@ -59,19 +59,24 @@ pub(super) const SERVICE: Keys = Keys {
         "timeout",
         "persistence",
         "max_new_per_second",
+        "ops",
+        "slow_start",
+        "sorry_server",
         "real",
     ],
     later: &["check", "mark", "vips"],
 };
 pub(super) const PERSISTENCE: Keys = Keys { header: "service.persistence", known: &["timeout", "mask"], later: &[] };
+pub(super) const SORRY: Keys =
+    Keys { header: "service.sorry_server", known: &["address", "forwarding"], later: &["tunnel"] };
 pub(super) const REAL: Keys = Keys {
     header: "[[service.real]]",
-    known: &["address", "weight", "forwarding", "upper", "lower"],
+    known: &["address", "weight", "forwarding", "upper", "lower", "slow_start"],
     later: &["tunnel"],
 };
 
 const TABLES: &[&Keys] =
-    &[&ROOT, &DIRECTOR, &API, &TIMEOUTS, &IPVS, &PORT, &ROUTE, &NEIGHBOR, &SERVICE, &PERSISTENCE, &REAL];
+    &[&ROOT, &DIRECTOR, &API, &TIMEOUTS, &IPVS, &PORT, &ROUTE, &NEIGHBOR, &SERVICE, &PERSISTENCE, &SORRY, &REAL];
 
 impl Keys {
     /// Says what is wrong with `key` in this table; `None` if it may stand there.

@@ -4,6 +4,7 @@
 //! - names, devices and own addresses of ports are unique, and there is at least one port and one worker;
 //! - services are unique by address, port and protocol; real servers are unique in their service and share its
 //!   address family; no VIP is a real server's address;
+//! - a sorry server is none of its service's real servers;
 //! - NAT answers can be told apart: a real server of a service of every port is no other VIP's on a port of its own;
 //! - every gateway, static neighbour and direct-routing real server is on-link of a port, and every other real
 //!   server is on-link or has a route;
@@ -157,6 +158,10 @@ pub struct Service {
     pub persistence: Option<Persistence>,
     /// How many new connections a second it takes, over all workers; 0, the default, for any number.
     pub max_new_per_second: u32,
+    /// `ops`: UDP's one-packet scheduling, each packet for itself and no connection kept. Default false.
+    pub one_packet: bool,
+    /// Takes new connections while no real server does. Default none.
+    pub sorry_server: Option<Real>,
     /// Real servers in the order of the file; may be none.
     pub reals: Vec<Real>,
 }
@@ -168,6 +173,12 @@ impl Service {
     /// Tells whether it is one of every port.
     pub fn is_wildcard(&self) -> bool {
         self.address.port() == 0 && self.protocol != Protocol::Icmp
+    }
+
+    /// All that its packets may be sent to: the real servers by their places in the file, then the sorry server.
+    pub fn stations(&self) -> impl Iterator<Item = (Option<usize>, &Real)> {
+        let reals = self.reals.iter().enumerate().map(|(place, real)| (Some(place), real));
+        reals.chain(self.sorry_server.iter().map(|sorry| (None, sorry)))
     }
 
     /// Returns what tells this service from every other.
@@ -187,4 +198,7 @@ pub struct Real {
     pub forwarding: Forwarding,
     /// How many connections it may have. Default any number.
     pub thresholds: Thresholds,
+    /// For how long its weight grows after it returns, in seconds; 0 for not at all. Default the service's, whose default
+    /// is 0.
+    pub slow_start: u32,
 }

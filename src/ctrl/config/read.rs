@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use toml::de::DeTable;
 
 use super::device::Device;
-use super::keys::{API, DIRECTOR, IPVS, NEIGHBOR, PERSISTENCE, PORT, REAL, ROOT, ROUTE, SERVICE, TIMEOUTS};
+use super::keys::{API, DIRECTOR, IPVS, NEIGHBOR, PERSISTENCE, PORT, REAL, ROOT, ROUTE, SERVICE, SORRY, TIMEOUTS};
 use super::model::*;
 use super::scheduler;
 use super::section::Section;
@@ -185,7 +185,10 @@ fn service(section: &Section<'_>) -> Result<Service, ConfigError> {
     let timeout = section.get("timeout").map(|item| item.parse(value::timeout)).transpose()?;
     let limit =
         section.get("max_new_per_second").map(|item| item.integer(0..=u64::from(new_flows::HIGHEST))).transpose()?;
-    let reals = each(section.tables("real", &REAL)?, |section| real(section, address, forwarding))?;
+    let slow_start = slow_start(section)?.unwrap_or(0);
+    let reals = each(section.tables("real", &REAL)?, |section| real(section, address, forwarding, slow_start))?;
+    let sorry =
+        section.table("sorry_server", &SORRY)?.map(|section| station(&section, address, forwarding)).transpose()?;
     Ok(Service {
         address,
         protocol,
@@ -194,19 +197,51 @@ fn service(section: &Section<'_>) -> Result<Service, ConfigError> {
         timeout,
         persistence: section.table("persistence", &PERSISTENCE)?.map(persistence).transpose()?,
         max_new_per_second: limit.unwrap_or(0) as u32,
+        one_packet: one_packet(section, protocol)?,
+        sorry_server: sorry,
         reals,
     })
 }
 
-fn real(section: &Section<'_>, service: SocketAddr, default: Forwarding) -> Result<Real, ConfigError> {
+fn real(
+    section: &Section<'_>,
+    service: SocketAddr,
+    default: Forwarding,
+    default_slow_start: u32,
+) -> Result<Real, ConfigError> {
+    let weight = section.get("weight").map(|item| item.integer(0..=u64::from(u16::MAX))).transpose()?;
+    Ok(Real {
+        weight: weight.map_or(1, |weight| weight as u16),
+        thresholds: thresholds(section)?,
+        slow_start: slow_start(section)?.unwrap_or(default_slow_start),
+        ..station(section, service, default)?
+    })
+}
+
+/// What packets can be sent to: a real server with all defaults.
+fn station(section: &Section<'_>, service: SocketAddr, default: Forwarding) -> Result<Real, ConfigError> {
     let forwarding = forwarding(section)?.unwrap_or(default);
     let address = section.required("address")?.parse(|text| {
         let (address, port) = value::address_and_port(text)?;
         same_family(address, service)?;
         Ok(SocketAddr::new(address, real_port(port, service.port(), forwarding)?))
     })?;
-    let weight = section.get("weight").map(|item| item.integer(0..=u64::from(u16::MAX))).transpose()?;
-    Ok(Real { address, weight: weight.map_or(1, |weight| weight as u16), forwarding, thresholds: thresholds(section)? })
+    Ok(Real { address, weight: 1, forwarding, thresholds: Thresholds::default(), slow_start: 0 })
+}
+
+fn slow_start(section: &Section<'_>) -> Result<Option<u32>, ConfigError> {
+    section.get("slow_start").map(|item| item.parse(value::seconds)).transpose()
+}
+
+fn one_packet(section: &Section<'_>, protocol: Protocol) -> Result<bool, ConfigError> {
+    let Some(item) = section.get("ops") else { return Ok(false) };
+    match (item.boolean()?, protocol) {
+        (true, Protocol::Udp) => Ok(true),
+        (true, _) => {
+            Err(item.error(format!("one-packet scheduling is only for UDP; the service's protocol is {protocol}")))
+        }
+        (false, _) => Ok(false),
+    }
 }
 
 /// Seconds, as with ipvsadm, or a time with a unit; and the length of the clients' network, or its mask in dots.

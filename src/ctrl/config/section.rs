@@ -123,6 +123,14 @@ impl<'a> Item<'a> {
             })
     }
 
+    /// true or false.
+    pub fn boolean(&self) -> Result<bool, ConfigError> {
+        match self.value {
+            DeValue::Boolean(value) => Ok(*value),
+            _ => Err(self.expected("true or false")),
+        }
+    }
+
     /// The elements of a list.
     pub fn list(&self) -> Result<Vec<Item<'a>>, ConfigError> {
         let DeValue::Array(elements) = self.value else { return Err(self.expected("a list, in brackets")) };

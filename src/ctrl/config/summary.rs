@@ -32,9 +32,9 @@ impl Loaded {
         let mut note = |path: String, message: &str| notes.push(self.source.error(path, format!("note: {message}")));
         for (place, service) in self.config.services.iter().enumerate() {
             let path = format!("service[{place}]");
-            if service.reals.iter().all(|real| real.weight == 0) {
+            if service.reals.iter().all(|real| real.weight == 0) && service.sorry_server.is_none() {
                 note(path, "no real server with a weight: every new connection is dropped");
-            } else if service.reals.iter().any(|real| real.forwarding == Forwarding::Nat)
+            } else if service.stations().any(|(_, real)| real.forwarding == Forwarding::Nat)
                 && !self.config.reaches_everyone()
             {
                 note(path, "no route to 0.0.0.0/0: by NAT, answers reach only clients on known networks");

@@ -7,6 +7,7 @@ use super::*;
 use crate::dataplane::sched::HashFlags;
 
 mod between;
+mod pools;
 
 /// Lines 1 to 8 of most cases.
 const PORTS: &str = "\
@@ -420,18 +421,21 @@ fn defaults_are_filled_in() {
             weight: 1,
             forwarding: Forwarding::Nat,
             thresholds: Thresholds::default(),
+            slow_start: 0,
         },
         Real {
             address: socket("10.0.0.3:8080"),
             weight: 0,
             forwarding: Forwarding::Nat,
             thresholds: Thresholds::default(),
+            slow_start: 0,
         },
         Real {
             address: socket("10.0.0.4:80"),
             weight: 1,
             forwarding: Forwarding::Tunnel,
             thresholds: Thresholds::default(),
+            slow_start: 0,
         },
     ];
     assert_eq!(service.reals, expected);

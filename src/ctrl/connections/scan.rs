@@ -180,6 +180,7 @@ impl Scan {
         for _ in 0..TRIES {
             if table.flush(slot, value, Tick::at(self.now), |real| snapshot.socket(real)) {
                 self.shared.control_counts().removed(value);
+                K::book(self.shared.control_counts(), -1);
                 persist::ended(&self.shared, snapshot, key, value);
                 return true;
             }

@@ -5,7 +5,7 @@
 //! over the workers are exact at rest; read meanwhile they are off by the operations in flight at most.
 
 use std::io;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 
 use super::entry::{MAX_REAL_ID, Value};
 use super::marks::Marks;
@@ -39,6 +39,8 @@ pub struct Counts(Box<[WorkerCounts]>);
 pub struct WorkerCounts {
     numbers: Memory<Numbers>,
     changed: Marks,
+    /// How many of all these connections are wide.
+    wide: AtomicI64,
 }
 
 impl Counts {
@@ -48,7 +50,8 @@ impl Counts {
     /// When the kernel refuses 12 MiB of address space for each.
     pub fn new(workers: usize) -> io::Result<Self> {
         let one = || {
-            Memory::untouched(MAX_REAL_ID.index() + 1).map(|numbers| WorkerCounts { numbers, changed: Marks::new() })
+            let numbers = Memory::untouched(MAX_REAL_ID.index() + 1)?;
+            Ok(WorkerCounts { numbers, changed: Marks::new(), wide: AtomicI64::new(0) })
         };
         Ok(Self((0..workers).map(|_| one()).collect::<io::Result<_>>()?))
     }
@@ -59,6 +62,12 @@ impl Counts {
     /// If there is no such worker.
     pub fn worker(&self, index: usize) -> &WorkerCounts {
         &self.0[index]
+    }
+
+    /// Adds up the connections in the table of wide ones.
+    pub fn wide(&self) -> u64 {
+        let sum = self.0.iter().fold(0i64, |sum, worker| sum.wrapping_add(worker.wide.load(Ordering::Relaxed)));
+        sum.max(0) as u64
     }
 
     /// Adds up a real server's connections.
@@ -81,6 +90,11 @@ impl WorkerCounts {
     #[inline]
     pub fn inserted(&self, entry: Value) {
         self.add(entry, 1);
+    }
+
+    /// Books that so many more of them are wide.
+    pub fn wide(&self, more: i64) {
+        self.wide.store(self.wide.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
     }
 
     /// Books a change of state or of real server.

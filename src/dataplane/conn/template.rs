@@ -169,6 +169,12 @@ impl Templates {
         }
     }
 
+    /// A packet went by the template, of which no connection was made: the template's time begins anew.
+    pub fn renew(&self, template: Template, now: Tick) {
+        // Nothing happens to a template that is gone.
+        let _ = self.table.update(template.slot, template.value, |value| value.with_seen(now));
+    }
+
     /// A connection that was made through `key`'s template is over.
     pub fn leave(&self, key: TemplateKey) {
         if let Some(template) = self.find(key) {

@@ -9,8 +9,8 @@
 //!      └────────────────────────────────────────┘
 //!         connections fall below lower, or 3/4 of upper
 //! ```
-//! A file that raises the upper threshold opens it again at once. Connections only grow by being scheduled, so it is enough to look then. Workers that schedule at the same moment may
-//! each bring one connection too many.
+//! Other thresholds apply at once, to what it has and whether it was overloaded. Connections only grow by being scheduled, so
+//! it is enough to look then. Workers that schedule at the same moment may each bring one connection too many.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -53,31 +53,35 @@ impl Bench {
 
     /// Gives the service another scheduler or other real servers; those in the same places stay the same.
     pub fn change(&mut self, scheduler: Scheduler, set: &[(u16, Thresholds)]) {
+        self.enlist(scheduler, &set.iter().copied().enumerate().collect::<Vec<_>>());
+    }
+
+    /// The same for real servers with numbers, which they keep and which are in order: those of [`address`].
+    pub fn enlist(&mut self, scheduler: Scheduler, set: &[(usize, (u16, Thresholds))]) {
         let former = self.service[1].as_ref();
-        let last = |place: usize| former.and_then(|old| old.reals.get(place)).map_or(0, |real| real.last_weight);
-        let candidate = |(place, (weight, thresholds)): (usize, &(u16, Thresholds))| Candidate {
-            id: RealId(place as u32 + 1),
-            weight: *weight,
-            last_weight: if *weight > 0 { *weight } else { last(place) },
-            thresholds: *thresholds,
+        let known = |id: RealId| former.and_then(|old| old.reals.iter().find(|real| real.id == id));
+        let candidate = |(number, (weight, thresholds)): &(usize, (u16, Thresholds))| {
+            let id = RealId(*number as u32 + 1);
+            let last_weight = if *weight > 0 { *weight } else { known(id).map_or(0, |real| real.last_weight) };
+            Candidate { id, weight: *weight, last_weight, thresholds: *thresholds }
         };
-        let candidates: Box<[Candidate]> = set.iter().enumerate().map(candidate).collect();
-        let addresses: Vec<_> = (0..set.len()).map(address).collect();
+        let candidates: Box<[Candidate]> = set.iter().map(candidate).collect();
+        let addresses: Vec<_> = set.iter().map(|(number, _)| address(*number)).collect();
         let roster =
             Roster { scheduler, reals: &candidates, addresses: &addresses, destinations: 1, workers: self.workers };
-        self.reals = vec![None];
-        for (place, candidate) in candidates.iter().enumerate() {
-            self.reals.push(Some(RealServer {
+        self.reals = vec![None; set.last().map_or(1, |(number, _)| number + 2)];
+        for (place, (candidate, address)) in candidates.iter().zip(&addresses).enumerate() {
+            self.reals[candidate.id.index()] = Some(RealServer {
                 id: candidate.id,
                 service: SERVICE,
                 place: Some(place as u32),
-                address: address(place),
+                address: *address,
                 forwarding: Forwarding::Nat,
                 weight: candidate.weight,
                 thresholds: candidate.thresholds,
                 shared: None,
                 hop: Some(NextHop { port: PortId(0), neighbor: NeighborId(0) }),
-            }));
+            });
         }
         let version = former.map_or(1, |old| old.version + 1);
         let former = former.map(|old| Former { scheduler: old.scheduler, reals: &old.reals, plan: &old.plan });
@@ -91,6 +95,9 @@ impl Bench {
             version,
             persistence: None,
             max_new_per_second: 0,
+            one_packet: false,
+            sorry: None,
+            weight_factor: 1,
             reals: candidates,
         });
     }
@@ -106,12 +113,12 @@ impl Bench {
         }
     }
 
-    /// Lets a worker choose for nobody in particular, and returns the place.
+    /// Lets a worker choose for nobody in particular, and returns the number.
     pub fn choose(&mut self, worker: u32) -> Option<usize> {
         self.choose_for(worker, NOBODY)
     }
 
-    /// Lets a worker choose for a packet, and returns the place.
+    /// Lets a worker choose for a packet, and returns the number.
     pub fn choose_for(&mut self, worker: u32, flow: Flow) -> Option<usize> {
         let mut cursor = self.cursors[worker as usize];
         let chosen = schedule(self.service[1].as_ref().unwrap(), flow, self.pool(worker), &mut cursor);
@@ -153,9 +160,9 @@ impl Bench {
     }
 }
 
-/// The address of the real server in this place: canonical order is the order of places.
-pub fn address(place: usize) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::from_bits(0x0a00_0001 + place as u32), 80)
+/// The address of the real server of this number; without gaps, that is its place.
+pub fn address(number: usize) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::from_bits(0x0a00_0001 + number as u32), 80)
 }
 
 fn active(place: usize) -> Value {

@@ -13,8 +13,8 @@ pub struct Held {
     pub weight: i64,
     pub active: i64,
     pub inactive: i64,
-    thresholds: Thresholds,
-    overloaded: bool,
+    pub thresholds: Thresholds,
+    pub overloaded: bool,
 }
 
 impl Held {
