@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -97,6 +98,10 @@ pub struct ReplayArgs {
     #[arg(long = "out", value_name = "PORT=FILE", value_parser = PortFile::parse)]
     pub outputs: Vec<PortFile>,
 
+    /// Configuration file to go over to, as reload does, so many seconds after the first frame; may be given several times
+    #[arg(long = "reload", value_name = "SECONDS=FILE", value_parser = TimedFile::parse)]
+    pub reloads: Vec<TimedFile>,
+
     /// File to write with everything that was counted, as JSON
     #[arg(long, value_name = "FILE")]
     pub stats: Option<PathBuf>,
@@ -130,6 +135,26 @@ impl PortFile {
                 Ok(Self { port: port.to_owned(), file: file.into() })
             }
             _ => Err("write it as PORT=FILE, with a port's name from the configuration".to_owned()),
+        }
+    }
+}
+
+/// A moment and a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimedFile {
+    /// How long after the first frame.
+    pub after: Duration,
+    /// The file.
+    pub file: PathBuf,
+}
+
+impl TimedFile {
+    fn parse(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('=').filter(|(_, file)| !file.is_empty());
+        let seconds = parts.and_then(|(seconds, _)| Duration::try_from_secs_f64(seconds.parse().ok()?).ok());
+        match (seconds, parts) {
+            (Some(after), Some((_, file))) => Ok(Self { after, file: file.into() }),
+            _ => Err("write it as SECONDS=FILE, like 1.5=later.toml".to_owned()),
         }
     }
 }

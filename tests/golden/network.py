@@ -76,6 +76,8 @@ class Service:
     forwarding: str
     reals: list
     scheduler: str = "rr"
+    keys: str = ""
+    """More of its table, as it stands in the file."""
 
     def toml(self):
         lines = [
@@ -84,6 +86,7 @@ class Service:
             f'protocol = "{self.protocol}"',
             f'scheduler = "{self.scheduler}"',
             f'forwarding = "{self.forwarding}"',
+            self.keys,
         ]
         for real in self.reals:
             lines += ["[[service.real]]", f'address = "{real.socket}"', f"weight = {real.weight}"]

@@ -46,6 +46,10 @@ def prepare(scenario, millrace, folder, workers, seed):
         write_capture(folder / f"{port}.in.pcap", heard)
         command += ["--in", f"{port}={port}.in.pcap", "--out", f"{port}={port}.out.pcap"]
         (folder / f"{port}.out.pcap").unlink(missing_ok=True)
+    first = min((h.micros for h in scenario.heard), default=0)
+    for number, (micros, config) in enumerate(scenario.reloads):
+        (folder / f"reload{number}.toml").write_text(config.toml())
+        command += ["--reload", f"{(micros - first) / 1e6:.6f}=reload{number}.toml"]
     return command + (["--workers", str(workers), "--seed", str(seed)] if workers > 1 else [])
 
 

@@ -45,6 +45,8 @@ class Scenario:
     name: str
     about: str
     config: Config = field(default_factory=Config)
+    reloads: list = field(default_factory=list)
+    """Configurations that follow, each with the time at which it is applied."""
     heard: list = field(default_factory=list)
     said: dict = field(default_factory=lambda: {"wan": [], "lan": []})
     outcomes: Counter = field(default_factory=Counter)
@@ -55,9 +57,14 @@ class Scenario:
     single_worker: str = ""
     """Why the case makes sense with one worker only; empty if it does with any number."""
 
-    def service(self, address, protocol, forwarding, reals, scheduler="rr"):
+    def service(self, address, protocol, forwarding, reals, scheduler="rr", keys=""):
         """Adds a virtual service."""
-        self.config.services.append(Service(address, protocol, forwarding, list(reals), scheduler))
+        self.config.services.append(Service(address, protocol, forwarding, list(reals), scheduler, keys))
+
+    def reload(self, *services):
+        """From here on, the virtual services are these."""
+        self.reloads.append((self.micros, replace(self.config, services=list(services))))
+        self.micros += self.step
 
     def wait(self, seconds):
         """Lets the capture's clock go on."""

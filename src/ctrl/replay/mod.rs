@@ -2,9 +2,11 @@
 //! running director; only the clock is the captures'.
 //!
 //! Workers take turns on one thread, so that a run can be repeated frame by frame. Frames of one time stamp come as one
-//! burst; between two frames the clock goes in ticks, so that everything that is due in the meantime happens in time.
+//! burst; between two frames the clock goes in ticks, so that everything that is due in the meantime happens in time, control's
+//! part included.
 
 mod capture;
+mod control;
 mod tape;
 
 use std::cell::RefCell;
@@ -19,6 +21,7 @@ use log::warn;
 use super::apply::Applier;
 use super::config::{self, Config, ConfigError, Machine};
 use super::connections::{Filter, Scan};
+use super::diff::NeedsRestart;
 use super::ports::{Devices, Equipment};
 use super::start::{Start, StartError};
 use super::survey::Survey;
@@ -29,10 +32,14 @@ use crate::dataplane::shared::Shared;
 use crate::dataplane::snapshot::Viewer;
 use crate::dataplane::worker::Worker;
 use capture::CaptureError;
+use control::{Control, Reloads};
 use tape::{Reel, Tape};
 
 /// A longer silence in a capture is taken for a damaged time stamp: a day costs a second to wait for.
 const LONGEST_SILENCE: u64 = 30 * 86_400 * 1_000_000_000;
+
+/// How often a running director's control thread sees to what is due.
+const SECOND: u64 = 1_000_000_000;
 
 /// The table's secret: a run can be repeated.
 const SECRET: [u64; 4] = [1, 2, 3, 4];
@@ -68,6 +75,12 @@ pub enum ReplayError {
     /// A time stamp cannot be right.
     #[error("{0}: a frame {1} days after the one before: is its time stamp damaged?")]
     Silence(PathBuf, u64),
+    /// A configuration that cannot follow the one before without a restart.
+    #[error("{0}: {1}")]
+    Reload(PathBuf, NeedsRestart),
+    /// The captures end before a configuration's time.
+    #[error("{0}: the captures end before its time")]
+    Unreached(PathBuf),
     /// What was asked for cannot be written.
     #[error("{0}: {1}")]
     Output(PathBuf, io::Error),
@@ -79,7 +92,15 @@ pub enum ReplayError {
 impl ReplayError {
     /// Tells whether the arguments or the configuration are at fault.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::UnknownPort { .. } | Self::Twice(..) | Self::Capture(_))
+        matches!(
+            self,
+            Self::Config(_)
+                | Self::UnknownPort { .. }
+                | Self::Twice(..)
+                | Self::Capture(_)
+                | Self::Reload(..)
+                | Self::Unreached(_)
+        )
     }
 }
 
@@ -95,6 +116,7 @@ pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
     let config = loaded.config;
     let inputs = by_port(&config, "--in", &args.inputs)?;
     let outputs = by_port(&config, "--out", &args.outputs)?;
+    let reloads = Reloads::read(&config, &args.reloads)?;
     let devices = devices(&inputs, &outputs)?;
     let equipment = Equipment {
         devices,
@@ -108,8 +130,10 @@ pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
     let dealer = Dealer { rng: Rng::with_seed(args.seed), workers: args.workers.into() };
     let queues = ports.take_queues().into_iter().flatten();
     let reels: Vec<Reel> = queues.map(|queue| Reel::new(queue, args.workers.into())).collect();
-    let run = Run::new(args.workers.into(), &applier, &shared, reels, dealer);
+    let mut control = Control::new(applier, config, reloads);
+    let run = Run::new(args.workers.into(), &mut control, &shared, reels, dealer);
     let result = run.play(&inputs);
+    let Control { applier, config, .. } = control;
     let devices = ports.devices();
     let intact = check_inputs(&inputs, &devices);
     if let (Ok(now), Some(file)) = (&result, &args.stats) {
@@ -220,23 +244,24 @@ impl Dealer {
 }
 
 /// The workers and their ports' tapes.
-struct Run {
+struct Run<'a> {
+    control: &'a mut Control,
     workers: Vec<Worker<Tape>>,
     reels: Vec<Rc<RefCell<Reel>>>,
     dealer: Dealer,
     now: Now,
 }
 
-impl Run {
-    fn new(workers: usize, applier: &Applier, shared: &Arc<Shared>, reels: Vec<Reel>, dealer: Dealer) -> Self {
+impl<'a> Run<'a> {
+    fn new(workers: usize, control: &'a mut Control, shared: &Arc<Shared>, reels: Vec<Reel>, dealer: Dealer) -> Self {
         let reels: Vec<_> = reels.into_iter().map(|reel| Rc::new(RefCell::new(reel))).collect();
         let now = Now::default();
         let worker = |number: usize| {
             let share = Share { worker: number as u32, workers: workers as u32 };
             let tapes = reels.iter().map(|reel| Tape::new(Rc::clone(reel), number)).collect();
-            Worker::new(share, tapes, applier.reader(), Arc::clone(shared), now)
+            Worker::new(share, tapes, control.applier.reader(), Arc::clone(shared), now)
         };
-        Self { workers: (0..workers).map(worker).collect(), reels, dealer, now }
+        Self { workers: (0..workers).map(worker).collect(), control, reels, dealer, now }
     }
 
     /// Plays all tapes to their ends and returns the time at which that was.
@@ -251,13 +276,14 @@ impl Run {
                 let input = inputs[place].map(Path::to_owned).unwrap_or_default();
                 return Err(ReplayError::Silence(input, silence / (86_400 * 1_000_000_000)));
             }
-            self.wait_until(at);
+            self.wait_until(at)?;
             for reel in &self.reels {
                 reel.borrow_mut().release(stamp, || self.dealer.worker());
             }
             self.settle();
         }
         self.workers.iter_mut().for_each(Worker::abandon);
+        self.control.finished()?;
         Ok(self.now)
     }
 
@@ -267,9 +293,23 @@ impl Run {
         stamps.min_by_key(|(_, stamp)| *stamp)
     }
 
-    fn wait_until(&mut self, at: u64) {
+    /// Lets time pass up to a frame's, with everything that is due meanwhile.
+    fn wait_until(&mut self, at: u64) -> Result<(), ReplayError> {
+        while let Some(due) = self.control.next().filter(|due| due.nanos() <= at) {
+            self.pass(due.nanos());
+            self.control.reload(self.now)?;
+            self.settle();
+        }
+        self.pass(at);
+        Ok(())
+    }
+
+    fn pass(&mut self, at: u64) {
         while self.now.ticks() < at / TICK_NANOS {
             self.now = Now::from_nanos((self.now.ticks() + 1) * TICK_NANOS);
+            if self.now.nanos().is_multiple_of(SECOND) {
+                self.control.applier.tend(self.now);
+            }
             self.settle();
         }
         self.now = Now::from_nanos(at);

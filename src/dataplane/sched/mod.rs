@@ -42,6 +42,8 @@ mod twos;
 mod wlc;
 mod wrr;
 
+use std::net::SocketAddrV4;
+
 use super::clock::Now;
 use super::conn::WorkerCounts;
 use super::service::{RealId, RealServer, Service, Thresholds};
@@ -99,6 +101,8 @@ pub struct Cursor {
     version: u32,
     /// The place in [`Service::reals`] to look at first.
     next: u32,
+    /// rr: what was chosen last, for when places have changed.
+    last: Option<SocketAddrV4>,
     /// wrr: the weight that a server needs in this round.
     round: u16,
 }
@@ -161,7 +165,7 @@ pub fn schedule(service: &Service, flow: Flow, pool: Pool<'_>, cursor: &mut Curs
     let place = match &service.plan {
         Plan::Turns(heights) => {
             cursor.begin(count, share);
-            rr::choose(service, heights, loads, cursor)
+            rr::choose(service, heights, pool, cursor)
         }
         Plan::Rounds(weights, heights) => {
             cursor.begin(count, share);

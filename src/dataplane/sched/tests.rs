@@ -6,6 +6,7 @@ mod hashes;
 mod locality;
 mod models;
 mod shares;
+mod turns;
 
 const ONE: Share = Share { worker: 0, workers: 1 };
 
@@ -60,78 +61,5 @@ fn a_change_of_the_set_leaves_no_choice_out_of_range() {
         bench.change(scheduler, &[plain(&1)]);
         bench.cursors[0].next = 7;
         assert_eq!(bench.choose(0), Some(0));
-    }
-}
-
-/// `ip_vs_wrr.c` step by step: its variables, and what it does to them when a server or a weight changes.
-struct KernelWrr {
-    weights: Vec<i32>,
-    at: i32,
-    current: i32,
-}
-
-impl KernelWrr {
-    fn step(&self) -> i32 {
-        let common = |d: &i32| self.weights.iter().all(|weight| weight % d == 0);
-        if self.most() == 0 { 1 } else { (1..=self.most()).rev().find(common).unwrap() }
-    }
-
-    fn most(&self) -> i32 {
-        self.weights.iter().copied().max().unwrap_or(0)
-    }
-
-    fn changed(&mut self) {
-        let largest = if self.most() == 0 { 0 } else { self.most() - (self.step() - 1) };
-        self.at = -1;
-        if self.current > largest || self.current == 0 {
-            self.current = largest;
-        } else if self.step() > 1 {
-            self.current = self.current / self.step() * self.step() + 1;
-        }
-    }
-
-    fn choose(&mut self) -> Option<usize> {
-        if self.most() == 0 {
-            return None;
-        }
-        loop {
-            self.at += 1;
-            if self.at as usize == self.weights.len() {
-                self.at = -1;
-                self.current -= self.step();
-                if self.current <= 0 {
-                    self.current = self.most() - (self.step() - 1);
-                }
-                continue;
-            }
-            if self.weights[self.at as usize] >= self.current && self.weights[self.at as usize] > 0 {
-                return Some(self.at as usize);
-            }
-        }
-    }
-}
-
-#[test]
-fn wrr_goes_on_as_ipvs_does_when_weights_change() {
-    let mut rng = fastrand::Rng::with_seed(2);
-    for _ in 0..200 {
-        let factor = rng.u16(1..4);
-        let mut weights: Vec<u16> = (0..rng.usize(1..7)).map(|_| rng.u16(0..7) * factor).collect();
-        let mut kernel = KernelWrr { weights: Vec::new(), at: -1, current: 0 };
-        for weight in weights.iter().rev() {
-            kernel.weights.insert(0, i32::from(*weight));
-            kernel.changed();
-        }
-        let mut bench = Bench::new(Scheduler::Wrr, &weights, 1);
-        for _ in 0..20 {
-            for _ in 0..rng.usize(1..25) {
-                assert_eq!(bench.choose(0), kernel.choose(), "{weights:?}");
-            }
-            let at = rng.usize(0..weights.len());
-            weights[at] = rng.u16(0..7) * factor;
-            kernel.weights[at] = weights[at].into();
-            kernel.changed();
-            bench.change(Scheduler::Wrr, &weights.iter().map(plain).collect::<Vec<_>>());
-        }
     }
 }

@@ -3,8 +3,9 @@
 //! As `ip_vs_wrr.c`: rounds with a falling threshold, from the largest weight down in steps of the weights'
 //! greatest common divisor; in each round every server whose weight reaches the threshold gets one turn. Weights
 //! 4, 3, 2 give A, A B, A B C, A B C and so on. It begins with the last round, in which all have a turn, as IPVS does, which is
-//! given its servers one after the other. When the set or a weight changes, the walk restarts at the first server and
-//! keeps the threshold, cut to the new largest weight and fitted to the new step.
+//! given its servers one after the other. When the set, a weight or a server's thresholds change, the walk restarts at the first
+//! server and keeps the round, cut to the new largest weight and fitted to the new step. Of several changes between two
+//! choices only the last counts here, and with IPVS each.
 
 use super::heights::Heights;
 use super::{Cursor, Loads, Service, weight};
@@ -47,18 +48,37 @@ pub(super) fn choose(
         cursor.version = service.version;
         cursor.round = fitted(cursor.round, largest, gcd);
     }
-    let rounds = u32::from(max.checked_div(gcd)?);
-    // A full cycle of rounds after what is left of this one: some server has the largest weight.
-    for _ in 0..=rounds + 1 {
-        let mut places = heights.places(cursor.next, cursor.round.max(1));
-        if let Some(place) = places.find(|place| weight(service, loads, *place) > 0) {
-            cursor.next = place + 1;
-            return Some(place);
-        }
-        cursor.next = 0;
-        cursor.round = if cursor.round > gcd { cursor.round - gcd } else { largest };
+    if max == 0 {
+        return None;
     }
-    None
+    let next = |place: u32, round: u16| {
+        let mut places = heights.places(place, round.max(1));
+        places.find(|place| weight(service, loads, *place) > 0)
+    };
+    if let Some(place) = next(cursor.next, cursor.round) {
+        cursor.next = place + 1;
+        return Some(place);
+    }
+    let last = cursor.round <= gcd;
+    let following = if last { largest } else { cursor.round - gcd };
+    let found = next(0, following).map(|place| (place, following)).or_else(|| {
+        // The largest weights are over their thresholds: the next round that is for somebody.
+        let most = heights.places(0, 1).map(|place| weight(service, loads, place)).max().filter(|most| *most > 0)?;
+        let round = (most - 1) / gcd * gcd + 1;
+        Some((next(0, round)?, round))
+    });
+    match found {
+        Some((place, round)) => {
+            (cursor.next, cursor.round) = (place + 1, round);
+            Some(place)
+        }
+        // All are over their thresholds. IPVS finds that out round by round, and the next choice begins where this one
+        // did, in the round that it came to.
+        None => {
+            cursor.round = if last && cursor.next > 0 { 1 } else { largest };
+            None
+        }
+    }
 }
 
 /// The threshold of the round to go on with; 0 while all weights are 0.

@@ -12,7 +12,9 @@ from . import (  # noqa: F401
     malformed_link,
     malformed_transport,
     nat,
+    one_packet,
     schedule,
     sctp,
     tunnel,
+    weights,
 )
