@@ -150,7 +150,7 @@ impl<K: Identity> Table<K> {
     /// Says who has or is about to have the entry of `key`, for which there is no free place.
     #[cold]
     fn holder(&self, key: K, lines: &[u32]) -> Refused {
-        let mut places = self.places(lines);
+        let mut places = self.all_lines(lines).flat_map(Self::slots_of);
         let holder = places.find_map(|slot| self.held_by(slot, key).map(|value| (slot, value)));
         match holder {
             None => Refused::Full,
@@ -159,17 +159,29 @@ impl<K: Identity> Table<K> {
         }
     }
 
-    /// The places of a key with these candidate lines, in order.
-    fn places(&self, lines: &[u32]) -> impl Iterator<Item = Slot> {
+    /// The lines of a key with these candidate lines, in the order of its places.
+    fn all_lines(&self, lines: &[u32]) -> impl Iterator<Item = u32> {
         let stash = if self.stashed() == 0 { 0..0 } else { self.stash() };
-        lines.iter().copied().chain(stash).flat_map(Self::slots_of)
+        lines.iter().copied().chain(stash)
+    }
+
+    /// The places of `lines` that hold `key` just now.
+    fn places_of(&self, key: K, lines: impl Iterator<Item = u32>) -> impl Iterator<Item = Slot> {
+        lines.flat_map(move |line| {
+            let mut matches = self.line(line).matches(key);
+            std::iter::from_fn(move || {
+                let slot = (matches != 0).then(|| Slot::first_of(line, matches));
+                matches &= matches.wrapping_sub(1);
+                slot
+            })
+        })
     }
 
     /// Looks for `key` in all its places but `own`. A pending rival in a later place is killed; a live one, or one in
     /// an earlier place, is to be given way to.
     fn rival(&self, key: K, lines: &[u32], own: Slot) -> Option<Refused> {
         let mut earlier = true;
-        for slot in self.places(lines) {
+        for slot in self.places_of(key, self.all_lines(lines)) {
             if slot == own {
                 earlier = false;
                 continue;

@@ -49,7 +49,7 @@ impl Slot {
 
     /// The first slot of a line that is in a set of its places, which is not empty.
     #[inline(always)]
-    const fn first_of(line: u32, places: u32) -> Self {
+    pub(super) const fn first_of(line: u32, places: u32) -> Self {
         Self::new(line, places.trailing_zeros() as usize % SLOTS)
     }
 
