@@ -17,31 +17,38 @@ use super::{Candidate, Loads, Share, fo, lblc, lc, nq, ovf, sed, wlc};
 /// How often the top is corrected in one choice. Other workers would have to book as many real servers meanwhile.
 const CORRECTIONS: u32 = 64;
 
-/// How a real server stands: its load over its weight, the least being best. One that takes no connection has weight 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a real server stands: its load over its weight, the least being best. One number, so that the best of a line is its least
+/// number: the fraction in units of 2^-32, cut off. Two fractions that differ do so by more than that, as weights have 16
+/// bits: so this says what IPVS's cross-multiplication says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Standing(u64);
 
 impl Standing {
     /// Takes no connection: worse than any other.
-    pub const OUT: Self = Self::new(1, 0);
+    pub const OUT: Self = Self(u64::MAX);
 
-    /// `load` has 41 bits at most.
-    pub const fn new(load: u64, weight: u16) -> Self {
-        Self(load << 16 | weight as u64)
-    }
-
-    const fn load(self) -> u64 {
-        self.0 >> 16
-    }
-
-    const fn weight(self) -> u64 {
-        self.0 & 0xffff
-    }
-
-    /// Strictly better: fractions are compared by cross-multiplication, as IPVS does.
+    /// `load` has 41 bits at most; `weight` is not 0.
     #[inline]
-    const fn beats(self, other: Self) -> bool {
-        self.load() * other.weight() < other.load() * self.weight()
+    pub const fn new(load: u64, weight: u16) -> Self {
+        if load >> 31 != 0 {
+            return Self::of_many(load, weight);
+        }
+        match (load << 32).checked_div(weight as u64) {
+            Some(fraction) => Self(fraction),
+            None => Self::OUT,
+        }
+    }
+
+    /// With eight million active connections or more. Fractions too large for one number lose eleven bits: they have 21
+    /// left to differ in, and a connection counts for 2^-16 at least.
+    #[cold]
+    const fn of_many(load: u64, weight: u16) -> Self {
+        const HALF: u128 = 1 << 63;
+        match ((load as u128) << 32).checked_div(weight as u128) {
+            Some(fraction) if fraction < HALF => Self(fraction as u64),
+            Some(fraction) => Self((HALF | fraction >> 11) as u64),
+            None => Self::OUT,
+        }
     }
 }
 
@@ -89,20 +96,22 @@ impl Measure {
 struct Best;
 
 impl Best {
-    /// By pairs: the comparisons of a round do not wait for one another.
+    /// The first place of a number that is in the line. Without a branch for each: which it is nobody can foresee.
     #[inline]
-    fn place(line: &Numbers) -> usize {
-        let better = |one: usize, two: usize| if Standing(line[two]).beats(Standing(line[one])) { two } else { one };
-        better(better(better(0, 1), better(2, 3)), better(better(4, 5), better(6, 7)))
+    fn place(line: &Numbers, number: u64) -> usize {
+        let equal = line.iter().enumerate().fold(0u32, |set, (place, one)| set | u32::from(*one == number) << place);
+        equal.trailing_zeros() as usize
     }
 }
 
 impl Fold for Best {
     const NOTHING: u64 = Standing::OUT.0;
 
+    /// By pairs: the comparisons of a round do not wait for one another.
     #[inline]
     fn fold(line: &Numbers) -> u64 {
-        line[Self::place(line)]
+        let [a, b, c, d, e, f, g, h] = *line;
+        a.min(b).min(c.min(d)).min(e.min(f).min(g.min(h)))
     }
 }
 
@@ -146,15 +155,75 @@ impl Ranking {
     #[inline]
     pub(super) fn best(&self, candidates: &[Candidate], loads: Loads<'_>) -> Option<u32> {
         self.tree.refresh(|leaf| self.standing(leaf, candidates, loads).0);
-        let mut found = self.tree.descend(Best::place);
+        let mut found = self.top()?;
         for _ in 0..CORRECTIONS {
             let now = self.standing(found.0, candidates, loads);
-            if now.0 == found.1 {
+            if now == found.1 {
                 break;
             }
             self.tree.set(found.0, now.0);
-            found = self.tree.descend(Best::place);
+            found = self.top()?;
         }
-        (Standing(found.1).weight() != 0).then(|| self.place(found.0))
+        Some(self.place(found.0))
+    }
+
+    /// The leaf on top, and how it stood when it was looked at; none if all are out.
+    #[inline]
+    fn top(&self) -> Option<(u32, Standing)> {
+        let best = self.tree.root();
+        if best == Standing::OUT.0 {
+            return None;
+        }
+        // It is on the way down to it in a line of each level.
+        let (leaf, _) = self.tree.descend(|line| Best::place(line, best));
+        Some((leaf, Standing(best)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Ordering;
+
+    use fastrand::Rng;
+
+    use super::*;
+
+    /// As IPVS compares.
+    fn by_products((load, weight): (u64, u16), (other, others): (u64, u16)) -> Ordering {
+        (u128::from(load) * u128::from(others)).cmp(&(u128::from(other) * u128::from(weight)))
+    }
+
+    #[test]
+    fn standings_are_in_the_order_of_the_fractions() {
+        let mut rng = Rng::with_seed(8);
+        let agree = |one: (u64, u16), two: (u64, u16)| {
+            let standings = [one, two].map(|(load, weight)| Standing::new(load, weight));
+            assert_eq!(standings[0].cmp(&standings[1]), by_products(one, two), "{one:?}, {two:?}");
+            assert!(standings[0] < Standing::OUT);
+        };
+        for _ in 0..200_000 {
+            let weight = |rng: &mut Rng| if rng.bool() { rng.u16(1..8) } else { rng.u16(1..) };
+            let (one, two) = (weight(&mut rng), weight(&mut rng));
+            let load = rng.u64(..) >> rng.u32(33..64);
+            // As near to the same fraction as there is a load.
+            let near = (u128::from(load) * u128::from(two) / u128::from(one)) as u64 + rng.u64(0..2);
+            agree((load, one), (near.min(u64::from(u32::MAX >> 1)), two));
+            agree((load, one), (rng.u64(0..1 << 31), two));
+        }
+        for (one, two) in [((1, 65_535), (1, 65_534)), ((65_533, 65_534), (65_534, 65_535)), ((0, 1), (0, 65_535))] {
+            agree(one, two);
+        }
+    }
+
+    #[test]
+    fn more_connections_than_one_number_holds_stand_worse_by_each() {
+        let loads = [1 << 31, 1 << 32, 1 << 33, (1 << 40) + 12_345, (1 << 41) - 1000];
+        for weight in [1, 2, 255, 65_535] {
+            for load in loads {
+                let next = Standing::new(load + 1, weight);
+                assert!(Standing::new(load, weight) < next && next < Standing::OUT, "{load} / {weight}");
+            }
+            assert!(Standing::new((1 << 31) - 1, weight) < Standing::new(1 << 31, weight));
+        }
     }
 }
