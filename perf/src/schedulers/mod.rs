@@ -38,7 +38,13 @@ enum Weights {
 struct Case {
     scheduler: Scheduler,
     weights: Weights,
+    /// What a connection is made of: a segment that opens it at once ([`configuration`]); and one that closes it soon, where
+    /// the choice is to hang on how many are active for each one of weight.
+    packets: &'static [Segment],
 }
+
+const OPEN: &[Segment] = &[Segment::Ack];
+const OPEN_AND_CLOSE: &[Segment] = &[Segment::Ack, Segment::Fin];
 
 /// What to measure, and how often.
 #[derive(Clone, Debug)]
@@ -73,12 +79,17 @@ impl Plan {
 }
 
 fn cases(scheduler: Scheduler) -> Vec<Case> {
-    let awkward = match scheduler {
-        Scheduler::Rr => Some(Weights::MostZero),
-        Scheduler::Wrr => Some(Weights::OneLarge),
-        _ => None,
-    };
-    std::iter::once(Weights::Mixed).chain(awkward).map(|weights| Case { scheduler, weights }).collect()
+    let case = |weights, packets| Case { scheduler, weights, packets };
+    let usual = case(Weights::Mixed, OPEN);
+    let closing = case(Weights::Mixed, OPEN_AND_CLOSE);
+    match scheduler {
+        Scheduler::Rr => vec![usual, case(Weights::MostZero, OPEN)],
+        Scheduler::Wrr => vec![usual, case(Weights::OneLarge, OPEN)],
+        Scheduler::Lblc | Scheduler::Lblcr => vec![usual, closing],
+        // It would take no more than there is weight.
+        Scheduler::Ovf => vec![closing],
+        _ => vec![usual],
+    }
 }
 
 /// Runs the plan on the calling thread.
@@ -92,10 +103,9 @@ pub fn measure(plan: &Plan, pool: &Pool) -> anyhow::Result<Vec<Record>> {
 
 impl Plan {
     fn compare(&self, case: Case, pool: &Pool) -> anyhow::Result<Vec<Record>> {
-        let packets = packets(case.scheduler);
-        let reference = Case { scheduler: Scheduler::Rr, weights: Weights::Mixed };
-        let mut reference = opener(reference, REALS[0], packets, pool)?;
-        let own = REALS.map(|reals| opener(case, reals, packets, pool));
+        let reference = Case { scheduler: Scheduler::Rr, weights: Weights::Mixed, ..case };
+        let mut reference = opener(reference, REALS[0], pool)?;
+        let own = REALS.map(|reals| opener(case, reals, pool));
         let mut own: Vec<Opener> = own.into_iter().collect::<anyhow::Result<_>>()?;
         let mut all: Vec<&mut Opener> = std::iter::once(&mut reference).chain(&mut own).collect();
         for opener in &mut all {
@@ -119,7 +129,7 @@ impl Plan {
                 .text("scheduler", case.scheduler.name())
                 .text("weights", case.weights.name())
                 .count("reals", reals.into())
-                .count("packets_each", packets.len() as u64)
+                .count("packets_each", case.packets.len() as u64)
                 .number("million_a_second", 1000.0 / samples.median())
                 .number("least", 1000.0 / samples.worst())
                 .number("most", 1000.0 / samples.best())
@@ -134,18 +144,9 @@ impl Plan {
     }
 }
 
-/// What a connection is made of: a segment that opens it at once ([`configuration`]). Where the choice hangs on how many
-/// active connections there are for each one of weight, it is soon closed.
-fn packets(scheduler: Scheduler) -> &'static [Segment] {
-    match scheduler {
-        Scheduler::Ovf | Scheduler::Lblc | Scheduler::Lblcr => &[Segment::Ack, Segment::Fin],
-        _ => &[Segment::Ack],
-    }
-}
-
-fn opener(case: Case, reals: u32, packets: &[Segment], pool: &Pool) -> anyhow::Result<Opener> {
+fn opener(case: Case, reals: u32, pool: &Pool) -> anyhow::Result<Opener> {
     let director = Director::of(&configuration(case, reals), CONNECTIONS, pool)?;
-    Ok(Opener::new(director, packets, Outcome::ForwardedTunnel))
+    Ok(Opener::new(director, case.packets, Outcome::ForwardedTunnel))
 }
 
 impl Weights {
@@ -181,7 +182,7 @@ fn table_size(reals: u32) -> u32 {
 /// A service whose real servers are all behind one gateway, so that no Ethernet addresses need to be looked up. A connection
 /// opens by its first segment, whatever it is, and ends a second after its last.
 fn configuration(case: Case, reals: u32) -> String {
-    let Case { scheduler, weights } = case;
+    let Case { scheduler, weights, .. } = case;
     let mut text = network();
     text += "[timeouts]\ntcp = \"1s\"\ntcp_fin = \"1s\"\n[ipvs]\nsloppy_tcp = 1\n[[service]]\n";
     let name = scheduler.name();
