@@ -3,7 +3,9 @@
 mod support;
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
+use millrace::ctrl::connections::{Filter, Flushed, Scan};
 use millrace::dataplane::service::RealId;
 use support::*;
 
@@ -38,6 +40,16 @@ fn visit(director: &mut Director, from: (Ipv4Addr, u16)) -> u8 {
     let server = to(director, from, "S");
     assert_eq!((to(director, from, "A"), to(director, from, "RA")), (server, server));
     server
+}
+
+/// Flushes the templates that a connection has assured, and returns how many.
+fn flush_templates(director: &Director) -> u64 {
+    let (viewer, names) = (director.applier.viewer(), director.applier.names());
+    let filter = Filter { state: Some("ASSURED".to_owned()), ..Filter::default() };
+    let mut scan = Scan::new(Arc::clone(&director.shared), viewer, names, filter, director.now);
+    let mut flushed = Flushed::default();
+    while scan.flush(&mut flushed).is_some() {}
+    flushed.removed
 }
 
 fn templates(director: &Director) -> u32 {
@@ -93,6 +105,39 @@ fn a_template_lives_as_long_as_its_connections() {
     director.pass(125_000);
     assert_eq!(templates(&director), 0, "at most a minute longer than the last connection");
     director.balanced();
+}
+
+#[test]
+fn the_end_of_an_older_connection_is_nothing_to_a_newer_template() {
+    for flushed in [false, true] {
+        let with = |mask| file(&format!("persistence = {{ timeout = 60, mask = {mask} }}"), [1, 1]);
+        let mut director = Director::new(&with(24), 2);
+        let open =
+            |director: &mut Director, port| [to(director, client(7, port), "S"), to(director, client(7, port), "A")];
+        open(&mut director, 1000);
+        if flushed {
+            assert_eq!(flush_templates(&director), 1);
+            assert_eq!(templates(&director), 0);
+        } else {
+            director.reload(&with(32));
+        }
+        let server = open(&mut director, 2000)[0];
+        to(&mut director, client(7, 1000), "RA");
+        director.pass(12_000);
+        for _ in 0..5 {
+            director.pass(100_000);
+            to(&mut director, client(7, 2000), "A");
+        }
+        assert_eq!(templates(&director), 1, "flushed: {flushed}");
+        for port in 3000..3003 {
+            visit(&mut director, client(99, port));
+            assert_eq!(visit(&mut director, client(7, port)), server);
+        }
+        to(&mut director, client(7, 2000), "RA");
+        director.pass(200_000);
+        assert_eq!(templates(&director), 0);
+        director.balanced();
+    }
 }
 
 #[test]

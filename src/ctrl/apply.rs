@@ -17,14 +17,14 @@ use super::config::{self, Config};
 use super::connections::Names;
 use super::ids::Ids;
 use crate::dataplane::clock::Now;
-use crate::dataplane::conn::{Connections, MAX_REAL_ID, State, Timeouts};
+use crate::dataplane::conn::{Connections, Era, MAX_REAL_ID, State, Timeouts};
 use crate::dataplane::neigh::NeighborId;
 use crate::dataplane::route::Routes;
 use crate::dataplane::service::{
-    EndpointId, Forwarding, Local, Persistence, PortId, PortSettings, Protocol, RealId, RealServer, Service,
+    EndpointId, Forwarding, Local, PortId, PortSettings, Protocol, RealId, RealServer, Service,
 };
 use crate::dataplane::shared::{Announcement, Shared};
-use crate::dataplane::snapshot::{Endpoints, Locals, Publisher, Reader, Snapshot, Viewer};
+use crate::dataplane::snapshot::{Endpoints, LatestPersistence, Locals, Publisher, Reader, Snapshot, Viewer};
 
 mod build;
 mod slow_start;
@@ -106,8 +106,8 @@ pub struct Applier {
     owners: Owners,
     /// The one service a socket belongs or first belonged to.
     first: HashMap<Socket, EndpointId>,
-    /// The VIP and the latest persistence of each service.
-    persistent: HashMap<EndpointId, (Ipv4Addr, Persistence)>,
+    /// The latest persistence of each service.
+    persistent: HashMap<EndpointId, LatestPersistence>,
     /// Which real servers are on their way to their weights.
     slow_starts: SlowStarts,
     /// How many versions of services there were: see [`crate::dataplane::service::Service::version`].
@@ -253,10 +253,16 @@ impl Applier {
     }
 
     fn retire(&mut self, now: Now, generation: u64) {
-        let Owners { endpoints, reals, lingering } = &self.owners;
+        let Owners { endpoints, reals, .. } = &self.owners;
         self.endpoints.retire(now, generation, |owner| endpoints.contains(owner));
         self.reals.retire(now, generation, |owner| reals.contains(owner));
-        for owner in lingering {
+        self.linger();
+    }
+
+    /// Notes that the newest snapshot still has the real servers that linger.
+    fn linger(&mut self) {
+        let generation = self.publisher.current().generation;
+        for owner in &self.owners.lingering {
             self.reals.linger(owner, generation + 1);
         }
     }
@@ -278,6 +284,7 @@ impl Applier {
             next.services[id] = Some(service);
         }
         self.publisher.publish(next);
+        self.linger();
     }
 
     /// Does what is due as time goes by, and what waits for workers to move on: lets weights grow; frees old snapshots, ids
@@ -317,12 +324,16 @@ impl Applier {
     }
 
     /// The latest persistence of all services that connections may name, those of today first.
-    fn persistence(&mut self, services: &[Option<Service>]) -> Box<[Option<(Ipv4Addr, Persistence)>]> {
+    fn persistence(&mut self, services: &[Option<Service>]) -> Box<[Option<LatestPersistence>]> {
         let known: HashSet<u32> = self.endpoints.owners().map(|(_, id)| id).collect();
         self.persistent.retain(|id, _| known.contains(&(id.index() as u32)));
         for service in services.iter().flatten() {
             if let Some(persistence) = service.persistence {
-                self.persistent.insert(service.id, (*service.address.ip(), persistence));
+                let era = self.persistent.get(&service.id).map_or_else(Era::default, |latest| {
+                    if latest.persistence.prefix == persistence.prefix { latest.era } else { latest.era.next() }
+                });
+                let vip = *service.address.ip();
+                self.persistent.insert(service.id, LatestPersistence { vip, persistence, era });
             }
         }
         let mut latest = Vec::new();
@@ -336,10 +347,10 @@ impl Applier {
     fn template_timeouts(&self) -> Vec<u32> {
         let mut timeouts = Vec::new();
         for (owner, id) in self.reals.owners() {
-            if let Some((_, persistence)) = self.persistent.get(&owner.service) {
+            if let Some(latest) = self.persistent.get(&owner.service) {
                 let id = id as usize;
                 timeouts.resize(timeouts.len().max(id + 1), 0);
-                timeouts[id] = persistence.timeout;
+                timeouts[id] = latest.persistence.timeout;
             }
         }
         timeouts

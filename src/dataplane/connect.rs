@@ -195,7 +195,7 @@ impl<'a> Connector<'a> {
         let mut refused = None;
         for _ in 0..TRIES {
             let (real, template) = self.pick(service, packet, refused)?;
-            let content = content(real, packet, self.tick()).with_controlled(template.is_some());
+            let content = self.controlled(service, template, content(real, packet, self.tick()));
             let inserted = if self.is_mistakable(packet, real, way.key) {
                 LinkedInsert::Ambiguous
             } else {

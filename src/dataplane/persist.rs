@@ -9,13 +9,19 @@ use super::connect::Connector;
 use super::parse::Parsed;
 use super::service::{RealId, RealServer, Service};
 use super::shared::{Kept, Shared};
-use super::snapshot::Snapshot;
+use super::snapshot::{LatestPersistence, Snapshot};
 use super::stats::Outcome;
 
 /// A real server for a new connection, and the template by which it was chosen, if any.
 pub(super) type Picked<'a> = (&'a RealServer, Option<Template>);
 
 impl<'a> Connector<'a> {
+    /// Notes in a new connection of a service whether a template controls it.
+    pub(super) fn controlled(&self, service: &Service, template: Option<Template>, connection: Value) -> Value {
+        let latest = self.snapshot.latest_persistence(service.id).filter(|_| template.is_some());
+        latest.map_or(connection, |latest| connection.with_controlled(true).with_era(latest.era))
+    }
+
     /// Chooses the real server of a new connection, after `refused` where its replies could not be told apart.
     pub(super) fn pick(
         &mut self,
@@ -50,6 +56,9 @@ impl<'a> Connector<'a> {
 
     /// A template's real server, if it takes connections.
     fn usable(&self, service: &Service, template: Template) -> Option<&'a RealServer> {
+        if template.is_void() {
+            return None;
+        }
         let mut real = self.snapshot.real(template.real()).filter(|real| real.service == service.id)?;
         if real.place.is_none() {
             // It is reached by another method now, and has an id of its own for that.
@@ -62,7 +71,10 @@ impl<'a> Connector<'a> {
 
     fn reassign(&self, template: Template, real: &RealServer) -> Option<Template> {
         let (old, new) = self.shared.templates.reassign(template, real.id, self.tick()).ok()?;
-        self.counts.changed(old, new);
+        match old {
+            Some(old) => self.counts.changed(old, new),
+            None => self.counts.inserted(new),
+        }
         Some(template.with(new))
     }
 
@@ -91,7 +103,7 @@ impl<'a> Connector<'a> {
         // By tunnel and direct routing a datagram's connection is open from the start: anybody could have sent it.
         if is_open(connection.state())
             && connection.state() != State::UDP
-            && let Some(key) = template_key(self.snapshot, key)
+            && let Some(key) = template_key(self.snapshot, key, connection)
         {
             self.shared.templates.assure(key);
         }
@@ -102,7 +114,7 @@ impl<'a> Connector<'a> {
         if new.controlled()
             && is_open(new.state())
             && !is_open(old.state())
-            && let Some(key) = key.and_then(|key| template_key(self.snapshot, key))
+            && let Some(key) = key.and_then(|key| template_key(self.snapshot, key, new))
         {
             self.shared.templates.assure(key);
         }
@@ -114,16 +126,20 @@ const fn is_open(state: State) -> bool {
     matches!(state, State::TCP_ESTABLISHED | State::SCTP_ESTABLISHED | State::UDP)
 }
 
-/// The template of a connection, also of a service that was removed or is not persistent any more.
-fn template_key<K: Kept>(snapshot: &Snapshot, key: K) -> Option<TemplateKey> {
-    let (vip, persistence) = snapshot.latest_persistence(key.endpoint())?;
+/// The template of a connection, also of a service that was removed or is not persistent any more; `None` if it was made
+/// by one of another mask.
+fn template_key<K: Kept>(snapshot: &Snapshot, key: K, connection: Value) -> Option<TemplateKey> {
+    let LatestPersistence { vip, persistence, era } = *snapshot.latest_persistence(key.endpoint())?;
+    if era != connection.era() {
+        return None;
+    }
     let destination = key.destination().map_or(vip, |destination| *destination.ip());
     let client = key.client().ip().to_bits();
     Some(TemplateKey::new(client, persistence.prefix, destination.to_bits(), key.endpoint()))
 }
 
-/// Tells whether a template's time may go on: connections still look for it, and its real server has any at all. A template
-/// may take connections for its own that are not, after a change of the mask or a flush; not for ever.
+/// Tells whether a template's time may go on: connections still look for it, and its real server has any at all. After two
+/// changes of the mask a template may take connections for its own that are not; not for ever.
 pub(super) fn wanted(shared: &Shared, snapshot: &Snapshot, key: TemplateKey, real: RealId) -> bool {
     let persistence = snapshot.service(key.service()).and_then(|service| service.persistence);
     let connections = || shared.counts.connections(real);
@@ -135,7 +151,7 @@ pub(super) fn wanted(shared: &Shared, snapshot: &Snapshot, key: TemplateKey, rea
 pub fn ended<K: Kept>(shared: &Shared, snapshot: &Snapshot, key: K, connection: Value) {
     debug_assert_ne!(connection.class(), Class::Persistent);
     if connection.controlled()
-        && let Some(key) = template_key(snapshot, key)
+        && let Some(key) = template_key(snapshot, key, connection)
     {
         shared.templates.leave(key);
     }

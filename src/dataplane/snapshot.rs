@@ -18,7 +18,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Cache};
 use hashbrown::HashMap;
 
-use super::conn::Timeouts;
+use super::conn::{Era, Timeouts};
 use super::route::Routes;
 use super::rules::Rules;
 use super::service::{Endpoint, EndpointId, Local, Persistence, PortSettings, Protocol, RealId, RealServer, Service};
@@ -47,9 +47,9 @@ pub struct Snapshot {
     /// By [`RealId`], the endpoint of the socket that a NAT real server shares with other services; kept for a real
     /// server that was removed for as long as connections may name it.
     pub sockets: Box<[Option<EndpointId>]>,
-    /// By [`EndpointId`], a service's VIP and its latest persistence; kept for a service that was removed, or is not
+    /// By [`EndpointId`], a service's latest persistence; kept for a service that was removed, or is not
     /// persistent any more, for as long as connections that were made through its templates may end.
-    pub persistence: Box<[Option<(Ipv4Addr, Persistence)>]>,
+    pub persistence: Box<[Option<LatestPersistence>]>,
     /// Ports by [`super::service::PortId`].
     pub ports: Box<[PortSettings]>,
     /// Where packets go next.
@@ -58,6 +58,17 @@ pub struct Snapshot {
     pub timeouts: Timeouts,
     /// Which packets open connections.
     pub rules: Rules,
+}
+
+/// What a service's templates are, or were when it was last persistent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LatestPersistence {
+    /// The service's address.
+    pub vip: Ipv4Addr,
+    /// How its clients' connections keep to one real server.
+    pub persistence: Persistence,
+    /// The next one begins when the prefix changes.
+    pub era: Era,
 }
 
 impl Snapshot {
@@ -73,10 +84,10 @@ impl Snapshot {
         self.reals.get(id.index())?.as_ref()
     }
 
-    /// Returns the VIP and the latest persistence of a service.
+    /// Returns the latest persistence of a service.
     #[inline]
-    pub fn latest_persistence(&self, id: EndpointId) -> Option<(Ipv4Addr, Persistence)> {
-        *self.persistence.get(id.index())?
+    pub fn latest_persistence(&self, id: EndpointId) -> Option<&LatestPersistence> {
+        self.persistence.get(id.index())?.as_ref()
     }
 
     /// Returns the endpoint of a real server's shared socket.

@@ -39,14 +39,14 @@ impl<'a> Connector<'a> {
                     continue;
                 }
             }
-            let fresh = content(real, packet, self.tick()).with_controlled(template.is_some());
+            let fresh = self.controlled(service, template, content(real, packet, self.tick()));
             let renew = |value: Value| {
                 if !self.snapshot.rules.starts_over(packet, value, self.snapshot.real(value.real())) {
                     // Another worker had the same SYN, and was quicker.
                     return value;
                 }
                 let value = value.with_real(real.id).with_no_output(fresh.no_output());
-                let value = value.with_controlled(fresh.controlled());
+                let value = value.with_controlled(fresh.controlled()).with_era(fresh.era());
                 value.in_state(fresh.state(), fresh.seen()).with_seen(fresh.seen())
             };
             return match self.table::<K>().update(slot, value, renew) {

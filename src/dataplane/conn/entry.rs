@@ -3,7 +3,7 @@
 //! ```text
 //!  63  62  61  60  59 58  56 55        36 35        12 11   7 6      2 1   0
 //! +---+---+---+---+---+-----+------------+------------+------+--------+-----+
-//! | 0 |ctl|lrn|snt|nou|count| real server| last seen  |state | gener. |phase|   a connection
+//! |era|ctl|lrn|snt|nou|count| real server| last seen  |state | gener. |phase|   a connection
 //! +---+---+---+---+---+-----+------------+------------+------+--------+-----+
 //!  63        51 50        46 45                     12 11   7 6      2 1   0
 //! +------------+------------+-------------------------+------+--------+-----+
@@ -68,6 +68,7 @@ const NO_OUTPUT: Field = field(59, 1);
 const SENT: Field = field(60, 1);
 const LEARNED: Field = field(61, 1);
 const CONTROLLED: Field = field(62, 1);
+const ERA: Field = field(63, 1);
 
 const TARGET: Field = field(12, Slot::BITS);
 const TARGET_GENERATION: Field = field(46, GENERATION.bits);
@@ -79,6 +80,19 @@ pub const MAX_REAL_ID: RealId = RealId(REAL.mask() as u32);
 /// An entry that is younger than this, in ticks, is not removed: readers tell a slot's owners apart by 32
 /// generations, and every life of at least this long keeps those from running out between two of their steps.
 pub const SHORTEST_LIFE: u32 = 2;
+
+/// The time between two changes of the mask of a service's clients. One bit: the era before the last one is taken for this
+/// one again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Era(bool);
+
+impl Era {
+    /// The one after it.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(!self.0)
+    }
+}
 
 /// A slot's value word.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -169,6 +183,19 @@ impl Value {
         CONTROLLED.get(self.0) != 0
     }
 
+    /// Of a controlled connection, the era of its service's persistence in which it was made: one of another era has no
+    /// template of today.
+    #[inline]
+    pub const fn era(self) -> Era {
+        Era(ERA.get(self.0) != 0)
+    }
+
+    /// Of a template: it was flushed, and stays only to count the connections that were made through it.
+    #[inline]
+    pub(super) const fn is_void(self) -> bool {
+        self.controlled()
+    }
+
     /// Whether the slot holds a link.
     #[inline]
     pub const fn is_link(self) -> bool {
@@ -247,6 +274,19 @@ impl Value {
     #[must_use]
     pub const fn with_controlled(self, on: bool) -> Self {
         Self(CONTROLLED.set(self.0, on as u64))
+    }
+
+    /// Sets [`Value::era`].
+    #[inline]
+    #[must_use]
+    pub const fn with_era(self, era: Era) -> Self {
+        Self(ERA.set(self.0, era.0 as u64))
+    }
+
+    /// Sets [`Value::is_void`].
+    #[must_use]
+    pub(super) const fn with_void(self, on: bool) -> Self {
+        self.with_controlled(on)
     }
 
     /// The same content in another phase.

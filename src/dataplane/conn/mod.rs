@@ -34,7 +34,7 @@ pub mod timeouts;
 mod wide;
 
 pub use counts::{Connections, Counts, WorkerCounts};
-pub use entry::{MAX_REAL_ID, Phase, SHORTEST_LIFE, Value};
+pub use entry::{Era, MAX_REAL_ID, Phase, SHORTEST_LIFE, Value};
 pub use hash::Hash;
 pub use identity::Identity;
 pub use insert::Insert;

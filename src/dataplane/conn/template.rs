@@ -8,6 +8,9 @@
 //!   is shorter), as often as need be;
 //! - it is assured once one of them was established; one that never was gives way when the table is full.
 //!
+//! One that is flushed while such connections live becomes void: nobody sees it, and the next connection is given a real
+//! server anew, but it goes on counting, so that the template that is made of it then lasts for all of them.
+//!
 //! How many connections live is counted beside the table, by slot, under the slot's generation: what is booked for a
 //! former holder of the slot is nobody's.
 
@@ -15,6 +18,7 @@ use std::io;
 use std::net::Ipv4Addr;
 
 use super::entry::{SHORTEST_LIFE, Value};
+use super::hash::Hash;
 use super::identity::Identity;
 use super::insert::Insert;
 use super::memory::{Backing, Memory};
@@ -72,6 +76,11 @@ impl Template {
     /// Its real server.
     pub fn real(self) -> RealId {
         self.value.real()
+    }
+
+    /// Tells whether it was flushed: it names no real server.
+    pub fn is_void(self) -> bool {
+        self.value.is_void()
     }
 
     /// The same template as it is now.
@@ -140,24 +149,35 @@ impl Templates {
                 Insert::Exists(slot, value) => return Made::Old(Template { slot, value }),
                 // This connection is one that its template does not know.
                 Insert::Busy(_) => break,
-                Insert::Full if !self.table.make_room(&[hash], now, |_| None, |_, value| evicted(value)) => break,
+                Insert::Full if !self.make_room(hash, now, &mut evicted) => break,
                 Insert::Full => {}
             }
         }
         Made::Full
     }
 
-    /// Gives a template another real server, unless another worker already did; it begins anew. Returns the entry before
-    /// and after, for the caller to account for.
+    fn make_room(&self, hash: Hash, now: Tick, evicted: &mut impl FnMut(Value)) -> bool {
+        let counted = |_, value: Value| {
+            if !value.is_void() {
+                evicted(value)
+            }
+        };
+        self.table.make_room(&[hash], now, |_| None, counted)
+    }
+
+    /// Gives a template another real server, unless another worker already did; it begins anew. Returns the entry before,
+    /// if it was not void, and after, for the caller to account for.
     ///
     /// # Errors
     /// [`Gone`] if it is no longer there.
-    pub fn reassign(&self, template: Template, real: RealId, now: Tick) -> Result<(Value, Value), Gone> {
+    pub fn reassign(&self, template: Template, real: RealId, now: Tick) -> Result<(Option<Value>, Value), Gone> {
         let renew = |value: Value| {
-            let same = value.real() == template.value.real();
-            if same { value.in_state(State::TEMPLATE_NONE, now).with_real(real).with_seen(now) } else { value }
+            let same = value.real() == template.value.real() && value.is_void() == template.is_void();
+            let anew = value.in_state(State::TEMPLATE_NONE, now).with_real(real).with_seen(now).with_void(false);
+            if same { anew } else { value }
         };
-        self.table.update(template.slot, template.value, renew).map(|updated| (updated.old, updated.new))
+        let updated = self.table.update(template.slot, template.value, renew)?;
+        Ok((Some(updated.old).filter(|old| !old.is_void()), updated.new))
     }
 
     /// A connection was made through the template: it is counted, and the template's time begins anew. Nothing happens to
@@ -210,20 +230,32 @@ impl Templates {
                 let seen = now.before(seconds * 4 + SHORTEST_LIFE);
                 // Whoever changed it meanwhile renewed it.
                 let _ = self.table.update(slot, value, |now| if now == value { value.with_seen(seen) } else { now });
-            } else if self.table.flush(slot, value, now, |_| None) {
+            } else if self.table.flush(slot, value, now, |_| None) && !value.is_void() {
                 removed(value);
             }
         });
     }
 
-    /// Calls `template` for each in `lines`.
+    /// Calls `template` for each in `lines` that is not void.
     pub fn each(&self, lines: std::ops::Range<u32>, mut template: impl FnMut(Slot, TemplateKey, Value)) {
-        self.table.each(lines, |slot, key, value| template(slot, TemplateKey(key), value));
+        self.table.each(lines, |slot, key, value| {
+            if !value.is_void() {
+                template(slot, TemplateKey(key), value);
+            }
+        });
     }
 
-    /// Removes a template whatever its age, as [`Table::flush`], and tells whether it did.
+    /// Removes a template whatever its age, as [`Table::flush`], or makes it void if connections live that were made
+    /// through it; and tells whether it did, so that the caller accounts for the entry.
     pub fn flush(&self, slot: Slot, seen: Value, now: Tick) -> bool {
-        self.table.flush(slot, seen, now, |_| None)
+        if seen.is_void() {
+            return false;
+        }
+        if self.controlled(Template { slot, value: seen }) == 0 {
+            return self.table.flush(slot, seen, now, |_| None);
+        }
+        let void = |value: Value| if value == seen { value.with_void(true) } else { value };
+        self.table.update(slot, seen, void).is_ok_and(|updated| updated.old != updated.new)
     }
 
     /// Reads a slot.
@@ -332,6 +364,39 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_flushed_goes_on_counting_for_those_that_were_made_through_it() {
+        let templates = Templates::new(0, [1, 2, 3, 4]).unwrap();
+        let template = make(&templates, key(CLIENT), tick(100));
+        templates.take(template, tick(100));
+        assert!(templates.flush(template.slot, template.value, tick(200)));
+        let void = templates.find(key(CLIENT)).unwrap();
+        assert!(void.is_void() && !templates.flush(void.slot, void.value, tick(201)));
+        templates.each(0..templates.lines(), |_, _, _| panic!("nobody sees it"));
+        // The next connection, and its template.
+        let (before, after) = templates.reassign(void, RealId(5), tick(300)).unwrap();
+        assert_eq!((before, after.real(), after.is_void()), (None, RealId(5), false));
+        templates.take(void.with(after), tick(300));
+        templates.leave(key(CLIENT));
+        assert_eq!(sweep(&templates, tick(300 + 1202), true), 0, "the new one lives");
+        templates.leave(key(CLIENT));
+        assert_eq!(sweep(&templates, tick(300 + 1202 + 240), true), 1);
+    }
+
+    #[test]
+    fn one_that_is_flushed_and_not_needed_is_gone() {
+        let templates = Templates::new(0, [1, 2, 3, 4]).unwrap();
+        let template = make(&templates, key(CLIENT), tick(100));
+        templates.take(template, tick(100));
+        assert!(templates.flush(template.slot, template.value, tick(200)));
+        templates.leave(key(CLIENT));
+        assert_eq!(sweep(&templates, tick(100 + 1202), true), 0, "it was accounted for");
+        assert_eq!(templates.find(key(CLIENT)), None);
+        let template = make(&templates, key(CLIENT), tick(3000));
+        assert!(templates.flush(template.slot, template.value, tick(3000)));
+        assert_eq!(templates.find(key(CLIENT)), None);
+    }
+
+    #[test]
     fn nobody_keeps_one_that_is_not_wanted() {
         let templates = Templates::new(0, [1, 2, 3, 4]).unwrap();
         templates.take(make(&templates, key(CLIENT), tick(100)), tick(100));
@@ -375,7 +440,7 @@ mod tests {
         let template = templates.find(key(CLIENT)).unwrap();
         assert_eq!(template.value.state(), State::TEMPLATE_ASSURED);
         let (old, new) = templates.reassign(template, RealId(6), tick(200)).unwrap();
-        assert_eq!((old.real(), new.real(), new.state()), (REAL, RealId(6), State::TEMPLATE_NONE));
+        assert_eq!((old.map(Value::real), new.real(), new.state()), (Some(REAL), RealId(6), State::TEMPLATE_NONE));
         assert_eq!(templates.find(key(CLIENT)).unwrap().real(), RealId(6));
     }
 }
