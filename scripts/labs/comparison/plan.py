@@ -13,6 +13,9 @@ from .frames import VIP, Real, Service, Socket, STATIONS
 METHODS = ("nat", "tunnel", "direct")
 ROUNDS = 14
 
+FTP_DATA = 20
+"""The port that active FTP's data comes from (RFC 959 §3.2)."""
+
 TIMEOUTS = (4, 10, 30, 60, 61, 120, 300, 900)
 """The timeouts, in seconds, of all states that a packet leads to (ip_vs_proto_tcp.c, _udp.c, _sctp.c)."""
 
@@ -158,11 +161,13 @@ class Sequence:
     protocol: str
     method: str
     steps: tuple
+    drawn: bool = False
 
     @property
     def client(self):
-        """The client."""
-        return Socket(f"198.51.100.{self.number % 250 + 1}", 20_000 + self.number)
+        """The client. Some of the drawn ones send from port 20, which opens nothing."""
+        port = FTP_DATA if self.drawn and self.number % 20 == 0 else 20_000 + self.number
+        return Socket(f"198.51.100.{self.number % 250 + 1}", port)
 
     @property
     def service(self):
@@ -205,12 +210,12 @@ def draw(chance, protocol, method):
 
 def sequences(chance, count):
     """Returns the sequences of one regime: every story, then `count` drawn ones."""
-    chosen = list(told())
+    chosen = [(*each, False) for each in told()]
     for _ in range(count):
         protocol = chance.choices(("tcp", "udp", "sctp"), (6, 1, 3))[0]
         method = chance.choices(METHODS, (2, 1, 1))[0]
-        chosen.append((protocol, method, draw(chance, protocol, method)))
-    padded = ((protocol, method, (*steps, *"." * (ROUNDS - len(steps)))) for protocol, method, steps in chosen)
+        chosen.append((protocol, method, draw(chance, protocol, method), True))
+    padded = ((protocol, method, (*steps, *"." * (ROUNDS - len(steps))), drawn) for protocol, method, steps, drawn in chosen)
     return [Sequence(number, *each) for number, each in enumerate(padded)]
 
 
