@@ -83,7 +83,10 @@ fn count(args: &ConnListArgs) -> ExitCode {
 
 fn flush(args: &ConnFlushArgs) -> ExitCode {
     if args.filter.is_everything() != args.all {
-        return fail(USAGE, "say which connections (--client, --service, --real, --protocol, --state), or --all");
+        return fail(
+            USAGE,
+            "say which connections (--client, --service, --mark, --real, --protocol, --state), or --all",
+        );
     }
     match Client::new(&args.director.socket).flush(&args.filter) {
         Ok(flushed) if args.json => print_json(&flushed),
@@ -107,6 +110,7 @@ mod tests {
             expires_seconds,
             client: client.parse().unwrap(),
             service: "192.0.2.10:80".parse().unwrap(),
+            mark: None,
             real: real.map(|real| real.parse().unwrap()),
             answers_seen: true,
         };

@@ -17,16 +17,19 @@ use super::config::{self, Config};
 use super::connections::Names;
 use super::ids::Ids;
 use crate::dataplane::clock::Now;
-use crate::dataplane::conn::{Connections, Era, MAX_REAL_ID, State, Timeouts};
+use crate::dataplane::conn::{Connections, Era, MAX_REAL_ID, Outlet, State, Timeouts};
 use crate::dataplane::neigh::NeighborId;
 use crate::dataplane::route::Routes;
+use crate::dataplane::selector::Selector;
+use crate::dataplane::selectors::Selectors;
 use crate::dataplane::service::{
     EndpointId, Forwarding, Local, PortId, PortSettings, Protocol, RealId, RealServer, Service,
 };
 use crate::dataplane::shared::{Announcement, Shared};
-use crate::dataplane::snapshot::{Endpoints, LatestPersistence, Locals, Publisher, Reader, Snapshot, Viewer};
+use crate::dataplane::snapshot::{Endpoints, Former, LatestPersistence, Locals, Publisher, Reader, Snapshot, Viewer};
 
 mod build;
+mod former;
 mod slow_start;
 
 use build::{Build, Built, place};
@@ -68,12 +71,20 @@ impl fmt::Display for ApplyError {
 
 impl Error for ApplyError {}
 
-type Socket = (SocketAddrV4, Protocol);
+/// What answers come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Socket {
+    /// One port of a real server.
+    Port(SocketAddrV4, Protocol),
+    /// Whatever port of a real server of wide connections, by whatever protocol: a port of its own and one that a client chose
+    /// must not be mistaken for each other.
+    Station(Ipv4Addr),
+}
 
 /// Who owns an endpoint id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum EndpointOwner {
-    Service(Socket),
+    Service(Selector),
     SharedSocket(Socket),
 }
 
@@ -82,6 +93,7 @@ enum EndpointOwner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct RealOwner {
     service: EndpointId,
+    address: SocketAddrV4,
     socket: Socket,
     forwarding: Forwarding,
 }
@@ -122,6 +134,14 @@ fn endpoint_id(id: u32) -> EndpointId {
     EndpointId(id.expect("ids run from 1 to MAX_ENDPOINTS, which fits"))
 }
 
+/// The port that a real server's answers come from, where clients' ports do not say it.
+fn outlet_port(owner: &RealOwner) -> u16 {
+    match owner.socket {
+        Socket::Port(..) => 0,
+        Socket::Station(_) => owner.address.port(),
+    }
+}
+
 fn v4(address: SocketAddr) -> Option<SocketAddrV4> {
     match address {
         SocketAddr::V4(v4) => Some(v4),
@@ -140,6 +160,9 @@ impl Applier {
             endpoints: Endpoints::default(),
             wildcards: Endpoints::default(),
             one_packet: Endpoints::default(),
+            selectors: Selectors::default(),
+            wide: false,
+            former: Former::default(),
             locals: Locals::default(),
             services: Box::default(),
             reals: Box::default(),
@@ -185,7 +208,7 @@ impl Applier {
             EndpointOwner::Service(service) => Some((endpoint_id(id), *service)),
             EndpointOwner::SharedSocket(_) => None,
         });
-        let reals = self.reals.owners().map(|(owner, id)| (RealId(id), owner.socket.0));
+        let reals = self.reals.owners().map(|(owner, id)| (RealId(id), owner.address));
         Names { services: services.collect(), reals: reals.collect() }
     }
 
@@ -195,7 +218,7 @@ impl Applier {
     /// What cannot be applied; the running configuration stays as it was.
     pub fn apply(&mut self, config: &Config, now: Now) -> Result<(), ApplyError> {
         let (built, pins, owners) = Build::new(self, now).build(config);
-        let Built { services, reals, endpoints, routes, mut slow_starts } = match built {
+        let Built { services, reals, endpoints, selectors, routes, mut slow_starts } = match built {
             Ok(built) => built,
             Err(error) => {
                 self.take_back(pins.keys(), now);
@@ -208,11 +231,15 @@ impl Applier {
         let persistence = self.persistence(&services);
         let timeouts = timeouts(config, &services, &reals).with_persistence(self.template_timeouts());
         self.unburden(&reals);
+        let former = self.former(&owners);
         let snapshot = Snapshot {
             generation: 0,
+            wide: !endpoints.wildcards.is_empty() || !selectors.is_empty() || !former.wildcards.is_empty(),
             endpoints: endpoints.single,
             wildcards: endpoints.wildcards,
             one_packet: endpoints.one_packet,
+            selectors,
+            former: Former { endpoints: former.single, wildcards: former.wildcards },
             locals: locals(config),
             services,
             reals,
@@ -313,11 +340,12 @@ impl Applier {
     }
 
     /// The shared sockets of all real servers that connections may name, the removed ones included.
-    fn sockets(&self) -> Box<[Option<EndpointId>]> {
+    fn sockets(&self) -> Box<[Option<Outlet>]> {
         let mut sockets = Vec::new();
         for (owner, id) in self.reals.owners().filter(|(owner, _)| owner.forwarding == Forwarding::Nat) {
             if let Some(endpoint) = self.endpoints.get(&EndpointOwner::SharedSocket(owner.socket)) {
-                place(&mut sockets, id as usize, endpoint_id(endpoint));
+                let port = outlet_port(owner);
+                place(&mut sockets, id as usize, Outlet { endpoint: endpoint_id(endpoint), port });
             }
         }
         sockets.into()
@@ -368,7 +396,7 @@ impl Applier {
         let mut wanted = Vec::new();
         for (place, port) in snapshot.ports.iter().enumerate() {
             let own = port.addresses.iter().map(Ipv4Net::addr);
-            let vips = config.services.iter().filter_map(|service| v4(service.address)).map(|vip| *vip.ip());
+            let vips = config.services.iter().flat_map(|service| service.vips.iter().copied());
             let on_link = vips.filter(|vip| port.addresses.iter().any(|net| net.contains(vip)));
             wanted.extend(own.chain(on_link).map(|address| (PortId(place as u8), address)));
         }
@@ -387,14 +415,14 @@ fn timeouts(config: &Config, services: &[Option<Service>], reals: &[Option<RealS
     let config::Timeouts { tcp, tcp_fin, udp } = config.timeouts;
     let timeouts = Timeouts::default().with(State::TCP_ESTABLISHED, tcp).with(State::TCP_FIN_WAIT, tcp_fin);
     let timeouts = timeouts.with(State::UDP, udp).with(State::UDP_ONE_WAY, udp);
-    let own: HashMap<(SocketAddr, Protocol), u32> =
-        config.services.iter().filter_map(|service| Some((service.key(), service.timeout?))).collect();
+    let own: HashMap<Selector, u32> =
+        config.services.iter().filter_map(|service| Some((service.selector, service.timeout?))).collect();
     if own.is_empty() {
         return timeouts;
     }
     let of = |real: &RealServer| {
         let service = services.get(real.service.index())?.as_ref()?;
-        own.get(&(SocketAddr::V4(service.address), service.protocol)).copied()
+        own.get(&service.selector).copied()
     };
     timeouts.with_own(reals.iter().map(|real| real.as_ref().and_then(of).unwrap_or_default()))
 }
@@ -417,8 +445,8 @@ fn v4_net(net: &IpNet) -> Option<Ipv4Net> {
 
 fn locals(config: &Config) -> Locals {
     let mut locals = Locals::default();
-    for vip in config.services.iter().filter_map(|service| v4(service.address)) {
-        locals.insert(vip.ip().to_bits(), Local::Virtual);
+    for vip in config.services.iter().flat_map(|service| &service.vips) {
+        locals.insert(vip.to_bits(), Local::Virtual);
     }
     for (place, port) in config.ports.iter().enumerate() {
         for own in port.addresses.iter().filter_map(v4_net) {

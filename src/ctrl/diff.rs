@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display};
 use std::time::Duration;
 
-use super::config::{Config, Neighbor, Port, Real, Route, Rules, Service};
+use super::config::{Config, Mark, Neighbor, Port, Real, Route, Rules, Selector, Service};
 
 /// A new configuration that cannot take the place of the running one; displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,7 @@ pub fn changes(old: &Config, new: &Config) -> Result<Vec<String>, NeedsRestart> 
         differ(&mut lines, "timeouts", name, &time(was), &time(is));
     }
     rules(&mut lines, &old.rules, &new.rules);
+    marks(&mut lines, &old.marks, &new.marks);
     services(&mut lines, &old.services, &new.services);
     compare(
         &mut lines,
@@ -106,36 +107,66 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<String> {
 }
 
 fn services(lines: &mut Vec<String>, old: &[Service], new: &[Service]) {
-    compare(lines, old, new, Service::key, describe_service, |lines, old, new| {
-        let name = name_service(new);
-        differ(lines, &name, "scheduler", &old.scheduler, &new.scheduler);
-        if let (Some(was), Some(is)) = (old.scheduler.mh_size(), new.scheduler.mh_size()) {
-            differ(lines, &name, "mh_table_size", &was, &is);
-        }
-        let timeout =
-            |service: &Service| service.timeout.map_or_else(|| "default".to_owned(), |own| time(own).to_string());
-        differ(lines, &name, "timeout", &timeout(old), &timeout(new));
-        differ(lines, &name, "persistence", &persistence(old), &persistence(new));
-        differ(lines, &name, "max_new_per_second", &old.max_new_per_second, &new.max_new_per_second);
-        differ(lines, &name, "ops", &old.one_packet, &new.one_packet);
-        differ(lines, &name, "sorry_server", &sorry(old), &sorry(new));
-        let describe = |real: &Real| format!("{name}: real server {}", describe_real(real));
-        compare(
-            lines,
-            &old.reals,
-            &new.reals,
-            |real| real.address,
-            describe,
-            |lines, old, new| {
-                let subject = format!("{name}: real server {}", new.address);
-                differ(lines, &subject, "weight", &old.weight, &new.weight);
-                differ(lines, &subject, "forwarding", &old.forwarding, &new.forwarding);
-                differ(lines, &subject, "upper", &old.thresholds.upper, &new.thresholds.upper);
-                differ(lines, &subject, "lower", &old.thresholds.lower, &new.thresholds.lower);
-                differ(lines, &subject, "slow_start", &time(old.slow_start), &time(new.slow_start));
-            },
-        );
-    });
+    let unlike = lines.len();
+    compare(
+        lines,
+        old,
+        new,
+        |service| service.selector,
+        describe_service,
+        |lines, old, new| {
+            let name = name_service(new);
+            differ_debug(lines, &name, "vips", &old.vips, &new.vips);
+            differ(lines, &name, "scheduler", &old.scheduler, &new.scheduler);
+            if let (Some(was), Some(is)) = (old.scheduler.mh_size(), new.scheduler.mh_size()) {
+                differ(lines, &name, "mh_table_size", &was, &is);
+            }
+            let timeout =
+                |service: &Service| service.timeout.map_or_else(|| "default".to_owned(), |own| time(own).to_string());
+            differ(lines, &name, "timeout", &timeout(old), &timeout(new));
+            differ(lines, &name, "persistence", &persistence(old), &persistence(new));
+            differ(lines, &name, "max_new_per_second", &old.max_new_per_second, &new.max_new_per_second);
+            differ(lines, &name, "ops", &old.one_packet, &new.one_packet);
+            differ(lines, &name, "sorry_server", &sorry(old), &sorry(new));
+            let describe = |real: &Real| format!("{name}: real server {}", describe_real(real));
+            compare(
+                lines,
+                &old.reals,
+                &new.reals,
+                |real| real.address,
+                describe,
+                |lines, old, new| {
+                    let subject = format!("{name}: real server {}", new.address);
+                    differ(lines, &subject, "weight", &old.weight, &new.weight);
+                    differ(lines, &subject, "forwarding", &old.forwarding, &new.forwarding);
+                    differ(lines, &subject, "upper", &old.thresholds.upper, &new.thresholds.upper);
+                    differ(lines, &subject, "lower", &old.thresholds.lower, &new.thresholds.lower);
+                    differ(lines, &subject, "slow_start", &time(old.slow_start), &time(new.slow_start));
+                },
+            );
+        },
+    );
+    let order = |services: &[Service]| -> Vec<Selector> {
+        let several = services.iter().filter(|service| service.selector.socket().is_none());
+        several.map(|service| service.selector).collect()
+    };
+    if lines.len() == unlike && order(old) != order(new) {
+        lines.push("the services are in another order".to_owned());
+    }
+}
+
+/// The first rule that fits counts, so their order does too.
+fn marks(lines: &mut Vec<String>, old: &[Mark], new: &[Mark]) {
+    let unlike = lines.len();
+    let key = |rule: &Mark| (rule.mark, rule.pattern);
+    compare(lines, old, new, key, describe_mark, |_, _, _| {});
+    if lines.len() == unlike && old != new {
+        lines.push("the mark rules are in another order".to_owned());
+    }
+}
+
+fn describe_mark(rule: &Mark) -> String {
+    format!("mark {} for {}", rule.mark, Selector::Match(rule.pattern))
 }
 
 fn persistence(service: &Service) -> String {
@@ -186,7 +217,7 @@ fn differ_debug<T: PartialEq + Debug>(lines: &mut Vec<String>, subject: &str, wh
 }
 
 fn name_service(service: &Service) -> String {
-    format!("service {} {}", service.protocol, service.address)
+    format!("service {} {}", service.selector.protocol(), service.selector)
 }
 
 fn describe_service(service: &Service) -> String {

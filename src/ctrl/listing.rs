@@ -220,7 +220,7 @@ mod tests {
             }],
             workers: vec![WorkerReport { id: 0, core: 1, received: 70, ..Default::default() }],
             services: vec![ServiceReport {
-                address: "192.0.2.1:80".parse().unwrap(),
+                address: "192.0.2.1:80".into(),
                 protocol: "tcp".into(),
                 scheduler: "wrr".into(),
                 ops: false,

@@ -125,15 +125,15 @@ impl Survey<'_> {
 
     fn services(&self) -> Vec<ServiceReport> {
         let mut services: Vec<&Service> = self.snapshot.services.iter().flatten().collect();
-        services.sort_by_key(|service| (service.address, service.protocol));
+        services.sort_by_key(|service| service.selector);
         services.into_iter().map(|service| self.service(service)).collect()
     }
 
     fn service(&self, service: &Service) -> ServiceReport {
         let reals = service.reals.iter().filter_map(|real| Some((real, self.snapshot.real(real.id)?)));
         ServiceReport {
-            address: SocketAddr::V4(service.address),
-            protocol: service.protocol.to_string().to_lowercase(),
+            address: service.selector.to_string(),
+            protocol: service.selector.protocol().to_lowercase(),
             scheduler: service.scheduler.to_string(),
             ops: service.one_packet,
             traffic: self.service_traffic(service.id),

@@ -5,7 +5,7 @@
 
 use super::conn::{Hash, Identity, Key, Level, Socket, Spot, WideKey};
 use super::parse::{Kind, Parsed};
-use super::service::{Endpoint, EndpointId, Protocol, RealId};
+use super::service::{Endpoint, EndpointId, PortId, Protocol, RealId};
 use super::shared::{Kept, Shared};
 use super::snapshot::Snapshot;
 use super::stats::Outcome;
@@ -55,16 +55,21 @@ impl Lead {
     }
 }
 
-/// The key of a client's packet to a service of many ports.
+/// The key of a client's packet to a service of many ports or addresses.
 #[inline]
 pub fn request_key(packet: &Parsed, service: EndpointId) -> WideKey {
-    WideKey::new((packet.src, packet.src_port), (packet.dst, packet.dst_port), service)
+    WideKey::new((packet.src, packet.src_port), (packet.dst, packet.dst_port), service).over(number(packet))
 }
 
 /// The key of the link that a packet from a NAT real server of such a service answers by.
 #[inline]
 pub fn answer_key(packet: &Parsed, socket: Socket) -> WideKey {
-    WideKey::answer((packet.dst, packet.dst_port), packet.src_port, socket.endpoint)
+    WideKey::answer((packet.dst, packet.dst_port), packet.src_port, socket.endpoint).over(number(packet))
+}
+
+#[inline]
+fn number(packet: &Parsed) -> u8 {
+    packet.kind.transport().map_or(0, |protocol| protocol as u8)
 }
 
 /// What is to be done with a packet.
@@ -97,7 +102,7 @@ pub enum Step {
         /// Its link.
         way: Way,
     },
-    /// From a client to a virtual service of every port.
+    /// From a client to a virtual service of many ports or addresses.
     WideInbound {
         /// The service.
         service: EndpointId,
@@ -154,16 +159,21 @@ impl Step {
     }
 }
 
-/// Classifies a parsed packet and prefetches its connection's line.
+/// Classifies a parsed packet that came in by `ingress`, and prefetches its connection's line.
 #[inline]
-pub fn classify(snapshot: &Snapshot, shared: &Shared, packet: &Parsed) -> Step {
+pub fn classify(snapshot: &Snapshot, shared: &Shared, packet: &Parsed, ingress: PortId) -> Step {
     let Some(protocol) = packet.kind.transport() else { return classify_other(snapshot, shared, packet) };
+    if snapshot.selectors.come_first()
+        && let Some(step) = classify_first(snapshot, shared, packet, ingress)
+    {
+        return step;
+    }
     if let Some(Endpoint::Service(service)) = snapshot.endpoints.find(packet.dst, packet.dst_port, protocol) {
         return Step::Inbound { service, way: Way::new(shared, Key::new(packet.src, packet.src_port, service)) };
     }
     match snapshot.endpoints.find(packet.src, packet.src_port, protocol) {
         Some(endpoint) if let Some(step) = answer(shared, packet, endpoint) => step,
-        _ if !snapshot.wildcards.is_empty() => classify_wide(snapshot, shared, packet, protocol),
+        _ if snapshot.wide => classify_wide(snapshot, shared, packet, protocol),
         _ => unserved(snapshot, packet),
     }
 }
@@ -203,16 +213,53 @@ fn classify_other(snapshot: &Snapshot, shared: &Shared, packet: &Parsed) -> Step
     step.unwrap_or(Step::Icmp)
 }
 
-/// Looks for a service of every port.
+/// Looks for a service that comes before those of one address and port. What a NAT real server sends may fit its
+/// description and be an answer all the same: it is taken for one, and for a client's packet if it answers nothing.
+#[inline(never)]
+fn classify_first(snapshot: &Snapshot, shared: &Shared, packet: &Parsed, ingress: PortId) -> Option<Step> {
+    let service = snapshot.selectors.first(packet, ingress)?;
+    let protocol = packet.kind.transport()?;
+    let source = snapshot.endpoints.find(packet.src, packet.src_port, protocol);
+    let answer = source.and_then(|source| answer(shared, packet, source));
+    answer
+        .or_else(|| wide_answer(snapshot, shared, packet, protocol))
+        .or_else(|| Some(request(shared, packet, service)))
+}
+
+/// Looks for a service of many ports or addresses, or a NAT real server of one.
 #[inline(never)]
 fn classify_wide(snapshot: &Snapshot, shared: &Shared, packet: &Parsed, protocol: Protocol) -> Step {
-    if let Some(Endpoint::Service(service)) = snapshot.wildcards.find(packet.dst, 0, protocol) {
-        return Step::WideInbound { service, lead: Lead::new(shared, request_key(packet, service)) };
+    let step = wide_answer(snapshot, shared, packet, protocol);
+    let request = || Some(request(shared, packet, snapshot.wide_services(packet, protocol).next()?));
+    step.or_else(request).unwrap_or_else(|| unserved(snapshot, packet))
+}
+
+fn wide_answer(snapshot: &Snapshot, shared: &Shared, packet: &Parsed, protocol: Protocol) -> Option<Step> {
+    match snapshot.wildcards.find(packet.src, 0, protocol) {
+        Some(Endpoint::Shared(socket)) => {
+            Some(Step::WideReply { socket, lead: Lead::new(shared, answer_key(packet, socket)) })
+        }
+        _ => None,
     }
-    if let Some(Endpoint::Shared(socket)) = snapshot.wildcards.find(packet.src, 0, protocol) {
-        return Step::WideReply { socket, lead: Lead::new(shared, answer_key(packet, socket)) };
-    }
-    unserved(snapshot, packet)
+}
+
+fn request(shared: &Shared, packet: &Parsed, service: EndpointId) -> Step {
+    Step::WideInbound { service, lead: Lead::new(shared, request_key(packet, service)) }
+}
+
+/// What a packet from a NAT real server is that answers nothing: a client's to a service of many ports or addresses, if it
+/// is to one. To other services it would not have been taken for an answer.
+#[cold]
+pub fn unanswered(
+    snapshot: &Snapshot,
+    shared: &Shared,
+    packet: &Parsed,
+    ingress: PortId,
+) -> Option<(EndpointId, Lead)> {
+    let protocol = packet.kind.transport()?;
+    let after = || snapshot.wide_services(packet, protocol).next();
+    let service = snapshot.selectors.first(packet, ingress).or_else(after)?;
+    Some((service, Lead::new(shared, request_key(packet, service))))
 }
 
 fn unserved(snapshot: &Snapshot, packet: &Parsed) -> Step {

@@ -8,15 +8,15 @@ use std::net::SocketAddrV4;
 use super::classify::Way;
 use super::clock::Now;
 use super::conn::{
-    Hash, Identity, Insert, LinkedInsert, SctpEvent, Slot, Socket, State, Table, TcpEvent, Tick, Value, WideKey,
-    WorkerCounts, datagram_state, sctp_state, tcp_state,
+    Hash, Identity, Insert, LinkedInsert, Outlet, SctpEvent, Slot, Socket, State, Table, TcpEvent, Tick, Value,
+    WideKey, WorkerCounts, datagram_state, sctp_state, tcp_state,
 };
 use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed};
 use super::persist;
 use super::rules::FTP_DATA;
 use super::sched::{Cursor, Flow, Loads, Pool, Share, schedule, schedule_after};
-use super::service::{EndpointId, Forwarding, RealId, RealServer, Service};
+use super::service::{Forwarding, PortId, RealId, RealServer, Service};
 use super::shared::{Kept, Shared};
 use super::snapshot::Snapshot;
 use super::stats::{Outcome, WorkerStats};
@@ -43,6 +43,8 @@ pub struct Connector<'a> {
     pub share: Share,
     /// The burst's time.
     pub now: Now,
+    /// The port that it came from.
+    pub ingress: PortId,
 }
 
 /// A client's packet and the connection it asks for.
@@ -74,7 +76,7 @@ impl<'a> Connector<'a> {
     }
 
     /// The shared socket of a real server, also of one that was removed.
-    pub(super) fn sockets(&self) -> impl Fn(RealId) -> Option<EndpointId> + Copy + use<'a> {
+    pub(super) fn sockets(&self) -> impl Fn(RealId) -> Option<Outlet> + Copy + use<'a> {
         let snapshot = self.snapshot;
         move |real| snapshot.socket(real)
     }
@@ -88,12 +90,12 @@ impl<'a> Connector<'a> {
         let request = Request { service, way, packet };
         match self.table().lookup_at(way.spot, way.key, way.hash) {
             Some((slot, value)) => self.resident(&request, slot, value),
-            None if self.snapshot.wildcards.is_empty() => self.newcomer(&request),
-            None => self.newcomer_or_wide(&request),
+            None if !self.snapshot.wide => self.newcomer(&request),
+            None => self.newcomer_or_former(&request),
         }
     }
 
-    /// The same for a service of every port.
+    /// The same for a service of many ports or addresses.
     ///
     /// # Errors
     /// The outcome the packet ends in, if it goes nowhere.
@@ -106,7 +108,7 @@ impl<'a> Connector<'a> {
         let request = Request { service, way, packet };
         match self.table().lookup_at(way.spot, way.key, way.hash) {
             Some((slot, value)) => self.resident(&request, slot, value),
-            None => self.newcomer(&request),
+            None => self.newcomer_or_former(&request),
         }
     }
 
@@ -268,7 +270,7 @@ impl<'a> Connector<'a> {
 
     fn make_room<K: Kept>(&self, way: &Way<K>, real: &RealServer) -> bool {
         match real.shared {
-            Some(socket) => self.make_room_at::<K>(&[way.hash, self.table().hash(way.key.link(socket.endpoint))]),
+            Some(socket) => self.make_room_at::<K>(&[way.hash, self.table().hash(way.key.link(socket.outlet()))]),
             None => self.make_room_at::<K>(&[way.hash]),
         }
     }

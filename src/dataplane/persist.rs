@@ -1,5 +1,8 @@
 //! Persistence: a client's connections to a service go to the real server that its template names.
 //!
+//! A service of several addresses or ports, by `match` or by mark has one template for a client's connections to all of them, so
+//! that marks group services as in IPVS, where a template names the mark in the place of a VIP.
+//!
 //! Only what opens a connection comes here. As in IPVS (`ip_vs_sched_persist`): a template's real server takes the
 //! connection whatever its weight and its thresholds, so that a drained server keeps its clients until their templates end;
 //! with `expire_quiescent_template` one of weight 0 does not. A template whose real server is gone gets another.
@@ -36,7 +39,7 @@ impl<'a> Connector<'a> {
             // Its template has no other.
             return Err(Outcome::DropAmbiguous);
         }
-        let key = TemplateKey::new(packet.src, persistence.prefix, packet.dst, service.id);
+        let key = TemplateKey::new(packet.src, persistence.prefix, service.address.ip().to_bits(), service.id);
         let found = self.shared.templates.find(key);
         if let Some(template) = found
             && let Some(real) = self.usable(service, template)
@@ -133,9 +136,8 @@ fn template_key<K: Kept>(snapshot: &Snapshot, key: K, connection: Value) -> Opti
     if era != connection.era() {
         return None;
     }
-    let destination = key.destination().map_or(vip, |destination| *destination.ip());
     let client = key.client().ip().to_bits();
-    Some(TemplateKey::new(client, persistence.prefix, destination.to_bits(), key.endpoint()))
+    Some(TemplateKey::new(client, persistence.prefix, vip.to_bits(), key.endpoint()))
 }
 
 /// Tells whether a template's time may go on: connections still look for it, and its real server has any at all. After two

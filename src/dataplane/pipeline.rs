@@ -17,7 +17,7 @@
 
 use std::net::SocketAddrV4;
 
-use super::classify::{Lead, Step, Way, answer_key, classify, request_key};
+use super::classify::{Lead, Step, Way, answer_key, classify, request_key, unanswered};
 use super::clock::Now;
 use super::conn::{Socket, WorkerCounts};
 use super::connect::{Connector, Reply};
@@ -111,7 +111,7 @@ impl<'a> Stages<'a> {
         ingress: PortId,
     ) -> Self {
         let Memory { cursors, new_flows, ids, errors, share } = memory;
-        let connector = Connector { snapshot, shared, stats, counts, cursors, new_flows, share: *share, now };
+        let connector = Connector { snapshot, shared, stats, counts, cursors, new_flows, share: *share, now, ingress };
         Self { connector, ids, errors, snapshot, shared, stats, now, ingress }
     }
 
@@ -146,7 +146,7 @@ impl<'a> Stages<'a> {
     fn classify(&self, stage: &mut [Staged]) {
         for staged in stage {
             if !matches!(staged.step, Step::End(_)) {
-                staged.step = classify(self.snapshot, self.shared, &staged.packet);
+                staged.step = classify(self.snapshot, self.shared, &staged.packet, self.ingress);
             }
         }
     }
@@ -179,7 +179,10 @@ impl<'a> Stages<'a> {
                 let real = self.connector.inbound(service, way, packet)?;
                 self.inbound(frame, packet, real)
             }
-            Step::Reply { real, way } => self.outbound(frame, packet, self.connector.reply(*real, way, packet)?),
+            Step::Reply { real, way } => match self.connector.reply(*real, way, packet) {
+                Ok(reply) => self.outbound(frame, packet, reply),
+                Err(outcome) => self.unanswered(frame, packet, outcome),
+            },
             Step::SharedReply { socket, way } => self.outbound_shared(frame, packet, *socket, way),
             Step::WideInbound { service, lead } => self.inbound_wide(frame, packet, *service, *lead),
             Step::WideReply { socket, lead } => self.outbound_wide(frame, packet, *socket, *lead),
@@ -262,7 +265,10 @@ impl<'a> Stages<'a> {
         socket: Socket,
         way: &Way,
     ) -> Result<Fate, Outcome> {
-        self.outbound(frame, packet, self.connector.shared_reply(socket, way, packet)?)
+        match self.connector.shared_reply(socket, way, packet) {
+            Ok(reply) => self.outbound(frame, packet, reply),
+            Err(outcome) => self.unanswered(frame, packet, outcome),
+        }
     }
 
     #[inline(never)]
@@ -274,7 +280,19 @@ impl<'a> Stages<'a> {
         lead: Lead,
     ) -> Result<Fate, Outcome> {
         let way = lead.way(answer_key(packet, socket));
-        self.outbound(frame, packet, self.connector.shared_reply(socket, &way, packet)?)
+        match self.connector.shared_reply(socket, &way, packet) {
+            Ok(reply) => self.outbound(frame, packet, reply),
+            Err(outcome) => self.unanswered(frame, packet, outcome),
+        }
+    }
+
+    /// A packet from a NAT real server that answers nothing may be a client's: real servers talk to VIPs too.
+    #[cold]
+    fn unanswered<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, outcome: Outcome) -> Result<Fate, Outcome> {
+        match unanswered(self.snapshot, self.shared, packet, self.ingress) {
+            Some((service, lead)) => self.inbound_wide(frame, packet, service, lead),
+            None => Err(outcome),
+        }
     }
 
     #[inline(always)]

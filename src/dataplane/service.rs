@@ -13,6 +13,7 @@ use ipnet::Ipv4Net;
 use super::conn::Socket;
 use super::route::NextHop;
 use super::sched::{Candidate, Plan, Scheduler};
+use super::selector::Selector;
 
 /// A transport protocol that can be balanced, by its IANA number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +27,18 @@ pub enum Protocol {
     Sctp = 132,
     /// RFC 792: echo requests and their replies. Its endpoints have port 0.
     Icmp = 1,
+}
+
+impl Protocol {
+    /// A list of it alone.
+    pub const fn alone(self) -> &'static [Self] {
+        match self {
+            Self::Tcp => &[Self::Tcp],
+            Self::Udp => &[Self::Udp],
+            Self::Sctp => &[Self::Sctp],
+            Self::Icmp => &[Self::Icmp],
+        }
+    }
 }
 
 impl fmt::Display for Protocol {
@@ -99,10 +112,10 @@ impl fmt::Display for Forwarding {
 pub struct Service {
     /// The endpoint its connections are keyed by.
     pub id: EndpointId,
-    /// VIP and port.
+    /// Which packets it is for.
+    pub selector: Selector,
+    /// VIP and port; 0.0.0.0:0 for a service that has not one of each. Then connections know what their clients talk to.
     pub address: SocketAddrV4,
-    /// TCP, UDP, SCTP or ICMP.
-    pub protocol: Protocol,
     /// Chooses the real server of a new connection.
     pub scheduler: Scheduler,
     /// What it chooses by.

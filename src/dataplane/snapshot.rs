@@ -18,13 +18,14 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Cache};
 use hashbrown::HashMap;
 
-use super::conn::{Era, Timeouts};
+use super::conn::{Era, Outlet, Timeouts};
 use super::route::Routes;
 use super::rules::Rules;
+use super::selectors::Selectors;
 use super::service::{Endpoint, EndpointId, Local, Persistence, PortSettings, Protocol, RealId, RealServer, Service};
 
 /// A fast, unkeyed hash for tables whose keys only the operator chooses.
-type ConfigHash = foldhash::fast::FixedState;
+pub(super) type ConfigHash = foldhash::fast::FixedState;
 
 /// Everything workers read: immutable once published.
 #[derive(Clone, Debug)]
@@ -38,15 +39,21 @@ pub struct Snapshot {
     pub wildcards: Endpoints,
     /// What each NAT real server's socket is to the service with one-packet scheduling that has it.
     pub one_packet: Endpoints,
+    /// Services of several addresses or ports, by `match` or by mark.
+    pub selectors: Selectors,
+    /// Whether there are services of every port, or of those kinds.
+    pub wide: bool,
+    /// What `endpoints` and `wildcards` knew of NAT real servers that were removed, and may have connections left.
+    pub former: Former,
     /// The addresses the director answers for.
     pub locals: Locals,
     /// Services by [`EndpointId`]; `None` where the id is no service, or its service was removed.
     pub services: Box<[Option<Service>]>,
     /// Real servers by [`RealId`]; `None` where there is none any more.
     pub reals: Box<[Option<RealServer>]>,
-    /// By [`RealId`], the endpoint of the socket that a NAT real server shares with other services; kept for a real
-    /// server that was removed for as long as connections may name it.
-    pub sockets: Box<[Option<EndpointId>]>,
+    /// By [`RealId`], the socket that a NAT real server shares with other services; kept for a real server that was
+    /// removed for as long as connections may name it.
+    pub sockets: Box<[Option<Outlet>]>,
     /// By [`EndpointId`], a service's latest persistence; kept for a service that was removed, or is not
     /// persistent any more, for as long as connections that were made through its templates may end.
     pub persistence: Box<[Option<LatestPersistence>]>,
@@ -63,12 +70,21 @@ pub struct Snapshot {
 /// What a service's templates are, or were when it was last persistent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LatestPersistence {
-    /// The service's address.
+    /// The service's address; 0.0.0.0 if it has several.
     pub vip: Ipv4Addr,
     /// How its clients' connections keep to one real server.
     pub persistence: Persistence,
     /// The next one begins when the prefix changes.
     pub era: Era,
+}
+
+/// NAT real servers of former configurations.
+#[derive(Clone, Debug, Default)]
+pub struct Former {
+    /// As [`Snapshot::endpoints`].
+    pub endpoints: Endpoints,
+    /// As [`Snapshot::wildcards`].
+    pub wildcards: Endpoints,
 }
 
 impl Snapshot {
@@ -90,9 +106,9 @@ impl Snapshot {
         self.persistence.get(id.index())?.as_ref()
     }
 
-    /// Returns the endpoint of a real server's shared socket.
+    /// Returns a real server's shared socket.
     #[inline]
-    pub fn socket(&self, id: RealId) -> Option<EndpointId> {
+    pub fn socket(&self, id: RealId) -> Option<Outlet> {
         *self.sockets.get(id.index())?
     }
 }

@@ -69,7 +69,7 @@ impl<'a> Connector<'a> {
     /// Links a connection to the real server that it is to move to, in the place of one that never came to life if need be.
     fn relink<K: Kept>(&self, slot: Slot, way: &Way<K>, value: Value, real: &RealServer) -> Result<(), Unlinked> {
         let (Some(socket), table) = (real.shared, self.table::<K>()) else { return Ok(()) };
-        let hash = table.hash(way.key.link(socket.endpoint));
+        let hash = table.hash(way.key.link(socket.outlet()));
         for _ in 0..TRIES {
             let linked = table.relink(slot, way.key, value, socket, self.tick(), self.sockets());
             if linked != Err(Unlinked::Full) || !self.make_room_at::<K>(&[hash]) {

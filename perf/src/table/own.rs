@@ -4,7 +4,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU16;
 
 use anyhow::Context;
-use millrace::dataplane::conn::{Hash, Insert, Key, Level, Slice, Slot, Spot, State, Table, Tick, Timeouts, Value};
+use millrace::dataplane::conn::{
+    Hash, Insert, Key, Level, Outlet, Slice, Slot, Spot, State, Table, Tick, Timeouts, Value,
+};
 use millrace::dataplane::port::BURST;
 use millrace::dataplane::service::{EndpointId, RealId};
 
@@ -90,7 +92,7 @@ impl Own {
 }
 
 /// Nobody shares real servers here.
-pub fn no_sockets(_: RealId) -> Option<EndpointId> {
+pub fn no_sockets(_: RealId) -> Option<Outlet> {
     None
 }
 

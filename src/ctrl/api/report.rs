@@ -142,9 +142,10 @@ pub struct TrafficReport {
 /// One virtual service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceReport {
-    /// VIP and port.
-    pub address: SocketAddr,
-    /// `tcp`, `udp` or `sctp`.
+    /// What it is for, as the configuration has it: VIP and port (`203.0.113.10:80`), a range of either
+    /// (`203.0.113.0/28:8000-8999`), a match (`from 198.51.100.0/24 to 203.0.113.10:0 in wan`) or a mark (`7`).
+    pub address: String,
+    /// `tcp`, `udp`, `sctp` or `icmp`; `ip` for a match of any of these, `fwm` for a mark.
     pub protocol: String,
     /// The scheduler's name.
     pub scheduler: String,

@@ -8,12 +8,14 @@ use ipnet::IpNet;
 
 use super::super::config::{self, Config};
 use super::slow_start::SlowStarts;
-use super::{Applier, ApplyError, EndpointOwner, Owners, RealOwner, Socket, endpoint_id, v4, v4_net};
+use super::{Applier, ApplyError, EndpointOwner, Owners, RealOwner, Socket, endpoint_id, outlet_port, v4, v4_net};
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{self, Connections};
 use crate::dataplane::neigh::NeighborId;
 use crate::dataplane::route::{NextHop, Routes, Target};
 use crate::dataplane::sched::{Candidate, Former, Plan, Roster};
+use crate::dataplane::selector::{Pattern, Selector};
+use crate::dataplane::selectors::Selectors;
 use crate::dataplane::service::{Endpoint, EndpointId, Forwarding, PortId, Protocol, RealId, RealServer, Service};
 use crate::dataplane::snapshot::{Endpoints, Snapshot};
 
@@ -22,6 +24,7 @@ pub(super) struct Built {
     pub services: Box<[Option<Service>]>,
     pub reals: Box<[Option<RealServer>]>,
     pub endpoints: Known,
+    pub selectors: Selectors,
     pub routes: Routes,
     pub slow_starts: SlowStarts,
 }
@@ -34,12 +37,47 @@ pub(super) struct Known {
     pub one_packet: Endpoints,
 }
 
-impl Known {
-    fn insert(&mut self, address: SocketAddrV4, protocol: Protocol, endpoint: Endpoint) {
-        let kind = if is_wildcard((address, protocol)) { &mut self.wildcards } else { &mut self.single };
-        kind.insert(address.ip().to_bits(), address.port(), protocol, endpoint);
+/// Services that an endpoint does not lead to, in the order of the file.
+#[derive(Default)]
+struct Several {
+    matches: Vec<(Pattern, EndpointId)>,
+    ranges: Vec<(Pattern, EndpointId)>,
+    marks: HashMap<u32, EndpointId>,
+}
+
+impl Several {
+    fn selectors(self, config: &Config) -> Selectors {
+        let marks = config.marks.iter().map(|rule| (rule.pattern, self.marks.get(&rule.mark).copied()));
+        Selectors::new(marks, self.matches, self.ranges)
     }
 }
+
+/// Lets a service be found by what it is for.
+fn insert_service(endpoints: &mut Known, others: &mut Several, selector: Selector, id: EndpointId) {
+    match selector {
+        Selector::Socket(address, protocol) => {
+            let Some(vip) = v4(address) else { return };
+            let kind = if selector.is_wide() { &mut endpoints.wildcards } else { &mut endpoints.single };
+            kind.insert(vip.ip().to_bits(), vip.port(), protocol, Endpoint::Service(id));
+        }
+        Selector::Range(pattern) => others.ranges.push((pattern, id)),
+        Selector::Match(pattern) => others.matches.push((pattern, id)),
+        Selector::Mark(mark) => {
+            others.marks.insert(mark, id);
+        }
+    }
+}
+
+/// What answers of a service's real server come from.
+fn socket_of(selector: Selector, address: SocketAddrV4) -> Socket {
+    match selector {
+        Selector::Socket(_, protocol) if !selector.is_wide() => Socket::Port(address, protocol),
+        _ => Socket::Station(*address.ip()),
+    }
+}
+
+/// Of a service that has several addresses or ports.
+const NO_ADDRESS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
 
 /// The neighbours that are next hops, with their static addresses.
 type Pins = HashMap<NeighborId, Option<[u8; 6]>>;
@@ -112,13 +150,14 @@ impl Build<'_> {
     fn services(&mut self, config: &Config, routes: Routes) -> Result<Built, ApplyError> {
         let previous = self.applier.publisher.current();
         let mut endpoints = Known::default();
+        let mut others = Several::default();
         let mut services: Vec<Option<Service>> = Vec::new();
         let mut reals: Vec<Option<RealServer>> = Vec::new();
         let shared = shared_sockets(config);
         for wanted in &config.services {
-            let Some(vip) = v4(wanted.address) else { continue };
-            let id = self.endpoint(EndpointOwner::Service((vip, wanted.protocol)))?;
-            endpoints.insert(vip, wanted.protocol, Endpoint::Service(id));
+            let selector = wanted.selector;
+            let id = self.endpoint(EndpointOwner::Service(selector))?;
+            insert_service(&mut endpoints, &mut others, selector, id);
             if previous.service(id).is_none() {
                 self.applier.shared.stateless.forget(id);
             }
@@ -156,14 +195,14 @@ impl Build<'_> {
                 scheduler: wanted.scheduler,
                 reals: &candidates,
                 addresses: &addresses,
-                destinations: 1,
+                destinations: destinations(selector),
                 workers,
             };
             let plan = Plan::new(&roster, previous.service(id).map(former));
             let mut service = Service {
                 id,
-                address: vip,
-                protocol: wanted.protocol,
+                selector,
+                address: selector.socket().and_then(v4).unwrap_or(NO_ADDRESS),
                 scheduler: wanted.scheduler,
                 plan,
                 version: 0,
@@ -177,8 +216,8 @@ impl Build<'_> {
             service.version = self.version(&service, &reals, &previous);
             place(&mut services, id.index(), service);
         }
-        let slow_starts = self.slow_starts.clone();
-        Ok(Built { services: services.into(), reals: reals.into(), endpoints, routes, slow_starts })
+        let (selectors, slow_starts) = (others.selectors(config), self.slow_starts.clone());
+        Ok(Built { services: services.into(), reals: reals.into(), endpoints, selectors, routes, slow_starts })
     }
 
     /// Adds what packets of a service are sent to: a real server by its place among the service's, or the sorry server,
@@ -191,8 +230,8 @@ impl Build<'_> {
         station: Station<'_>,
         nth: Option<u32>,
     ) -> Result<RealId, ApplyError> {
-        let Station { service, address, protocol, real, .. } = station;
-        let owner = RealOwner { service, socket: (address, protocol), forwarding: real.forwarding };
+        let Station { service, address, socket, real, .. } = station;
+        let owner = RealOwner { service, address, socket, forwarding: real.forwarding };
         self.owners.reals.insert(owner);
         let known = self.applier.reals.get(&owner).is_some();
         let id = RealId(self.applier.reals.assign(owner).ok_or(ApplyError::RealIds)?);
@@ -254,39 +293,43 @@ impl Build<'_> {
             return Ok(None);
         }
         let RealOwner { service, socket, .. } = owner;
-        let sharing = self.sharing(socket, service, station.several)?;
-        let endpoint = match sharing {
-            Some(socket) => Endpoint::Shared(socket),
-            None => Endpoint::Private { service, real },
-        };
-        let (address, protocol) = socket;
-        endpoints.insert(address, protocol, endpoint);
-        if station.one_packet {
-            let endpoint = Endpoint::Private { service, real };
-            endpoints.one_packet.insert(address.ip().to_bits(), address.port(), protocol, endpoint);
+        let sharing = self.sharing(owner, station.several)?;
+        let private = Endpoint::Private { service, real };
+        match socket {
+            Socket::Port(address, protocol) => {
+                let (address, port) = (address.ip().to_bits(), address.port());
+                endpoints.single.insert(address, port, protocol, sharing.map_or(private, Endpoint::Shared));
+                if station.one_packet {
+                    endpoints.one_packet.insert(address, port, protocol, private);
+                }
+            }
+            Socket::Station(address) => {
+                // The port of an answer is the answer's to tell.
+                if let Some(sharing) = sharing.map(|sharing| conn::Socket { port: 0, ..sharing }) {
+                    for protocol in station.protocols {
+                        endpoints.wildcards.insert(address.to_bits(), 0, *protocol, Endpoint::Shared(sharing));
+                    }
+                }
+            }
         }
         Ok(sharing)
     }
 
     /// Decides whether a NAT socket is shared: from the moment that a second service names it, and then for as long
     /// as its id lives, since connections made meanwhile have links.
-    fn sharing(
-        &mut self,
-        socket: Socket,
-        service: EndpointId,
-        several: bool,
-    ) -> Result<Option<conn::Socket>, ApplyError> {
-        let owner = EndpointOwner::SharedSocket(socket);
-        if is_wildcard(socket) {
+    fn sharing(&mut self, real: RealOwner, several: bool) -> Result<Option<conn::Socket>, ApplyError> {
+        let RealOwner { service, socket, .. } = real;
+        let (owner, port) = (EndpointOwner::SharedSocket(socket), outlet_port(&real));
+        if matches!(socket, Socket::Station(_)) {
             // An answer does not say which VIP it is from: all its connections have links, from the first on.
-            return Ok(Some(conn::Socket { endpoint: self.endpoint(owner)?, first: None }));
+            return Ok(Some(conn::Socket { endpoint: self.endpoint(owner)?, port, first: None }));
         }
         let first = *self.applier.first.entry(socket).or_insert(service);
         // A socket that changes hands is shared too: the former service's connections must not be mistaken.
         if !several && first == service && self.applier.endpoints.get(&owner).is_none() {
             return Ok(None);
         }
-        Ok(Some(conn::Socket { endpoint: self.endpoint(owner)?, first: Some(first) }))
+        Ok(Some(conn::Socket { endpoint: self.endpoint(owner)?, port, first: Some(first) }))
     }
 
     /// A service's version: the former one if its scheduler sees no difference but how far a slow start has come, else one
@@ -316,7 +359,8 @@ impl Build<'_> {
 struct Station<'a> {
     service: EndpointId,
     address: SocketAddrV4,
-    protocol: Protocol,
+    socket: Socket,
+    protocols: &'static [Protocol],
     real: &'a config::Real,
     /// Whether several services have its socket.
     several: bool,
@@ -332,9 +376,9 @@ impl<'a> Station<'a> {
         address: SocketAddrV4,
         shared: &HashSet<Socket>,
     ) -> Self {
-        let protocol = wanted.protocol;
-        let several = shared.contains(&(address, protocol));
-        Self { service, address, protocol, real, several, one_packet: wanted.one_packet }
+        let socket = socket_of(wanted.selector, address);
+        let (protocols, several) = (wanted.selector.protocols(), shared.contains(&socket));
+        Self { service, address, socket, protocols, real, several, one_packet: wanted.one_packet }
     }
 }
 
@@ -357,10 +401,20 @@ pub(super) fn grown(
     if reals == service.reals {
         return None;
     }
-    let roster =
-        Roster { scheduler: service.scheduler, reals: &reals, addresses: &addresses, destinations: 1, workers };
+    let roster = Roster {
+        scheduler: service.scheduler,
+        reals: &reals,
+        addresses: &addresses,
+        destinations: destinations(service.selector),
+        workers,
+    };
     let plan = Plan::new(&roster, Some(former(service)));
     Some(Service { plan, weight_factor, reals, ..service.clone() })
+}
+
+/// How many addresses a service may have.
+fn destinations(selector: Selector) -> u64 {
+    selector.addresses().count()
 }
 
 /// A service for comparison with what becomes of it.
@@ -380,21 +434,15 @@ pub(super) fn known(
     Some((candidate, snapshot.real(candidate.id)?))
 }
 
-/// Tells whether a socket stands for all ports. ICMP has none.
-fn is_wildcard((address, protocol): Socket) -> bool {
-    address.port() == 0 && protocol != Protocol::Icmp
-}
-
-/// The NAT sockets that more than one service names.
+/// The NAT sockets that more than one service names, but for those that are always shared.
 fn shared_sockets(config: &Config) -> HashSet<Socket> {
     let mut seen = HashSet::new();
     let mut shared = HashSet::new();
     for service in &config.services {
         for (_, real) in service.stations().filter(|(_, real)| real.forwarding == Forwarding::Nat) {
-            if let Some(address) = v4(real.address)
-                && !seen.insert((address, service.protocol))
-            {
-                shared.insert((address, service.protocol));
+            let socket = v4(real.address).map(|address| socket_of(service.selector, address));
+            if let Some(socket) = socket.filter(|socket| !seen.insert(*socket)) {
+                shared.insert(socket);
             }
         }
     }

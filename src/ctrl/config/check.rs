@@ -4,10 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::IpAddr;
 
+use super::answers::{answers, one_packet};
 use super::device::Device;
 use super::model::*;
 use super::reach::Reach;
 use super::source::{ConfigError, Source};
+use crate::dataplane::selector::{Addresses, Ports};
 
 /// Ports that DPDK is built for (RTE_MAX_ETHPORTS).
 const MAX_PORTS: usize = 32;
@@ -27,6 +29,7 @@ pub(super) fn whole(config: &Config, source: &Source) -> Checked {
     let known = Known::new(config);
     routes(&known, source)?;
     neighbors(&known, source)?;
+    marks(config, source)?;
     services(&known, source)?;
     answers(config, source)?;
     one_packet(config, source)?;
@@ -38,13 +41,16 @@ struct Known<'a> {
     config: &'a Config,
     own: HashMap<IpAddr, &'a Port>,
     vips: HashSet<IpAddr>,
+    ranges: Ranges,
 }
 
 impl<'a> Known<'a> {
     fn new(config: &'a Config) -> Self {
         let own = config.ports.iter().flat_map(|port| port.addresses.iter().map(move |own| (own.addr(), port)));
-        let vips = config.services.iter().map(|service| service.address.ip());
-        Self { config, own: own.collect(), vips: vips.collect() }
+        let vips = config.services.iter().flat_map(|service| service.vips.iter().map(|vip| IpAddr::V4(*vip)));
+        let ranges = config.services.iter().filter(|service| matches!(service.selector, Selector::Range(_)));
+        let ranges = Ranges::new(ranges.map(|service| service.selector.addresses()).collect());
+        Self { config, own: own.collect(), vips: vips.collect(), ranges }
     }
 
     /// Says why `address` cannot belong to another host.
@@ -52,7 +58,7 @@ impl<'a> Known<'a> {
         if let Some(port) = self.own.get(&address) {
             return Err(format!("the {what} {address} is the director's own address on port \"{}\"", port.name));
         }
-        if self.vips.contains(&address) {
+        if self.vips.contains(&address) || self.ranges.contain(address) {
             return Err(format!("the {what} {address} is a service's VIP"));
         }
         if self.config.names_network(address) {
@@ -82,6 +88,30 @@ impl<'a> Known<'a> {
             )),
             (Some(_), _) => Ok(()),
         }
+    }
+}
+
+/// Addresses of services that have several, in order and apart.
+struct Ranges(Vec<Addresses>);
+
+impl Ranges {
+    fn new(mut all: Vec<Addresses>) -> Self {
+        all.sort_unstable();
+        all.dedup_by(|next, before| {
+            let touches = next.first <= before.last;
+            if touches {
+                before.last = before.last.max(next.last);
+            }
+            touches
+        });
+        Self(all)
+    }
+
+    fn contain(&self, address: IpAddr) -> bool {
+        let IpAddr::V4(address) = address else { return false };
+        let address = address.to_bits();
+        let after = self.0.partition_point(|range| range.first <= address);
+        self.0[..after].last().is_some_and(|range| range.contains(address))
     }
 }
 
@@ -199,19 +229,67 @@ fn neighbors(known: &Known<'_>, source: &Source) -> Checked {
     Ok(())
 }
 
+/// The second rule for the same packets would never be reached.
+fn marks(config: &Config, source: &Source) -> Checked {
+    let mut rules = Unique::new(source);
+    for (place, rule) in config.marks.iter().enumerate() {
+        let what = || format!("a rule {}", Selector::Match(rule.pattern));
+        rules.add(format!("mark[{place}].match"), rule.pattern, what)?;
+    }
+    Ok(())
+}
+
 fn services(known: &Known<'_>, source: &Source) -> Checked {
     let mut keys = Unique::new(source);
     for (place, service) in known.config.services.iter().enumerate() {
-        let path = format!("service[{place}].address");
-        if known.config.names_network(service.address.ip()) {
-            let message =
-                format!("the VIP {} is the address of a port's network or its broadcast address", service.address.ip());
-            return Err(source.error(path, message));
+        let path = format!("service[{place}].{}", key_of(service));
+        if let Some(vip) = service.vips.iter().find(|vip| known.config.names_network(IpAddr::V4(**vip))) {
+            let named = if service.vips.len() > 1 { format!("service[{place}].vips") } else { path };
+            let message = format!("the VIP {vip} is the address of a port's network or its broadcast address");
+            return Err(source.error(named, message));
         }
-        keys.add(path, service.key(), || format!("the {} service {}", service.protocol, service.address))?;
+        let selector = service.selector;
+        keys.add(path, selector, || format!("the {} service {selector}", selector.protocol()))?;
         reals(known, source, place, service)?;
     }
-    Ok(())
+    overlaps(known.config, source)
+}
+
+/// The key by which a service says what it is for.
+pub(super) fn key_of(service: &Service) -> &'static str {
+    match service.selector {
+        Selector::Socket(..) | Selector::Range(_) => "address",
+        Selector::Match(_) => "match",
+        Selector::Mark(_) => "mark",
+    }
+}
+
+/// Ranges of the same addresses are one service's for each port: whose it was meant to be nobody could tell.
+fn overlaps(config: &Config, source: &Source) -> Checked {
+    let mut ranges: HashMap<_, Vec<(Ports, usize)>> = HashMap::new();
+    for (place, service) in config.services.iter().enumerate() {
+        if let Selector::Range(pattern) = service.selector
+            && pattern.ports != Ports::EVERY
+        {
+            ranges.entry((pattern.to, pattern.protocol)).or_default().push((pattern.ports, place));
+        }
+    }
+    let mut twice = None;
+    for same in ranges.values_mut() {
+        same.sort_unstable();
+        for pair in same.windows(2) {
+            let ((before, one), (ports, other)) = (pair[0], pair[1]);
+            if before.overlaps(ports) {
+                let pair = (one.max(other), one.min(other));
+                twice = Some(twice.map_or(pair, |known: (usize, usize)| known.min(pair)));
+            }
+        }
+    }
+    let Some((place, first)) = twice else { return Ok(()) };
+    let name = config.services[first].selector;
+    let line = source.line(&format!("service[{first}].address"));
+    let message = format!("some of these ports are those of {name} already, in line {line} (service[{first}].address)");
+    Err(source.error(format!("service[{place}].address"), message))
 }
 
 fn reals(known: &Known<'_>, source: &Source, place: usize, service: &Service) -> Checked {
@@ -225,7 +303,7 @@ fn reals(known: &Known<'_>, source: &Source, place: usize, service: &Service) ->
 }
 
 /// The place of the address of a real server, or of the sorry server, in the file.
-fn station(service: usize, number: Option<usize>) -> String {
+pub(super) fn station(service: usize, number: Option<usize>) -> String {
     match number {
         Some(number) => format!("service[{service}].real[{number}].address"),
         None => format!("service[{service}].sorry_server.address"),
@@ -233,84 +311,29 @@ fn station(service: usize, number: Option<usize>) -> String {
 }
 
 /// The NAT stations of a service.
-fn nat(service: &Service) -> impl Iterator<Item = (Option<usize>, &Real)> {
+pub(super) fn nat(service: &Service) -> impl Iterator<Item = (Option<usize>, &Real)> {
     service.stations().filter(|(_, real)| real.forwarding == Forwarding::Nat)
-}
-
-/// A NAT real server's answer from a port of its own must not be one that a service of every port may wait for too, but
-/// for a service of the same VIP that keeps the port: a client's packets to that port are all its.
-fn answers(config: &Config, source: &Source) -> Checked {
-    let mut wild: HashMap<(IpAddr, Protocol), Vec<(usize, &Service)>> = HashMap::new();
-    let (every, single): (Vec<_>, Vec<_>) =
-        config.services.iter().enumerate().partition(|(_, service)| service.is_wildcard());
-    for (place, service) in every {
-        for (_, real) in nat(service) {
-            wild.entry((real.address.ip(), service.protocol)).or_default().push((place, service));
-        }
-    }
-    for (place, service) in single {
-        for (number, real) in nat(service) {
-            let keeps = real.address.port() == service.address.port();
-            let others = wild.get(&(real.address.ip(), service.protocol)).into_iter().flatten();
-            let same = |other: &Service| keeps && other.address.ip() == service.address.ip();
-            if let Some((other, rival)) = others.into_iter().find(|(_, other)| !same(other)) {
-                let line = source.line(&format!("service[{other}].address"));
-                let message = format!(
-                    "answers from {} could be this service's or those of {} (line {line}), which has the real server on \
-                     every port: give one of the two another real server address",
-                    real.address, rival.address
-                );
-                return Err(source.error(station(place, number), message));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// With one-packet scheduling there is no connection by which a NAT real server's answer finds its way: its socket alone
-/// must say which of such services it is from.
-fn one_packet(config: &Config, source: &Source) -> Checked {
-    let mut owners = HashMap::new();
-    for (place, service) in config.services.iter().enumerate().filter(|(_, service)| service.one_packet) {
-        for (number, real) in nat(service) {
-            let at = station(place, number);
-            if service.is_wildcard() {
-                let message = format!(
-                    "with one-packet scheduling an answer of {} would not say which of the service's ports it is from: give \
-                     the service a port, or use tunnel or direct",
-                    real.address.ip()
-                );
-                return Err(source.error(at, message));
-            }
-            if let Some((other, its)) = owners.insert(real.address, (service.address, at.clone())) {
-                let line = source.line(&its);
-                let message = format!(
-                    "with one-packet scheduling an answer of {} would not say which service it is from: {other} has it too \
-                     (line {line})",
-                    real.address
-                );
-                return Err(source.error(at, message));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn sizes(config: &Config, source: &Source) -> Checked {
     let mut total = 0;
     let mut sockets: HashMap<_, usize> = HashMap::new();
+    let mut stations = HashSet::new();
     for (place, service) in config.services.iter().enumerate() {
         total += service.stations().count();
         for (_, real) in nat(service) {
-            // One of every port always counts as shared.
-            let services = if service.is_wildcard() { 2 } else { 1 };
-            *sockets.entry((real.address, service.protocol)).or_default() += services;
+            if service.selector.is_wide() {
+                // Always counts as shared, whatever its port.
+                stations.insert(real.address.ip());
+            } else {
+                *sockets.entry((real.address, service.selector.protocols())).or_default() += 1;
+            }
         }
         if total > MAX_REALS {
             return Err(source.error(format!("service[{place}]"), format!("more than {MAX_REALS} real servers in all")));
         }
     }
-    let shared = sockets.values().filter(|services| **services > 1).count();
+    let shared = sockets.values().filter(|services| **services > 1).count() + stations.len();
     if config.services.len() + shared > MAX_ENDPOINTS {
         let message = format!(
             "{} services and {shared} NAT real servers that several of them share: {MAX_ENDPOINTS} are possible together",

@@ -16,8 +16,8 @@ pub(super) const LATER: &str = "not supported yet by this version";
 
 pub(super) const ROOT: Keys = Keys {
     header: "the file",
-    known: &["director", "api", "timeouts", "ipvs", "port", "route", "neighbor", "service"],
-    later: &["mark", "local_pool", "vrrp", "sync"],
+    known: &["director", "api", "timeouts", "ipvs", "port", "route", "neighbor", "mark", "service"],
+    later: &["local_pool", "vrrp", "sync"],
 };
 pub(super) const DIRECTOR: Keys = Keys {
     header: "[director]",
@@ -47,11 +47,17 @@ pub(super) const PORT: Keys =
     Keys { header: "[[port]]", known: &["name", "device", "addresses", "mac", "queues", "mtu"], later: &["twin"] };
 pub(super) const ROUTE: Keys = Keys { header: "[[route]]", known: &["to", "via"], later: &[] };
 pub(super) const NEIGHBOR: Keys = Keys { header: "[[neighbor]]", known: &["address", "mac"], later: &[] };
+pub(super) const MARK: Keys = Keys { header: "[[mark]]", known: &["mark", "match"], later: &[] };
+pub(super) const MATCH: Keys =
+    Keys { header: "match", known: &["protocol", "from", "to", "port", "ingress"], later: &[] };
 pub(super) const SERVICE: Keys = Keys {
     header: "[[service]]",
     known: &[
         "address",
+        "match",
+        "mark",
         "protocol",
+        "vips",
         "scheduler",
         "scheduler_flags",
         "mh_table_size",
@@ -64,7 +70,7 @@ pub(super) const SERVICE: Keys = Keys {
         "sorry_server",
         "real",
     ],
-    later: &["check", "mark", "vips"],
+    later: &["check"],
 };
 pub(super) const PERSISTENCE: Keys = Keys { header: "service.persistence", known: &["timeout", "mask"], later: &[] };
 pub(super) const SORRY: Keys =
@@ -75,8 +81,22 @@ pub(super) const REAL: Keys = Keys {
     later: &["tunnel"],
 };
 
-const TABLES: &[&Keys] =
-    &[&ROOT, &DIRECTOR, &API, &TIMEOUTS, &IPVS, &PORT, &ROUTE, &NEIGHBOR, &SERVICE, &PERSISTENCE, &SORRY, &REAL];
+const TABLES: &[&Keys] = &[
+    &ROOT,
+    &DIRECTOR,
+    &API,
+    &TIMEOUTS,
+    &IPVS,
+    &PORT,
+    &ROUTE,
+    &NEIGHBOR,
+    &MARK,
+    &SERVICE,
+    &PERSISTENCE,
+    &SORRY,
+    &REAL,
+    &MATCH,
+];
 
 impl Keys {
     /// Says what is wrong with `key` in this table; `None` if it may stand there.

@@ -4,6 +4,7 @@
 //! [`Machine::check`] then compares it with the machine it is to run on. Every refusal is one line that names
 //! file, line and key. Inside, `section` knows types, `read` knows each table, `check` knows what must hold between them.
 
+mod answers;
 mod check;
 mod device;
 mod keys;
@@ -13,6 +14,7 @@ mod reach;
 mod read;
 mod scheduler;
 mod section;
+mod selector;
 mod source;
 mod summary;
 #[cfg(test)]
@@ -28,8 +30,8 @@ pub use check::{MAX_ENDPOINTS, MAX_REALS};
 pub use device::Device;
 pub use machine::Machine;
 pub use model::{
-    Api, Config, Director, Forwarding, Neighbor, Poll, Port, Protocol, Queues, Real, Route, Rules, Scheduler, Service,
-    ServiceKey, Thresholds, Timeouts, Transit,
+    Api, Config, Director, Forwarding, Mark, Neighbor, Pattern, Poll, Port, Protocol, Queues, Real, Route, Rules,
+    Scheduler, Selector, Service, Thresholds, Timeouts, Transit,
 };
 pub use reach::Reach;
 pub use read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET};

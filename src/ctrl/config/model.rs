@@ -2,21 +2,22 @@
 //!
 //! Whoever holds a [`Config`] may rely on this, since reading the file refuses everything else:
 //! - names, devices and own addresses of ports are unique, and there is at least one port and one worker;
-//! - services are unique by address, port and protocol; real servers are unique in their service and share its
-//!   address family; no VIP is a real server's address;
+//! - services are unique by what they are for, and no two ranges of the same addresses have a port in common; real servers
+//!   are unique in their service and share its address family; no VIP is a real server's address;
 //! - a sorry server is none of its service's real servers;
-//! - NAT answers can be told apart: a real server of a service of every port is no other VIP's on a port of its own;
+//! - NAT answers can be told apart: what answers for a service of several ports or addresses does not for one of one;
 //! - every gateway, static neighbour and direct-routing real server is on-link of a port, and every other real
 //!   server is on-link or has a route;
 //! - every default is filled in: a real server's port, forwarding method and weight are what applies.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
 
 pub use crate::dataplane::rules::Rules;
 pub use crate::dataplane::sched::Scheduler;
+pub use crate::dataplane::selector::{Pattern, Selector};
 pub use crate::dataplane::service::{Forwarding, Persistence, Protocol, Thresholds};
 
 /// A whole configuration file.
@@ -36,6 +37,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Static neighbours.
     pub neighbors: Vec<Neighbor>,
+    /// Rules that give marks; the first that fits a packet does.
+    pub marks: Vec<Mark>,
     /// Virtual services in the order of the file.
     pub services: Vec<Service>,
 }
@@ -47,7 +50,7 @@ pub struct Director {
     pub workers: Vec<usize>,
     /// Connections the table is sized for. Default 1,000,000.
     pub max_connections: usize,
-    /// Connections to services of every port that their table is sized for. Default a tenth of `max_connections`.
+    /// Connections to services of several ports or addresses that their table is sized for. Default a tenth of `max_connections`.
     pub max_wide_connections: usize,
     /// Persistence templates that their table is sized for. Default a tenth of `max_connections`.
     pub max_templates: usize,
@@ -144,10 +147,10 @@ pub struct Neighbor {
 /// `[[service]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// VIP and port; 0 for every port that no other service of the VIP has.
-    pub address: SocketAddr,
-    /// TCP, UDP, SCTP or ICMP, whose services have port 0.
-    pub protocol: Protocol,
+    /// Which packets it is for: `address` and `protocol`, `match` or `mark`.
+    pub selector: Selector,
+    /// The addresses that ARP and echo requests are answered for: the VIP, or those of several that the file names.
+    pub vips: Vec<Ipv4Addr>,
     /// Chooses the real server of a new connection. Default wlc.
     pub scheduler: Scheduler,
     /// The forwarding method of its real servers that name none. Default nat.
@@ -166,31 +169,28 @@ pub struct Service {
     pub reals: Vec<Real>,
 }
 
-/// What tells services apart.
-pub type ServiceKey = (SocketAddr, Protocol);
-
 impl Service {
-    /// Tells whether it is one of every port.
-    pub fn is_wildcard(&self) -> bool {
-        self.address.port() == 0 && self.protocol != Protocol::Icmp
-    }
-
     /// All that its packets may be sent to: the real servers by their places in the file, then the sorry server.
     pub fn stations(&self) -> impl Iterator<Item = (Option<usize>, &Real)> {
         let reals = self.reals.iter().enumerate().map(|(place, real)| (Some(place), real));
         reals.chain(self.sorry_server.iter().map(|sorry| (None, sorry)))
     }
+}
 
-    /// Returns what tells this service from every other.
-    pub fn key(&self) -> ServiceKey {
-        (self.address, self.protocol)
-    }
+/// `[[mark]]`: packets that fit bear the mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The mark, not 0.
+    pub mark: u32,
+    /// Which packets fit.
+    pub pattern: Pattern,
 }
 
 /// `[[service.real]]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Real {
-    /// RIP and port. By tunnel and direct routing the port is always the service's; 0 in a service of every port.
+    /// RIP and port. By tunnel and direct routing the port is always the service's; 0 where it is the one that the client
+    /// chose, in a service of several ports.
     pub address: SocketAddr,
     /// Share of new connections, 0 to 65,535; 0 takes none and keeps what it has. Default 1.
     pub weight: u16,

@@ -5,10 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use toml::de::DeTable;
 
 use super::device::Device;
-use super::keys::{API, DIRECTOR, IPVS, NEIGHBOR, PERSISTENCE, PORT, REAL, ROOT, ROUTE, SERVICE, SORRY, TIMEOUTS};
+use super::keys::{
+    API, DIRECTOR, IPVS, MARK, NEIGHBOR, PERSISTENCE, PORT, REAL, ROOT, ROUTE, SERVICE, SORRY, TIMEOUTS,
+};
 use super::model::*;
 use super::scheduler;
 use super::section::Section;
+use super::selector;
 use super::source::{ConfigError, Source};
 use super::value;
 use crate::dataplane::new_flows;
@@ -38,8 +41,6 @@ const MAX_MTU: u64 = 9216;
 const POLLS: &[(&str, Poll)] = &[("busy", Poll::Busy), ("adaptive", Poll::Adaptive)];
 const TRANSITS: &[(&str, Transit)] = &[("drop", Transit::Drop)];
 const QUEUES: &[(&str, Queues)] = &[("per-worker", Queues::PerWorker)];
-const PROTOCOLS: &[(&str, Protocol)] =
-    &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp), ("icmp", Protocol::Icmp)];
 const FORWARDINGS: &[(&str, Forwarding)] =
     &[("nat", Forwarding::Nat), ("tunnel", Forwarding::Tunnel), ("direct", Forwarding::Direct)];
 
@@ -49,15 +50,18 @@ pub(super) fn file(source: &Source, root: &DeTable<'_>) -> Result<Config, Config
     let director = director(root.table("director", &DIRECTOR)?)?;
     let api = api(root.table("api", &API)?)?;
     let timeouts = timeouts(root.table("timeouts", &TIMEOUTS)?)?;
+    let rules = rules(root.table("ipvs", &IPVS)?)?;
+    let ports = each(root.tables("port", &PORT)?, port)?;
     Ok(Config {
         director,
         api,
         timeouts,
-        rules: rules(root.table("ipvs", &IPVS)?)?,
-        ports: each(root.tables("port", &PORT)?, port)?,
+        rules,
         routes: each(root.tables("route", &ROUTE)?, route)?,
         neighbors: each(root.tables("neighbor", &NEIGHBOR)?, neighbor)?,
-        services: each(root.tables("service", &SERVICE)?, service)?,
+        marks: each(root.tables("mark", &MARK)?, |section| selector::rule(section, &ports))?,
+        services: each(root.tables("service", &SERVICE)?, |section| service(section, &ports))?,
+        ports,
     })
 }
 
@@ -171,33 +175,26 @@ fn neighbor(section: &Section<'_>) -> Result<Neighbor, ConfigError> {
     Ok(Neighbor { address, mac })
 }
 
-fn service(section: &Section<'_>) -> Result<Service, ConfigError> {
-    let address = section.required("address")?;
-    let protocol = section.get("protocol").map(|item| item.word(PROTOCOLS, &[])).transpose()?;
-    let protocol = protocol.unwrap_or(Protocol::Tcp);
-    let address = address.parse(|text| {
-        let socket = if protocol == Protocol::Icmp { value::portless(text)? } else { value::socket(text)? };
-        value::ipv4_only(text, socket.ip())?;
-        Ok(socket)
-    })?;
+fn service(section: &Section<'_>, ports: &[Port]) -> Result<Service, ConfigError> {
+    let selector = selector::service(section, ports)?;
     let scheduler = scheduler::scheduler(section)?;
     let forwarding = forwarding(section)?.unwrap_or(Forwarding::Nat);
     let timeout = section.get("timeout").map(|item| item.parse(value::timeout)).transpose()?;
     let limit =
         section.get("max_new_per_second").map(|item| item.integer(0..=u64::from(new_flows::HIGHEST))).transpose()?;
     let slow_start = slow_start(section)?.unwrap_or(0);
-    let reals = each(section.tables("real", &REAL)?, |section| real(section, address, forwarding, slow_start))?;
+    let reals = each(section.tables("real", &REAL)?, |section| real(section, &selector, forwarding, slow_start))?;
     let sorry =
-        section.table("sorry_server", &SORRY)?.map(|section| station(&section, address, forwarding)).transpose()?;
+        section.table("sorry_server", &SORRY)?.map(|section| station(&section, &selector, forwarding)).transpose()?;
     Ok(Service {
-        address,
-        protocol,
+        selector,
+        vips: selector::vips(section, &selector)?,
         scheduler,
         forwarding,
         timeout,
         persistence: section.table("persistence", &PERSISTENCE)?.map(persistence).transpose()?,
         max_new_per_second: limit.unwrap_or(0) as u32,
-        one_packet: one_packet(section, protocol)?,
+        one_packet: one_packet(section, &selector)?,
         sorry_server: sorry,
         reals,
     })
@@ -205,7 +202,7 @@ fn service(section: &Section<'_>) -> Result<Service, ConfigError> {
 
 fn real(
     section: &Section<'_>,
-    service: SocketAddr,
+    service: &Selector,
     default: Forwarding,
     default_slow_start: u32,
 ) -> Result<Real, ConfigError> {
@@ -219,12 +216,12 @@ fn real(
 }
 
 /// What packets can be sent to: a real server with all defaults.
-fn station(section: &Section<'_>, service: SocketAddr, default: Forwarding) -> Result<Real, ConfigError> {
+fn station(section: &Section<'_>, service: &Selector, default: Forwarding) -> Result<Real, ConfigError> {
     let forwarding = forwarding(section)?.unwrap_or(default);
     let address = section.required("address")?.parse(|text| {
         let (address, port) = value::address_and_port(text)?;
         same_family(address, service)?;
-        Ok(SocketAddr::new(address, real_port(port, service.port(), forwarding)?))
+        Ok(SocketAddr::new(address, real_port(port, service, forwarding)?))
     })?;
     Ok(Real { address, weight: 1, forwarding, thresholds: Thresholds::default(), slow_start: 0 })
 }
@@ -233,11 +230,12 @@ fn slow_start(section: &Section<'_>) -> Result<Option<u32>, ConfigError> {
     section.get("slow_start").map(|item| item.parse(value::seconds)).transpose()
 }
 
-fn one_packet(section: &Section<'_>, protocol: Protocol) -> Result<bool, ConfigError> {
+fn one_packet(section: &Section<'_>, service: &Selector) -> Result<bool, ConfigError> {
     let Some(item) = section.get("ops") else { return Ok(false) };
-    match (item.boolean()?, protocol) {
-        (true, Protocol::Udp) => Ok(true),
+    match (item.boolean()?, service.protocols()) {
+        (true, [Protocol::Udp]) => Ok(true),
         (true, _) => {
+            let protocol = service.protocol();
             Err(item.error(format!("one-packet scheduling is only for UDP; the service's protocol is {protocol}")))
         }
         (false, _) => Ok(false),
@@ -260,14 +258,14 @@ fn persistence(section: Section<'_>) -> Result<Persistence, ConfigError> {
 }
 
 /// The port of a real server: by default the service's; 0 for the one that the client chose.
-fn real_port(written: Option<u16>, service: u16, forwarding: Forwarding) -> Result<u16, String> {
+fn real_port(written: Option<u16>, service: &Selector, forwarding: Forwarding) -> Result<u16, String> {
     match (forwarding, written) {
-        (Forwarding::Nat, Some(port)) if port != 0 && service == 0 => {
+        (Forwarding::Nat, Some(port)) if port != 0 && service.socket().is_some_and(|socket| socket.port() == 0) => {
             Err(format!("a service of every port keeps the port that the client chose: leave \":{port}\" out"))
         }
         (Forwarding::Nat, Some(port)) if port != 0 => Ok(port),
         // The packet arrives with the port the client chose, whatever is written: ipvsadm does the same.
-        _ => Ok(service),
+        _ => Ok(service.ports().one().unwrap_or(0)),
     }
 }
 
@@ -284,10 +282,11 @@ fn forwarding(section: &Section<'_>) -> Result<Option<Forwarding>, ConfigError> 
     section.get("forwarding").map(|item| item.word(FORWARDINGS, &["fullnat"])).transpose()
 }
 
-fn same_family(real: IpAddr, service: SocketAddr) -> Result<(), String> {
-    if real.is_ipv4() == service.is_ipv4() {
+fn same_family(real: IpAddr, service: &Selector) -> Result<(), String> {
+    let v4 = service.socket().is_none_or(|service| service.is_ipv4());
+    if real.is_ipv4() == v4 {
         return Ok(());
     }
     let family = |v4| if v4 { "IPv4" } else { "IPv6" };
-    Err(format!("{real} is {}, its service {service} is {}", family(real.is_ipv4()), family(service.is_ipv4())))
+    Err(format!("{real} is {}, its service {service} is {}", family(real.is_ipv4()), family(v4)))
 }

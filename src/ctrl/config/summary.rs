@@ -1,6 +1,9 @@
 //! A good configuration in a few words, and what its author may not have meant.
 
-use super::model::{Config, Forwarding};
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::model::{Config, Forwarding, Selector};
 use super::source::ConfigError;
 use super::{Loaded, Reach};
 
@@ -29,9 +32,22 @@ impl Loaded {
     /// Says, one line each with its place in the file, what is allowed but will not do what most people want.
     pub fn notes(&self) -> Vec<ConfigError> {
         let mut notes = Vec::new();
+        let ruled: HashSet<u32> = self.config.marks.iter().map(|rule| rule.mark).collect();
+        let served: HashSet<Selector> = self.config.services.iter().map(|service| service.selector).collect();
         let mut note = |path: String, message: &str| notes.push(self.source.error(path, format!("note: {message}")));
         for (place, service) in self.config.services.iter().enumerate() {
             let path = format!("service[{place}]");
+            if service.vips.is_empty() && self.is_on_link(&service.selector) {
+                note(
+                    path.clone(),
+                    "on a port's network, and nobody answers ARP for it: name what is to be answered for in \"vips\"",
+                );
+            }
+            if let Selector::Mark(mark) = service.selector
+                && !ruled.contains(&mark)
+            {
+                note(path.clone(), "no rule gives its mark: write a [[mark]]");
+            }
             if service.reals.iter().all(|real| real.weight == 0) && service.sorry_server.is_none() {
                 note(path, "no real server with a weight: every new connection is dropped");
             } else if service.stations().any(|(_, real)| real.forwarding == Forwarding::Nat)
@@ -47,7 +63,22 @@ impl Loaded {
                 }
             }
         }
+        for (place, rule) in self.config.marks.iter().enumerate() {
+            if !served.contains(&Selector::Mark(rule.mark)) {
+                note(
+                    format!("mark[{place}]"),
+                    "no service has this mark: packets that bear it are looked up by their address",
+                );
+            }
+        }
         notes
+    }
+
+    /// Tells whether the first or the last of a service's addresses lies on a port's own network.
+    fn is_on_link(&self, selector: &Selector) -> bool {
+        let Selector::Range(pattern) = selector else { return false };
+        let ends = [pattern.to.first, pattern.to.last].map(|end| IpAddr::V4(Ipv4Addr::from_bits(end)));
+        ends.into_iter().any(|end| self.config.on_link(end).is_some())
     }
 }
 

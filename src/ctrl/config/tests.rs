@@ -8,6 +8,7 @@ use crate::dataplane::sched::HashFlags;
 
 mod between;
 mod pools;
+mod selectors;
 
 /// Lines 1 to 8 of most cases.
 const PORTS: &str = "\
@@ -85,7 +86,6 @@ fn what_this_version_does_not_do() {
     for (head, text, expected) in [
         ("", "[[vrrp]]\nname = 'a'\n", "1: vrrp: "),
         ("", "[sync]\n", "1: sync: "),
-        ("", "[[mark]]\n", "1: mark: "),
         ("", "[[local_pool]]\n", "1: local_pool: "),
         ("", "[api]\nlisten = '127.0.0.1:9180'\n", "2: api.listen: "),
         ("", "[director]\ntransit = 'kernel'\n", "2: director.transit: \"kernel\" is "),
@@ -99,8 +99,6 @@ fn what_this_version_does_not_do() {
         ("", "[[route]]\nto = '::/0'\nvia = 'fe80::1'\n", "2: route[0].to: \"::/0\": IPv6 is "),
         ("", "[[service]]\naddress = '[2001:db8::1]:80'\n", "2: service[0].address: \"[2001:db8::1]:80\": IPv6 is "),
         (service, "check = { type = 'http' }\n", "3: service[0].check: "),
-        (service, "mark = 7\n", "3: service[0].mark: "),
-        (service, "vips = []\n", "3: service[0].vips: "),
         (service, "forwarding = 'fullnat'\n", "3: service[0].forwarding: \"fullnat\" is "),
         (service, "[[service.real]]\ntunnel = { type = 'gue' }\n", "4: service[0].real[0].tunnel: "),
     ] {
@@ -411,8 +409,8 @@ fn defaults_are_filled_in() {
     assert_eq!((config.timeouts, service.timeout), (Timeouts { tcp: 900, tcp_fin: 120, udp: 300 }, None));
     assert_eq!(service.max_new_per_second, 0);
     assert_eq!(
-        (service.protocol, service.scheduler, service.forwarding),
-        (Protocol::Tcp, Scheduler::Wlc, Forwarding::Nat)
+        (service.selector.protocols(), service.scheduler, service.forwarding),
+        (&[Protocol::Tcp][..], Scheduler::Wlc, Forwarding::Nat)
     );
     let socket = |text: &str| text.parse::<SocketAddr>().unwrap();
     let expected = [

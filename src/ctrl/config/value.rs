@@ -1,10 +1,11 @@
 //! The meaning of single values: addresses, prefixes, names. Each reader's error says what is wrong with the text.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 
 use super::keys::LATER;
+use crate::dataplane::selector::{Addresses, Ports};
 
 /// IPVS's longest: that of a persistence template.
 pub(super) const LONGEST_TIMEOUT: u32 = crate::dataplane::conn::timeouts::LONGEST;
@@ -42,6 +43,66 @@ pub(super) fn address_and_port(text: &str) -> Result<(IpAddr, Option<u16>), Stri
     };
     station(address)?;
     Ok((address, port))
+}
+
+/// Several VIPs, or one, and their ports: `203.0.113.0/28:80`, `203.0.113.1-203.0.113.9:0`, `203.0.113.1:8000-8999`.
+pub(super) fn range(text: &str) -> Result<(Addresses, Ports), String> {
+    let (vips, range) = match text.rsplit_once(':') {
+        Some((vips, _)) if vips.contains(':') => return Err(format!("\"{text}\": IPv6 is {LATER}")),
+        Some(parts) => parts,
+        None => return Err(format!("\"{text}\" has no port; write \"{text}:80\", or \"{text}:0\" for every port")),
+    };
+    Ok((hosts(vips)?, ports(range)?))
+}
+
+/// Addresses of hosts: one, a prefix or a range.
+pub(super) fn hosts(text: &str) -> Result<Addresses, String> {
+    let addresses = addresses(text)?;
+    station(Ipv4Addr::from_bits(addresses.first).into())?;
+    station(Ipv4Addr::from_bits(addresses.last).into())?;
+    Ok(addresses)
+}
+
+/// Any addresses: `203.0.113.1`, `203.0.113.0/28`, `203.0.113.1-203.0.113.9`.
+pub(super) fn addresses(text: &str) -> Result<Addresses, String> {
+    let one = |text: &str| {
+        let address: IpAddr = text.parse().map_err(|_| format!("\"{text}\" is not an IP address"))?;
+        match address {
+            IpAddr::V4(address) => Ok(address.to_bits()),
+            IpAddr::V6(_) => Err(format!("\"{text}\": IPv6 is {LATER}")),
+        }
+    };
+    if let Some((first, last)) = text.split_once('-') {
+        let (first, last) = (one(first)?, one(last)?);
+        if first > last {
+            return Err(format!("the range {text} is empty: its last address is below its first"));
+        }
+        return Ok(Addresses { first, last });
+    }
+    match text.contains('/').then(|| prefix(text)).transpose()? {
+        Some(IpNet::V4(net)) => Ok(net.into()),
+        _ => one(text).map(|address| Addresses { first: address, last: address }),
+    }
+}
+
+/// A port, several that follow each other, or every one: `80`, `8000-8999`, `0`.
+pub(super) fn ports(text: &str) -> Result<Ports, String> {
+    let one = |text: &str| {
+        let digits = text.bytes().all(|digit| digit.is_ascii_digit());
+        let port = text.parse::<u16>().ok().filter(|_| digits);
+        port.ok_or_else(|| format!("\"{text}\" is not a port: a number from 1 to 65535, or 0 for every port"))
+    };
+    let Some((first, last)) = text.split_once('-') else {
+        let port = one(text)?;
+        return Ok(if port == 0 { Ports::EVERY } else { Ports::single(port) });
+    };
+    let (first, last) = (one(first)?, one(last)?);
+    match (first, last) {
+        (first, last) if first > last => Err(format!("the range {text} is empty: its last port is below its first")),
+        (0 | 1, u16::MAX) => Ok(Ports::EVERY),
+        (0, _) => Err(format!("the range {text} begins with 0, which is no port: write 1-{last}")),
+        _ => Ok(Ports { first, last }),
+    }
 }
 
 /// An address of one host.

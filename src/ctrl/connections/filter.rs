@@ -24,6 +24,11 @@ pub struct Filter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<Site>,
 
+    /// Only to the service with this mark
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark: Option<u32>,
+
     /// Only of this real server, or all on this address
     #[arg(long, value_name = "ADDRESS[:PORT]")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +57,7 @@ impl Filter {
         let named = |wanted: &Option<String>, name: &str| wanted.as_ref().is_none_or(|w| w.eq_ignore_ascii_case(name));
         at(&self.client, connection.client)
             && at(&self.service, connection.service)
+            && self.mark.is_none_or(|mark| connection.mark == Some(mark))
             && self.real.is_none_or(|site| connection.real.is_some_and(|real| site.contains(real)))
             && named(&self.protocol, &connection.protocol)
             && named(&self.state, &connection.state)
@@ -146,6 +152,7 @@ mod tests {
             expires_seconds: 900,
             client: "198.51.100.7:40000".parse().unwrap(),
             service: "203.0.113.10:80".parse().unwrap(),
+            mark: Some(7),
             real: Some("10.0.0.11:8080".parse().unwrap()),
             answers_seen: true,
         }
@@ -167,6 +174,8 @@ mod tests {
             ("client=198.51.101.0/24", false),
             ("service=203.0.113.10", true),
             ("service=203.0.113.10:443", false),
+            ("mark=7", true),
+            ("mark=8", false),
             ("real=10.0.0.11", true),
             ("real=10.0.0.12", false),
             ("protocol=tcp", true),

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 /// One connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionReport {
-    /// `TCP`, `UDP`, `SCTP` or `ICMP`.
+    /// `TCP`, `UDP`, `SCTP` or `ICMP`; of a template of several protocols, `IP`.
     pub protocol: String,
     /// Its state, by IPVS's name.
     pub state: String,
@@ -26,8 +26,12 @@ pub struct ConnectionReport {
     pub expires_seconds: u32,
     /// The client.
     pub client: SocketAddr,
-    /// The virtual service.
+    /// The VIP and port that the client talks to; of a template, its service's: where that has several, the first address and
+    /// no port, and of a mark the mark as an address, as ipvsadm shows it.
     pub service: SocketAddr,
+    /// The mark, if its service has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<u32>,
     /// The real server, also one that was removed; none if nobody remembers it.
     pub real: Option<SocketAddr>,
     /// Whether the real server's answers pass the director.

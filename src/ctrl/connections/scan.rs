@@ -1,6 +1,6 @@
 //! The walk through the table.
 
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use super::{ConnectionReport, Filter, Flushed};
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Key, Slot, TemplateKey, Tick, Value, WideKey};
 use crate::dataplane::persist;
-use crate::dataplane::service::{EndpointId, Protocol, RealId};
+use crate::dataplane::selector::Selector;
+use crate::dataplane::service::{EndpointId, RealId};
 use crate::dataplane::shared::{Kept, Shared};
 use crate::dataplane::snapshot::{Snapshot, Viewer};
 
@@ -24,7 +25,7 @@ const TRIES: u32 = 16;
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     /// Virtual services by endpoint id.
-    pub services: HashMap<EndpointId, (SocketAddrV4, Protocol)>,
+    pub services: HashMap<EndpointId, Selector>,
     /// Real servers by id.
     pub reals: HashMap<RealId, SocketAddrV4>,
 }
@@ -88,10 +89,8 @@ impl Scan {
 
     /// Tells whether a connection to a service of every port is meant by that service's own name, `VIP:0`.
     fn matches_every_port<K: Kept>(&self, key: K, report: &ConnectionReport) -> bool {
-        let service = key.destination().and_then(|_| self.names.services.get(&key.endpoint()));
-        service.is_some_and(|(service, _)| {
-            self.filter.matches(&ConnectionReport { service: SocketAddr::V4(*service), ..report.clone() })
-        })
+        let service = key.destination().and_then(|_| self.names.services.get(&key.endpoint())?.socket());
+        service.is_some_and(|service| self.filter.matches(&ConnectionReport { service, ..report.clone() }))
     }
 
     /// Tells what an entry is; `None` for a link, and for one whose service nobody remembers.
@@ -99,8 +98,8 @@ impl Scan {
         if value.is_link() {
             return None;
         }
-        let (service, _) = *self.names.services.get(&key.endpoint())?;
-        let destination = key.destination().unwrap_or(service);
+        let selector = self.names.services.get(&key.endpoint())?;
+        let destination = key.destination().map(SocketAddr::V4).or(selector.socket())?;
         let kept = |real: &SocketAddrV4| {
             SocketAddrV4::new(*real.ip(), if real.port() == 0 { destination.port() } else { real.port() })
         };
@@ -109,7 +108,8 @@ impl Scan {
             state: value.state().name().to_owned(),
             expires_seconds: snapshot.timeouts.remaining(value, Tick::at(self.now)),
             client: SocketAddr::V4(key.client()),
-            service: SocketAddr::V4(destination),
+            service: destination,
+            mark: selector.mark(),
             real: self.names.reals.get(&value.real()).map(kept).map(SocketAddr::V4),
             answers_seen: !value.no_output(),
         })
@@ -129,15 +129,24 @@ impl Scan {
         meant
     }
 
-    /// Tells what a template is, as `ipvsadm -Lnc` does: a connection of the client's port 0.
+    /// Tells what a template is, as `ipvsadm -Lnc` does: a connection of the client's port 0. A mark looks like an address.
     fn report_template(&self, snapshot: &Snapshot, key: TemplateKey, value: Value) -> Option<ConnectionReport> {
-        let (service, protocol) = *self.names.services.get(&key.service())?;
+        let selector = self.names.services.get(&key.service())?;
+        let (protocol, service) = match *selector {
+            Selector::Socket(service, protocol) => (protocol.to_string(), service),
+            Selector::Range(pattern) | Selector::Match(pattern) => {
+                let port = pattern.ports.one().unwrap_or(0);
+                (selector.protocol().to_owned(), (Ipv4Addr::from_bits(pattern.to.first), port).into())
+            }
+            Selector::Mark(mark) => ("IP".to_owned(), (Ipv4Addr::from_bits(mark), 0).into()),
+        };
         Some(ConnectionReport {
-            protocol: protocol.to_string(),
+            protocol,
             state: value.state().name().to_owned(),
             expires_seconds: snapshot.timeouts.remaining(value, Tick::at(self.now)),
             client: SocketAddr::from((key.client(), 0)),
-            service: SocketAddr::V4(service),
+            service,
+            mark: selector.mark(),
             real: self.names.reals.get(&value.real()).copied().map(SocketAddr::V4),
             answers_seen: false,
         })

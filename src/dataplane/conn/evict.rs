@@ -27,10 +27,11 @@
 use super::entry::{SHORTEST_LIFE, Value};
 use super::hash::Hash;
 use super::identity::Identity;
+use super::link::Outlet;
 use super::state::State;
 use super::table::{Slot, Table};
 use super::tick::Tick;
-use crate::dataplane::service::{EndpointId, RealId};
+use crate::dataplane::service::RealId;
 
 /// How often a victim may come to life, or a free slot be lost to another worker, before the newcomer gives up.
 const TRIES: usize = 4;
@@ -63,7 +64,7 @@ impl<K: Identity> Table<K> {
         &self,
         hashes: &[Hash],
         now: Tick,
-        sockets: impl Fn(RealId) -> Option<EndpointId>,
+        sockets: impl Fn(RealId) -> Option<Outlet>,
         mut evicted: impl FnMut(K, Value),
     ) -> bool {
         let possible = hashes.iter().all(|hash| self.room(*hash, now).is_some());
@@ -74,7 +75,7 @@ impl<K: Identity> Table<K> {
         &self,
         hash: Hash,
         now: Tick,
-        sockets: &impl Fn(RealId) -> Option<EndpointId>,
+        sockets: &impl Fn(RealId) -> Option<Outlet>,
         evicted: &mut impl FnMut(K, Value),
     ) -> bool {
         (0..TRIES).map_while(|_| self.room(hash, now)).any(|room| match room {

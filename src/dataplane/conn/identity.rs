@@ -8,6 +8,7 @@ use std::net::SocketAddrV4;
 
 use super::entry::{Phase, Value};
 use super::hash::{Hash, Secret};
+use super::link::Outlet;
 use super::memory::Zeroed;
 use crate::dataplane::service::EndpointId;
 use crate::dataplane::sync::{AtomicU64, Fault, Ordering, commits};
@@ -38,7 +39,7 @@ pub trait Identity: Copy + Eq + Debug + Send + Sync + 'static {
     /// The key of this connection's link: as much of it as an answer from a real server tells, towards the real server's
     /// socket.
     #[must_use]
-    fn link(self, socket: EndpointId) -> Self;
+    fn link(self, socket: Outlet) -> Self;
 
     /// The key of a link's connection with a service, if links say so much.
     fn unlinked(self, service: EndpointId) -> Option<Self>;

@@ -6,6 +6,7 @@ use std::num::{NonZeroU16, NonZeroU64};
 use super::entry::Value;
 use super::hash::{Hash, Secret};
 use super::identity::{Identity, Line};
+use super::link::Outlet;
 use super::table::SLOTS;
 use crate::dataplane::service::EndpointId;
 use crate::dataplane::sync::{AtomicU64, Fault, Ordering, commits};
@@ -93,8 +94,8 @@ impl Identity for Key {
     }
 
     #[inline]
-    fn link(self, socket: EndpointId) -> Self {
-        self.towards(socket)
+    fn link(self, socket: Outlet) -> Self {
+        self.towards(socket.endpoint)
     }
 
     #[inline]

@@ -24,14 +24,33 @@ use super::tick::Tick;
 use crate::dataplane::service::{EndpointId, RealId};
 use crate::dataplane::sync::{Fault, Ordering, commits, fence};
 
+/// What links to a real server's socket are keyed by, besides the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outlet {
+    /// The socket's endpoint.
+    pub endpoint: EndpointId,
+    /// For wide connections, the port that answers come from; 0 for the one that the client talks to.
+    pub port: u16,
+}
+
 /// The socket of a real server that several services share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Socket {
     /// Its endpoint, which links are keyed by.
     pub endpoint: EndpointId,
+    /// As [`Outlet::port`].
+    pub port: u16,
     /// The service that named it first. Connections from the time when it was that service's alone have no link. `None`
     /// where every connection ever had one.
     pub first: Option<EndpointId>,
+}
+
+impl Socket {
+    /// What its links are keyed by.
+    #[inline]
+    pub const fn outlet(self) -> Outlet {
+        Outlet { endpoint: self.endpoint, port: self.port }
+    }
 }
 
 /// What became of an insert with a link.
@@ -88,9 +107,9 @@ impl<K: Identity> Table<K> {
         hash: Hash,
         content: Value,
         socket: Socket,
-        sockets: impl Fn(RealId) -> Option<EndpointId>,
+        sockets: impl Fn(RealId) -> Option<Outlet>,
     ) -> LinkedInsert {
-        let link_key = key.link(socket.endpoint);
+        let link_key = key.link(socket.outlet());
         self.prefetch_all(self.hash(link_key));
         if self.unlinked_rival(key, socket, &sockets) {
             return LinkedInsert::Ambiguous;
@@ -133,13 +152,13 @@ impl<K: Identity> Table<K> {
         seen: Value,
         socket: Socket,
         now: Tick,
-        sockets: impl Fn(RealId) -> Option<EndpointId>,
+        sockets: impl Fn(RealId) -> Option<Outlet>,
     ) -> Result<(), Unlinked> {
         if self.unlinked_rival(key, socket, &sockets) {
             return Err(Unlinked::Ambiguous);
         }
         let owner = Claim { slot, word: seen };
-        self.link(key.link(socket.endpoint), key, owner, now, &sockets).map_err(|refusal| match refusal {
+        self.link(key.link(socket.outlet()), key, owner, now, &sockets).map_err(|refusal| match refusal {
             Refusal::SameKey => Unlinked::Busy,
             Refusal::Unlinked(why) => why,
         })
@@ -153,7 +172,7 @@ impl<K: Identity> Table<K> {
         key: K,
         hash: Hash,
         first: Option<EndpointId>,
-        sockets: impl Fn(RealId) -> Option<EndpointId>,
+        sockets: impl Fn(RealId) -> Option<Outlet>,
     ) -> Option<(Slot, K, Value)> {
         if let Some((_, link)) = self.lookup(key, hash)
             && let Some(found) = self.target(key, link, &sockets)
@@ -167,12 +186,7 @@ impl<K: Identity> Table<K> {
     /// ([`Table::prefetch_slot`]) where they lead: the entry that `link`, found under `key`, leads to. `None` for a
     /// stale link.
     #[inline]
-    pub fn target(
-        &self,
-        key: K,
-        link: Value,
-        sockets: impl Fn(RealId) -> Option<EndpointId>,
-    ) -> Option<(Slot, K, Value)> {
+    pub fn target(&self, key: K, link: Value, sockets: impl Fn(RealId) -> Option<Outlet>) -> Option<(Slot, K, Value)> {
         let link = Link::of(link)?;
         self.forward(key, link, &sockets).map(|(forward, value)| (link.slot, forward, value))
     }
@@ -183,17 +197,18 @@ impl<K: Identity> Table<K> {
         &self,
         key: K,
         first: Option<EndpointId>,
-        sockets: impl Fn(RealId) -> Option<EndpointId>,
+        sockets: impl Fn(RealId) -> Option<Outlet>,
     ) -> Option<(Slot, K, Value)> {
         let forward = key.unlinked(first?)?;
         let (slot, value) = self.lookup(forward, self.hash(forward))?;
-        (sockets(value.real()) == Some(key.endpoint())).then_some((slot, forward, value))
+        let outlet = sockets(value.real())?;
+        (outlet.endpoint == key.endpoint()).then_some((slot, forward, value))
     }
 
     /// Tells whether a connection of the socket's first service, which may have no link, has the same tuple.
-    fn unlinked_rival(&self, key: K, socket: Socket, sockets: &impl Fn(RealId) -> Option<EndpointId>) -> bool {
+    fn unlinked_rival(&self, key: K, socket: Socket, sockets: &impl Fn(RealId) -> Option<Outlet>) -> bool {
         Some(key.endpoint()) != socket.first
-            && self.follow_unlinked(key.link(socket.endpoint), socket.first, sockets).is_some()
+            && self.follow_unlinked(key.link(socket.outlet()), socket.first, sockets).is_some()
     }
 
     /// Makes a link to `owner`'s slot, or takes a stale one over.
@@ -203,7 +218,7 @@ impl<K: Identity> Table<K> {
         key: K,
         owner: Claim,
         now: Tick,
-        sockets: &impl Fn(RealId) -> Option<EndpointId>,
+        sockets: &impl Fn(RealId) -> Option<Outlet>,
     ) -> Result<(), Refusal> {
         let hash = self.hash(link_key);
         let mine = Link::new(owner.slot, owner.word, now);
@@ -234,7 +249,7 @@ impl<K: Identity> Table<K> {
         &self,
         link_key: K,
         link: Link,
-        sockets: &impl Fn(RealId) -> Option<EndpointId>,
+        sockets: &impl Fn(RealId) -> Option<Outlet>,
     ) -> Option<(K, Value)> {
         // Where a link was taken over, the hit's last, relaxed read is the one that saw the new target.
         if !commits(Fault::NoLinkFence) {
@@ -244,9 +259,15 @@ impl<K: Identity> Table<K> {
         if commits(Fault::LinkRefusesPending) && !value.is_live() {
             return None;
         }
+        let endpoint = link_key.endpoint();
+        let outlet = || {
+            if commits(Fault::LinkAnySocket) {
+                return Some(Outlet { endpoint, port: 0 });
+            }
+            sockets(value.real()).filter(|outlet| outlet.endpoint == endpoint)
+        };
         let right = (value.generation() == link.generation || commits(Fault::LinkAnyLife))
-            && key.link(link_key.endpoint()) == link_key
-            && (sockets(value.real()) == Some(link_key.endpoint()) || commits(Fault::LinkAnySocket));
+            && outlet().is_some_and(|outlet| key.link(outlet) == link_key);
         right.then_some((key, value))
     }
 

@@ -39,7 +39,7 @@ pub use hash::Hash;
 pub use identity::Identity;
 pub use insert::Insert;
 pub use key::Key;
-pub use link::{LinkedInsert, Socket, Unlinked};
+pub use link::{LinkedInsert, Outlet, Socket, Unlinked};
 pub use memory::{Backing, prefetch};
 pub use sctp_state::SctpEvent;
 pub use state::{Class, State};

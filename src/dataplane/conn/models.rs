@@ -112,6 +112,6 @@ fn assert_settled<K: Identity>(table: &Table<K>) {
     assert_eq!(table.stashed(), stashed as u64);
 }
 
-fn private(_: RealId) -> Option<EndpointId> {
+fn private(_: RealId) -> Option<Outlet> {
     None
 }

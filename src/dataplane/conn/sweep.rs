@@ -7,11 +7,12 @@ use std::ops::Range;
 
 use super::entry::{Link, Phase, SHORTEST_LIFE, Value};
 use super::identity::{Identity, Line};
+use super::link::Outlet;
 use super::table::{Slot, Table};
 use super::tick::Tick;
 use super::timeouts::Timeouts;
 use crate::dataplane::clock::Now;
-use crate::dataplane::service::{EndpointId, RealId};
+use crate::dataplane::service::RealId;
 use crate::dataplane::sync::{Fault, commits};
 
 /// Why an entry was not removed.
@@ -33,7 +34,7 @@ impl<K: Identity> Table<K> {
         slot: Slot,
         seen: Value,
         now: Tick,
-        sockets: impl Fn(RealId) -> Option<EndpointId>,
+        sockets: impl Fn(RealId) -> Option<Outlet>,
     ) -> Result<(), Kept> {
         if now.since(seen.seen()) < SHORTEST_LIFE {
             return Err(Kept::Young);
@@ -43,7 +44,7 @@ impl<K: Identity> Table<K> {
 
     /// [`Table::remove`] whatever the entry's age, and tells whether it did. For a caller that comes by each slot at most
     /// once in [`SHORTEST_LIFE`] ticks, so that a slot's owners still follow each other slowly enough to be told apart.
-    pub fn flush(&self, slot: Slot, seen: Value, now: Tick, sockets: impl Fn(RealId) -> Option<EndpointId>) -> bool {
+    pub fn flush(&self, slot: Slot, seen: Value, now: Tick, sockets: impl Fn(RealId) -> Option<Outlet>) -> bool {
         self.retire(slot, seen, now, &sockets, |_, _| {})
     }
 
@@ -54,7 +55,7 @@ impl<K: Identity> Table<K> {
         slice: &Slice,
         now: Tick,
         timeouts: &Timeouts,
-        sockets: impl Fn(RealId) -> Option<EndpointId>,
+        sockets: impl Fn(RealId) -> Option<Outlet>,
         mut removed: impl FnMut(K, Value),
     ) {
         self.each_due(slice, now, timeouts, |slot, value| {
@@ -89,7 +90,7 @@ impl<K: Identity> Table<K> {
     }
 
     #[cold]
-    fn expire_link(&self, slot: Slot, seen: Value, now: Tick, sockets: &impl Fn(RealId) -> Option<EndpointId>) {
+    fn expire_link(&self, slot: Slot, seen: Value, now: Tick, sockets: &impl Fn(RealId) -> Option<Outlet>) {
         if let Some(link) = Link::of(seen)
             && self.is_orphan(slot, seen, link, now, sockets)
         {
@@ -103,7 +104,7 @@ impl<K: Identity> Table<K> {
         seen: Value,
         link: Link,
         now: Tick,
-        sockets: &impl Fn(RealId) -> Option<EndpointId>,
+        sockets: &impl Fn(RealId) -> Option<Outlet>,
     ) -> bool {
         if link.is_young(now) && !commits(Fault::YoungOrphans) {
             return false;
@@ -121,7 +122,7 @@ impl<K: Identity> Table<K> {
         slot: Slot,
         seen: Value,
         now: Tick,
-        sockets: &impl Fn(RealId) -> Option<EndpointId>,
+        sockets: &impl Fn(RealId) -> Option<Outlet>,
         removed: impl FnOnce(K, Value),
     ) -> bool {
         if !seen.is_live() {

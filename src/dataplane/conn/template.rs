@@ -42,7 +42,8 @@ const TRIES: u32 = 8;
 pub struct TemplateKey(WideKey);
 
 impl TemplateKey {
-    /// The template of `client`'s network, of `prefix` bits, for `destination` (the VIP) of `service`; in host order.
+    /// The template of `client`'s network, of `prefix` bits, for `destination` (the VIP; 0 where there are several) of
+    /// `service`; in host order.
     /// The length is part of it: a template of another mask is another.
     pub const fn new(client: u32, prefix: u8, destination: u32, service: EndpointId) -> Self {
         let mask = if prefix == 0 { 0 } else { u32::MAX << (32 - prefix) };

@@ -1,7 +1,7 @@
 //! Connections whose key does not fit one word.
 //!
 //! A service of every port is one endpoint, but a client's connections to two of its ports are two; so the port, and
-//! for a service of many addresses the address, belong to the key. Such entries lie in a table of their own, by the same
+//! for a service of many addresses or protocols those too, belong to the key. Such entries lie in a table of their own, by the same
 //! protocol: two slots a line, 80 octets a connection, since lines of two fill less evenly than lines of four.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -10,6 +10,7 @@ use std::num::NonZeroU16;
 use super::entry::Value;
 use super::hash::{Hash, Secret};
 use super::identity::{Identity, Line};
+use super::link::Outlet;
 use super::table::SLOTS as NARROW_SLOTS;
 use crate::dataplane::service::EndpointId;
 use crate::dataplane::sync::{AtomicU64, Fault, Ordering, commits};
@@ -19,14 +20,14 @@ use crate::dataplane::sync::{AtomicU64, Fault, Ordering, commits};
 /// ```text
 ///     63          48 47          32 31          16 15           0
 ///     +-------------+--------------+--------------+-------------+
-/// k0  |      0      |  dest. port  | client port  | endpoint id |    all in host order
+/// k0  |   protocol  |  dest. port  | client port  | endpoint id |    all in host order
 ///     +-------------+--------------+--------------+-------------+
 /// k1  |        client addr         |     destination addr       |
 ///     +----------------------------+----------------------------+
 /// k2  |                             0                           |
 ///     +---------------------------------------------------------+
 /// ```
-/// The upper bits of `k0` and `k2` are for IPv6 and full NAT.
+/// Protocol is IANA's number, 0 where none is told apart. The rest of `k0`'s upper bits and `k2` are for IPv6 and full NAT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WideKey([u64; 3]);
 
@@ -36,6 +37,14 @@ impl WideKey {
     pub const fn new(client: (u32, u16), destination: (u32, u16), endpoint: EndpointId) -> Self {
         let ports = (destination.1 as u64) << 32 | (client.1 as u64) << 16;
         Self([ports | endpoint.0.get() as u64, (client.0 as u64) << 32 | destination.0 as u64, 0])
+    }
+
+    /// The same for one protocol, by its number.
+    #[inline]
+    #[must_use]
+    pub const fn over(self, protocol: u8) -> Self {
+        let [k0, k1, k2] = self.0;
+        Self([k0 & !(0xff << 48) | (protocol as u64) << 48, k1, k2])
     }
 
     /// The key of the link by which an answer from port `port` of a real server to `client` finds its connection.
@@ -75,11 +84,12 @@ impl Identity for WideKey {
         }
     }
 
-    /// An answer tells the client, the port that the client talks to, and not by which address.
+    /// An answer tells the client and the port that it comes from, and not which address the client talks to.
     #[inline]
-    fn link(self, socket: EndpointId) -> Self {
+    fn link(self, socket: Outlet) -> Self {
         let [k0, k1, k2] = self.0;
-        Self([k0 & !0xffff | u64::from(socket.0.get()), k1 & !0xffff_ffff, k2])
+        let k0 = if socket.port == 0 { k0 } else { k0 & !(0xffff << 32) | u64::from(socket.port) << 32 };
+        Self([k0 & !0xffff | u64::from(socket.endpoint.0.get()), k1 & !0xffff_ffff, k2])
     }
 
     fn unlinked(self, _: EndpointId) -> Option<Self> {
@@ -168,7 +178,7 @@ mod tests {
         let all = [(0, 0), (0xc633_6407, 51_234), (u32::MAX, u16::MAX)];
         for (client, destination) in all.into_iter().flat_map(|client| all.map(|destination| (client, destination))) {
             for id in [1, u16::MAX] {
-                let key = WideKey::new(client, destination, endpoint(id));
+                let key = WideKey::new(client, destination, endpoint(id)).over(if id == 1 { 0 } else { 132 });
                 let socket = |(address, port)| SocketAddrV4::new(Ipv4Addr::from_bits(address), port);
                 assert_eq!(key.client(), socket(client));
                 assert_eq!(key.destination(), Some(socket(destination)));
@@ -185,11 +195,16 @@ mod tests {
 
     #[test]
     fn a_link_is_what_an_answer_tells() {
-        let key = WideKey::new((1, 2), (3, 4), endpoint(7));
-        assert_eq!(key.link(endpoint(9)), WideKey::answer((1, 2), 4, endpoint(9)));
-        assert_eq!(key.link(endpoint(9)), WideKey::new((1, 2), (5, 4), endpoint(8)).link(endpoint(9)));
+        let key = WideKey::new((1, 2), (3, 4), endpoint(7)).over(6);
+        let to = |port| Outlet { endpoint: endpoint(9), port };
+        assert_eq!(key.link(to(0)), WideKey::answer((1, 2), 4, endpoint(9)).over(6));
+        assert_eq!(key.link(to(0)), WideKey::new((1, 2), (5, 4), endpoint(8)).over(6).link(to(0)));
         for (client, destination) in [((0, 2), (3, 4)), ((1, 0), (3, 4)), ((1, 2), (3, 0))] {
-            assert_ne!(key.link(endpoint(9)), WideKey::new(client, destination, endpoint(7)).link(endpoint(9)));
+            assert_ne!(key.link(to(0)), WideKey::new(client, destination, endpoint(7)).over(6).link(to(0)));
         }
+        assert_ne!(key.link(to(0)), key.over(17).link(to(0)));
+        // A real server with a port of its own answers from that one, whatever the client talks to.
+        assert_eq!(key.link(to(80)), WideKey::answer((1, 2), 80, endpoint(9)).over(6));
+        assert_eq!(key.link(to(80)), WideKey::new((1, 2), (3, 5), endpoint(7)).over(6).link(to(80)));
     }
 }

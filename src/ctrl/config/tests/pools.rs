@@ -80,7 +80,7 @@ fn one_packet_scheduling_is_for_datagrams_whose_answers_can_be_told_apart() {
     assert_eq!(
         refusal(&every_port),
         "13: service[0].real[0].address: with one-packet scheduling an answer of 10.0.0.2 would not say which of the \
-         service's ports it is from: give the service a port, or use tunnel or direct"
+         service's ports or addresses it is from: give the service one of each, or use tunnel or direct"
     );
     accept(&every_port.replace("ops = true", "ops = true\nforwarding = 'tunnel'"));
 }

@@ -67,12 +67,14 @@ impl Entry {
     }
 }
 
-fn sockets(real: RealId) -> Option<EndpointId> {
-    Some(endpoint(real.0 as u16 % 10))
+fn sockets(real: RealId) -> Option<Outlet> {
+    // A link's word, read as a connection's, names no real server in particular.
+    let id = std::num::NonZeroU16::new(real.0 as u16 % 10)?;
+    Some(Outlet { endpoint: EndpointId(id), port: 0 })
 }
 
 fn socket(real: RealId) -> Socket {
-    Socket { endpoint: endpoint(real.0 as u16 % 10), first: Some(endpoint(9)) }
+    Socket { endpoint: endpoint(real.0 as u16 % 10), port: 0, first: Some(endpoint(9)) }
 }
 
 /// A key, by the number of its client.
@@ -132,13 +134,13 @@ impl<K: Numbered> Both<K> {
 
     /// The connection that the answers from a link's socket belong to.
     fn answered(&self, link: K) -> Option<(K, Entry)> {
-        let linked = |(key, entry): &(&K, &Entry)| key.link(socket(entry.real).endpoint) == link;
+        let linked = |(key, entry): &(&K, &Entry)| key.link(socket(entry.real).outlet()) == link;
         self.map.iter().find(linked).map(|(key, entry)| (*key, *entry))
     }
 
     /// Whether another service has the tuple that this connection would have towards its real server.
     fn taken(&self, wanted: K, real: RealId) -> bool {
-        self.answered(wanted.link(socket(real).endpoint)).is_some_and(|(key, _)| key != wanted)
+        self.answered(wanted.link(socket(real).outlet())).is_some_and(|(key, _)| key != wanted)
     }
 
     fn find(&self, key: K) -> Option<(Slot, Value)> {
@@ -148,7 +150,7 @@ impl<K: Numbered> Both<K> {
     fn open(&mut self, client: u32, service: u16, real: u16, state: u8, press: bool) {
         let (key, real) = (K::numbered(client, service), RealId(u32::from(service * 10 + real)));
         let entry = Entry { state: State::from_number(state), seen: self.now, real };
-        let (hash, link) = (self.table.hash(key), self.table.hash(key.link(socket(real).endpoint)));
+        let (hash, link) = (self.table.hash(key), self.table.hash(key.link(socket(real).outlet())));
         let mut done = self.table.insert_linked(key, hash, entry.content(), socket(real), sockets);
         if press && done == LinkedInsert::Full {
             let mut evicted = Vec::new();
@@ -212,7 +214,7 @@ impl<K: Numbered> Both<K> {
                 *entry = Entry { real, seen: now, ..*entry };
             }
             Err(Unlinked::Ambiguous) => assert!(self.taken(key, real)),
-            Err(Unlinked::Full) => assert!(self.is_full(self.table.hash(key.link(socket(real).endpoint)))),
+            Err(Unlinked::Full) => assert!(self.is_full(self.table.hash(key.link(socket(real).outlet())))),
             Err(Unlinked::Busy) => panic!("nobody else is here"),
         }
     }
@@ -268,7 +270,7 @@ impl<K: Numbered> Both<K> {
         assert!(links >= self.map.len(), "each has its link");
         for client in 0..24 {
             for id in [3, 4] {
-                let link = K::numbered(client, 1).link(endpoint(id));
+                let link = K::numbered(client, 1).link(Outlet { endpoint: endpoint(id), port: 0 });
                 let found = self.table.follow(link, self.table.hash(link), Some(endpoint(9)), sockets);
                 assert_eq!(found.map(|(_, key, value)| (key, Entry::of(value))), self.answered(link));
             }

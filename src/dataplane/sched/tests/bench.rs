@@ -9,7 +9,8 @@ use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Connections, Counts, State, Tick, Value};
 use crate::dataplane::neigh::NeighborId;
 use crate::dataplane::route::NextHop;
-use crate::dataplane::service::{EndpointId, Forwarding, PortId, Protocol};
+use crate::dataplane::selector::Selector;
+use crate::dataplane::service::{EndpointId, Forwarding, PortId};
 
 /// The id of the service.
 pub const SERVICE: EndpointId = EndpointId(NonZeroU16::MIN);
@@ -89,7 +90,7 @@ impl Bench {
         self.service[1] = Some(Service {
             id: SERVICE,
             address: SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 80),
-            protocol: Protocol::Tcp,
+            selector: Selector::Mark(1),
             scheduler,
             plan,
             version,

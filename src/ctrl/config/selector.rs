@@ -1,0 +1,142 @@
+//! Which packets a service is for (`address`, `match` or `mark`), which ones a rule marks, and the addresses to answer for.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use arrayvec::ArrayString;
+
+use super::keys::{MATCH, nearest};
+use super::model::{Mark, Port, Protocol};
+use super::section::{Item, Section};
+use super::source::ConfigError;
+use super::value;
+use crate::dataplane::selector::{Addresses, Ingress, Pattern, Ports, Selector};
+use crate::dataplane::service::PortId;
+
+/// The most addresses that one service is answered for.
+const MAX_VIPS: u64 = 4096;
+
+const PROTOCOLS: &[(&str, Protocol)] =
+    &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp), ("icmp", Protocol::Icmp)];
+const TRANSPORTS: &[(&str, Protocol)] = &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp)];
+
+/// Reads what a service is for: one of the three.
+pub(super) fn service(section: &Section<'_>, ports: &[Port]) -> Result<Selector, ConfigError> {
+    let mut written = ["address", "match", "mark"].into_iter().filter_map(|key| Some((key, section.get(key)?)));
+    let first = written.next();
+    if let (Some((first, _)), Some((_, second))) = (&first, written.next()) {
+        return Err(second.error(format!("the service has \"{first}\" already: it is for one or the other")));
+    }
+    let protocol = section.get("protocol");
+    match first {
+        Some(("mark", item)) => {
+            refuse(protocol, "a mark's service has packets of every protocol: leave it out, or name it in the rule")?;
+            mark(&item).map(Selector::Mark)
+        }
+        Some(("match", _)) => {
+            refuse(protocol, "write it in \"match\"")?;
+            pattern(section, ports).map(Selector::Match)
+        }
+        _ => {
+            let protocol = protocol.map(|item| item.word(PROTOCOLS, &[])).transpose()?.unwrap_or(Protocol::Tcp);
+            section.required("address")?.parse(|text| address(text, protocol))
+        }
+    }
+}
+
+/// Reads a rule that gives a mark.
+pub(super) fn rule(section: &Section<'_>, ports: &[Port]) -> Result<Mark, ConfigError> {
+    Ok(Mark { mark: mark(&section.required("mark")?)?, pattern: pattern(section, ports)? })
+}
+
+/// A packet without a mark has mark 0.
+fn mark(item: &Item<'_>) -> Result<u32, ConfigError> {
+    Ok(item.integer(1..=u32::MAX.into())? as u32)
+}
+
+fn refuse(item: Option<Item<'_>>, why: &str) -> Result<(), ConfigError> {
+    item.map_or(Ok(()), |item| Err(item.error(why)))
+}
+
+/// A VIP and a port, or a range of either. One address and every port but 0 is one address and port 0.
+fn address(text: &str, protocol: Protocol) -> Result<Selector, String> {
+    if protocol == Protocol::Icmp {
+        let socket = value::portless(text)?;
+        value::ipv4_only(text, socket.ip())?;
+        return Ok(Selector::Socket(socket, protocol));
+    }
+    if !text.contains(['/', '-']) {
+        let socket = value::socket(text)?;
+        value::ipv4_only(text, socket.ip())?;
+        return Ok(Selector::Socket(socket, protocol));
+    }
+    let (to, ports) = value::range(text)?;
+    let single = (to.count() == 1).then(|| IpAddr::V4(Ipv4Addr::from_bits(to.first)));
+    Ok(match (single, ports) {
+        (Some(address), Ports::EVERY) => Selector::Socket((address, 0).into(), protocol),
+        (Some(address), Ports { first, last }) if first == last => Selector::Socket((address, first).into(), protocol),
+        _ => Selector::Range(Pattern { protocol: Some(protocol), to, ports, ..Pattern::EVERY }),
+    })
+}
+
+/// Reads the `match` of a service or a rule. What it does not name may be anything.
+fn pattern(section: &Section<'_>, known: &[Port]) -> Result<Pattern, ConfigError> {
+    let written = section.required("match")?;
+    let Some(section) = section.table("match", &MATCH)? else { return Ok(Pattern::EVERY) };
+    let addresses = |key: &str| section.get(key).map(|item| item.parse(value::addresses)).transpose();
+    let pattern = Pattern {
+        protocol: section.get("protocol").map(|item| item.word(TRANSPORTS, &[])).transpose()?,
+        from: addresses("from")?.unwrap_or(Addresses::EVERY),
+        to: addresses("to")?.unwrap_or(Addresses::EVERY),
+        ports: section.get("port").map(|item| ports(&item)).transpose()?.unwrap_or(Ports::EVERY),
+        ingress: section.get("ingress").map(|item| ingress(&item, known)).transpose()?,
+    };
+    if MATCH.known.iter().all(|key| section.get(key).is_none()) {
+        return Err(written.error("an empty match is every packet there is: write to = \"0.0.0.0/0\" if that is meant"));
+    }
+    Ok(pattern)
+}
+
+fn ports(item: &Item<'_>) -> Result<Ports, ConfigError> {
+    if item.is_string() {
+        return item.parse(value::ports);
+    }
+    let port = item.integer(0..=u16::MAX.into())? as u16;
+    Ok(if port == 0 { Ports::EVERY } else { Ports::single(port) })
+}
+
+fn ingress(item: &Item<'_>, known: &[Port]) -> Result<Ingress, ConfigError> {
+    let written = item.string()?;
+    let names = || known.iter().map(|port| port.name.as_str());
+    let place = names().position(|name| name == written);
+    // Names are at most 32 letters, and ports at most 32.
+    match place.and_then(|place| Some((u8::try_from(place).ok()?, ArrayString::from(written).ok()?))) {
+        Some((place, name)) => Ok(Ingress { port: PortId(place), name }),
+        None => Err(item.error(match nearest(written, names()) {
+            Some(near) => format!("there is no port \"{written}\"; did you mean \"{near}\"?"),
+            None => format!("there is no port \"{written}\"; there are {}", names().collect::<Vec<_>>().join(", ")),
+        })),
+    }
+}
+
+/// Reads which of a service's addresses the director answers ARP and echo requests for. Of one address it is that one.
+pub(super) fn vips(section: &Section<'_>, selector: &Selector) -> Result<Vec<Ipv4Addr>, ConfigError> {
+    let own = selector.addresses();
+    let item = section.get("vips");
+    if own.count() == 1 && !matches!(selector, Selector::Match(_)) {
+        refuse(item, "the service has one address, and that is answered for")?;
+        return Ok(vec![Ipv4Addr::from_bits(own.first)]);
+    }
+    let mut vips = Vec::new();
+    for item in item.map(|item| item.list()).transpose()?.unwrap_or_default() {
+        let some = item.parse(value::hosts)?;
+        let all = vips.len() as u64 + some.count();
+        if all > MAX_VIPS {
+            return Err(item.error(format!("{all} addresses are too many to answer for: {MAX_VIPS} are possible")));
+        }
+        if !(own.contains(some.first) && own.contains(some.last)) {
+            return Err(item.error(format!("{some} is not one of the service's addresses, {own}")));
+        }
+        vips.extend((some.first..=some.last).map(Ipv4Addr::from_bits));
+    }
+    Ok(vips)
+}
