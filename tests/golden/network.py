@@ -67,11 +67,41 @@ class Real:
     forwarding: str = ""
 
 
+@dataclass(frozen=True)
+class Range:
+    """Several addresses or ports, as the configuration has them."""
+
+    text: str
+
+    def toml(self, protocol):
+        return [f'address = "{self.text}"', f'protocol = "{protocol}"']
+
+
+@dataclass(frozen=True)
+class Match:
+    """A description of packets; of their protocol too."""
+
+    text: str
+
+    def toml(self, protocol):
+        return [f'match = {self.text[:-1]}, protocol = "{protocol}" }}']
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What marked packets bear, of whatever protocol."""
+
+    mark: int
+
+    def toml(self, _):
+        return [f"mark = {self.mark}"]
+
+
 @dataclass
 class Service:
     """A virtual service."""
 
-    address: Socket
+    address: Socket | Range | Match | Mark
     protocol: str
     forwarding: str
     reals: list
@@ -80,10 +110,10 @@ class Service:
     """More of its table, as it stands in the file."""
 
     def toml(self):
+        single = isinstance(self.address, Socket)
         lines = [
             "[[service]]",
-            f'address = "{self.address}"',
-            f'protocol = "{self.protocol}"',
+            *(Range(str(self.address)) if single else self.address).toml(self.protocol),
             f'scheduler = "{self.scheduler}"',
             f'forwarding = "{self.forwarding}"',
             self.keys,
@@ -132,6 +162,7 @@ class Config:
         default_factory=lambda: [("0.0.0.0/0", GATEWAY.address), ("10.9.0.0/24", ROUTER.address)]
     )
     services: list = field(default_factory=list)
+    marks: list = field(default_factory=list)
 
     def change_port(self, port, **changes):
         """Gives the port of that name other settings, and returns it."""
@@ -139,8 +170,9 @@ class Config:
         return self.ports[port.name]
 
     def vips(self):
-        """Returns the services' addresses, each once."""
-        return sorted({service.address.address for service in self.services})
+        """Returns the addresses of services that have one, each once."""
+        single = [service.address for service in self.services if isinstance(service.address, Socket)]
+        return sorted({address.address for address in single})
 
     def toml(self):
         """Returns the configuration file's text."""
@@ -155,4 +187,6 @@ class Config:
             parts.append(f'[[route]]\nto = "{to}"\nvia = "{via}"\n')
         for station in self.neighbors:
             parts.append(f'[[neighbor]]\naddress = "{station.address}"\nmac = "{station.mac}"\n')
+        for mark, match in self.marks:
+            parts.append(f"[[mark]]\nmark = {mark}\nmatch = {match}\n")
         return "\n".join(parts + [service.toml() for service in self.services])

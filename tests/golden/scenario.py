@@ -66,6 +66,10 @@ class Scenario:
         self.reloads.append((self.micros, replace(self.config, services=list(services))))
         self.micros += self.step
 
+    def mark(self, mark, match):
+        """Gives packets that `match` describes a mark."""
+        self.config.marks.append((mark, match))
+
     def wait(self, seconds):
         """Lets the capture's clock go on."""
         self.micros += round(seconds * 1_000_000)
