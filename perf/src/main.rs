@@ -10,6 +10,7 @@ mod record;
 mod report;
 mod sampling;
 mod schedulers;
+mod services;
 mod table;
 
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ enum Name {
     Schedulers,
     /// mh's table beside the Maglev paper's.
     Maglev,
+    /// One worker's forwarding rate with few and with many services of each kind.
+    Services,
 }
 
 /// Measures the data plane and prints a table. README.md says how to read it.
@@ -97,6 +100,7 @@ struct Plan {
     opening: Option<opening::Plan>,
     schedulers: Option<schedulers::Plan>,
     maglev: Option<maglev::Plan>,
+    services: Option<services::Plan>,
 }
 
 impl Plan {
@@ -109,6 +113,7 @@ impl Plan {
             opening: wanted(Name::Connections).then(|| opening::Plan::new(*quick, schedulers)),
             schedulers: wanted(Name::Schedulers).then(|| schedulers::Plan::new(*quick, schedulers)).transpose()?,
             maglev: wanted(Name::Maglev).then(|| maglev::Plan::new(*quick)),
+            services: wanted(Name::Services).then(|| services::Plan::new(*quick)),
         })
     }
 
@@ -142,6 +147,9 @@ impl Plan {
         }
         if let Some(plan) = self.maglev {
             results.extend(maglev::measure(plan)?.into_iter().map(Entry::Record));
+        }
+        if let Some(plan) = &self.services {
+            results.extend(services::measure(plan, pool)?.into_iter().map(Entry::Record));
         }
         Ok(results)
     }
