@@ -59,6 +59,8 @@ class Director:
         self.file = lab.folder / "millrace.toml"
         self.socket = lab.folder / "api.sock"
         self.process = None
+        self.memory = None
+        """What the running process was given; what is free now may be less, for it has taken some, or more."""
 
     def prepare(self):
         """Makes the carriers mute: a port copies what arrives, and the kernel must neither answer nor forward it.
@@ -72,7 +74,9 @@ class Director:
     def configure(self, services, max_connections=100_000, memory=None):
         """Writes the configuration. A service is (address, protocol, method, [(real server, weight)], further lines);
         `memory` is for the EAL, in place of `memory_arguments`."""
-        args = ", ".join(f'"{argument}"' for argument in memory or memory_arguments())
+        running = self.process is not None and self.process.alive()
+        self.memory = memory or (self.memory if running else memory_arguments())
+        args = ", ".join(f'"{argument}"' for argument in self.memory)
         lines = ["[director]", f"workers = {self.workers}", f"max_connections = {max_connections:_}", f'poll = "{self.poll}"',
                  f"dpdk_args = [{args}]", "", "[api]", f'socket = "{self.socket}"']
         for number, port in enumerate(self.ports):
