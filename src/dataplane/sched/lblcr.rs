@@ -16,31 +16,55 @@ pub(super) fn choose(places: &Places, load: &Load, flow: Flow, choice: Choice<'_
         places.insert(flow.destination, choice.service.reals.get(place as usize)?.id, choice.now);
         return Some(place);
     };
-    let found = least(entry, choice);
+    let Survey { least, gone } = survey(entry, choice);
     if entry.len() > 1
         && entry.unchanged(choice.now) > EXPIRATION
         && let Some(most) = most(entry, choice)
     {
         entry.remove(most, choice.now);
     }
-    if let Some((place, candidate)) = found
+    if let Some((place, candidate)) = least
         && !load.saturated(candidate, choice)
     {
         return Some(place);
     }
     let place = load.least(choice)?;
-    while let Some(gone) = entry.members().find(|real| choice.candidate(*real).is_none()) {
-        entry.remove(gone, choice.now);
+    if gone {
+        while let Some(gone) = entry.members().find(|real| choice.candidate(*real).is_none()) {
+            entry.remove(gone, choice.now);
+        }
     }
     entry.add(choice.service.reals.get(place as usize)?.id, choice.now);
     Some(place)
 }
 
-/// The least loaded of a set for its weight; the latest of equals.
-fn least<'a>(entry: &Entry, choice: Choice<'a>) -> Option<(u32, &'a Candidate)> {
-    let takes = |(_, candidate): &(u32, &Candidate)| candidate.weight_now(choice.loads) > 0;
-    let members = entry.members().filter_map(|real| choice.candidate(real)).filter(takes);
-    members.reduce(|one, two| if lighter(two.1, one.1, choice) { two } else { one })
+/// What a walk along a set finds.
+struct Survey<'a> {
+    /// The least loaded for its weight that takes connections, and its place; the latest of equals.
+    least: Option<(u32, &'a Candidate)>,
+    /// Whether some are the service's no more.
+    gone: bool,
+}
+
+fn survey<'a>(entry: &Entry, choice: Choice<'a>) -> Survey<'a> {
+    let mut gone = false;
+    let mut best: Option<(u32, &Candidate, u64)> = None;
+    for real in entry.members() {
+        let Some((place, candidate)) = choice.candidate(real) else {
+            gone = true;
+            continue;
+        };
+        if candidate.weight_now(choice.loads) == 0 {
+            continue;
+        }
+        let load = overhead(choice.loads.counts.connections(candidate.id));
+        let lighter =
+            |(_, best, its): &(u32, &Candidate, u64)| load * u64::from(best.weight) < its * u64::from(candidate.weight);
+        if best.as_ref().is_none_or(lighter) {
+            best = Some((place, candidate, load));
+        }
+    }
+    Survey { least: best.map(|(place, candidate, _)| (place, candidate)), gone }
 }
 
 /// The most loaded of a set for its weight; the latest of equals. Weight 0 is none.
