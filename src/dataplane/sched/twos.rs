@@ -80,16 +80,20 @@ impl Draw {
         chosen.flatten()
     }
 
-    /// The place and weight at which the weights so far reach `number`.
+    /// The place and weight at which the weights so far reach `number`. Without a branch for each: where it ends nobody can
+    /// foresee.
     #[inline]
     fn at(&self, number: u64) -> (u32, u64) {
         let mut left = number.max(1);
         self.weights.descend(|line| {
-            let mut place = 0;
-            while left > line[place] && place + 1 < line.len() {
-                left -= line[place];
-                place += 1;
+            let (mut sum, mut before, mut place) = (0, 0, 0);
+            for weight in &line[..line.len() - 1] {
+                sum += weight;
+                let passed = left > sum;
+                place += usize::from(passed);
+                before = if passed { sum } else { before };
             }
+            left -= before;
             place
         })
     }
