@@ -4,6 +4,8 @@ from network import CLIENT, GATEWAY, LAN, REAL1, REAL2, REAL3, Real, Socket, VIP
 from packets import follower, opener, pattern, tunnelled
 from scenario import cases
 
+from .every_port import answer, exchange
+
 PROTOCOLS = ["tcp", "udp", "sctp"]
 PREFIX = "203.0.113.0/28"
 KINDS = {
@@ -21,17 +23,6 @@ def kind(lab, name, protocol, forwarding, reals):
     if name == "mark":
         lab.mark(7, f'{{ protocol = "{protocol}", to = "{PREFIX}", port = "80-89" }}')
     lab.service(what, protocol, forwarding, reals)
-
-
-def exchange(lab, datagram, service, server, station):
-    """A client's packet by NAT."""
-    lab.arrives(WAN, GATEWAY, datagram.between(CLIENT, service), "forwarded_nat_in")
-    lab.leaves(LAN, station, datagram.between(CLIENT, server, 63))
-
-
-def answer(lab, datagram, service, server, station):
-    lab.arrives(LAN, station, datagram.between(server, CLIENT), "forwarded_nat_out")
-    lab.leaves(WAN, GATEWAY, datagram.between(service, CLIENT, 63))
 
 
 @cases("kinds/{name}/nat/{protocol}", name=list(KINDS), protocol=PROTOCOLS)

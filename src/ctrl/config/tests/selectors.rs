@@ -2,19 +2,8 @@
 
 use super::*;
 
-const HEAD: &str = "\
-[[port]]
-name = 'wan'
-device = 'net_ring0'
-addresses = ['192.0.2.2/24']
-[[port]]
-name = 'lan'
-device = 'net_ring1'
-addresses = ['10.0.0.1/24']
-";
-
 fn services(text: &str) -> Vec<String> {
-    accept(&format!("{HEAD}{text}\n"))
+    accept(&format!("{PORTS}{text}\n"))
         .services
         .iter()
         .map(|service| format!("{} {}", service.selector.protocol(), service.selector))
@@ -62,7 +51,7 @@ fn mistakes_in_ranges() {
         ("224.0.0.0/24:80", "224.0.0.0 is a multicast address, not a host's"),
         ("my-host:80", "\"my\" is not an IP address"),
     ] {
-        let text = format!("{HEAD}[[service]]\naddress = '{address}'\n");
+        let text = format!("{PORTS}[[service]]\naddress = '{address}'\n");
         assert_eq!(refusal(&text), format!("10: service[0].address: {expected}"), "{address}");
     }
 }
@@ -137,7 +126,7 @@ fn mistakes_in_what_a_service_is_for() {
             "11: service[0].real[0].address: the real server 203.0.113.3 is a service's VIP",
         ),
     ] {
-        assert_eq!(refusal(&format!("{HEAD}[[service]]\n{text}\n")), expected, "{text}");
+        assert_eq!(refusal(&format!("{PORTS}[[service]]\n{text}\n")), expected, "{text}");
     }
     for (text, expected) in [
         ("match = { port = 80 }", "9: mark[0]: the key \"mark\" is missing"),
@@ -153,14 +142,14 @@ fn mistakes_in_what_a_service_is_for() {
         ),
         ("mark = 7\naddress = '1.1.1.1:1'", "11: mark[0].address: unknown key in [[mark]]; it belongs in [[neighbor]]"),
     ] {
-        assert_eq!(refusal(&format!("{HEAD}[[mark]]\n{text}\n")), expected, "{text}");
+        assert_eq!(refusal(&format!("{PORTS}[[mark]]\n{text}\n")), expected, "{text}");
     }
 }
 
 #[test]
 fn a_real_server_keeps_the_port_or_has_its_own() {
     let port = |what: &str, real: &str| {
-        accept(&format!("{HEAD}[[service]]\n{what}\nreal = [{real}]\n")).services[0].reals[0].address.port()
+        accept(&format!("{PORTS}[[service]]\n{what}\nreal = [{real}]\n")).services[0].reals[0].address.port()
     };
     for (what, own, default) in [
         ("address = '203.0.113.0/28:80'", 8080, 80),
@@ -178,7 +167,7 @@ fn a_real_server_keeps_the_port_or_has_its_own() {
 fn nat_answers_of_ranges_are_told_apart() {
     let with = |range: &str, vip: &str, real: &str| {
         format!(
-            "{HEAD}[[service]]\n{range}\nreal = [{{ address = '10.0.0.2' }}]\n[[service]]\naddress = '{vip}'\n\
+            "{PORTS}[[service]]\n{range}\nreal = [{{ address = '10.0.0.2' }}]\n[[service]]\naddress = '{vip}'\n\
              real = [{{ address = '{real}' }}]\n"
         )
     };
@@ -205,7 +194,7 @@ fn nat_answers_of_ranges_are_told_apart() {
 #[test]
 fn what_nobody_answers_for_or_marks() {
     let text = format!(
-        "{HEAD}[[route]]\nto = '0.0.0.0/0'\nvia = '192.0.2.1'\n[[mark]]\nmark = 1\nmatch = {{ port = 80 }}\n\
+        "{PORTS}[[route]]\nto = '0.0.0.0/0'\nvia = '192.0.2.1'\n[[mark]]\nmark = 1\nmatch = {{ port = 80 }}\n\
          [[service]]\naddress = '192.0.2.16/28:80'\nreal = [{{ address = '10.0.0.2' }}]\n\
          [[service]]\nmark = 2\nreal = [{{ address = '10.0.0.3' }}]\n"
     );
