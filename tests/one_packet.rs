@@ -80,6 +80,26 @@ fn an_answer_of_a_shared_server_belongs_to_its_connection_if_it_has_one() {
 }
 
 #[test]
+fn of_what_bears_a_mark_datagrams_are_dealt_one_by_one() {
+    let mut director = Director::new(
+        "[[mark]]\nmark = 7\nmatch = { to = '203.0.113.0/28' }\n\
+         [[service]]\nmark = 7\nscheduler = 'rr'\nforwarding = 'direct'\nops = true\n\
+         real = [{ address = '10.0.0.11' }, { address = '10.0.0.12' }]\n",
+        1,
+    );
+    let station = |director: &mut Director, frame: &[u8]| director.through(0, WAN, frame, LAN)[5];
+    let datagram = udp(CLIENT, VIP, WAN_MAC, b"?");
+    let servers: Vec<u8> = (0..4).map(|_| station(&mut director, &datagram)).collect();
+    assert_eq!(servers, [0x0b, 0x0c, 0x0b, 0x0c]);
+    let first = station(&mut director, &tcp(CLIENT, VIP, WAN_MAC, "S", b""));
+    assert_eq!(first, 0x0b);
+    assert!(
+        (0..3).all(|_| station(&mut director, &tcp(CLIENT, VIP, WAN_MAC, "A", b"")) == first),
+        "TCP keeps its server"
+    );
+}
+
+#[test]
 fn limits_and_sorry_servers_hold() {
     let keys = "ops = true\nmax_new_per_second = 10\nsorry_server = { address = '10.0.0.12:99' }";
     let alone = |weight: u16| {

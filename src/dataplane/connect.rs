@@ -188,7 +188,7 @@ impl<'a> Connector<'a> {
         if !self.snapshot.rules.opens(packet) {
             return self.midstream(service, packet);
         }
-        if service.one_packet {
+        if service.one_packet && packet.kind == Kind::Udp {
             return self.one_packet(service, packet);
         }
         if let Err(outcome) = self.admit(service) {

@@ -234,6 +234,8 @@ fn one_packet(section: &Section<'_>, service: &Selector) -> Result<bool, ConfigE
     let Some(item) = section.get("ops") else { return Ok(false) };
     match (item.boolean()?, service.protocols()) {
         (true, [Protocol::Udp]) => Ok(true),
+        // Of what bears the mark, datagrams are; as with ipvsadm.
+        (true, _) if service.mark().is_some() => Ok(true),
         (true, _) => {
             let protocol = service.protocol();
             Err(item.error(format!("one-packet scheduling is only for UDP; the service's protocol is {protocol}")))
