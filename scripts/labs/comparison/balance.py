@@ -91,12 +91,15 @@ class Balanced:
         return self.order("-e", members[at])
 
     def threshold(self, chance, members):
-        """Gives a real server other thresholds, preferably one that has any."""
+        """Gives a real server other thresholds, preferably one that has any. An edit that changes nothing is none to
+        millrace, and lets IPVS's wrr begin anew."""
         limited = [at for at, member in enumerate(members) if member.upper]
         if self.scheduler not in WITHOUT_THRESHOLDS:
             at = chance.choice(limited or range(len(members)))
-            members[at] = replace(members[at], **thresholds(chance))
-            return self.order("-e", members[at])
+            other = replace(members[at], **thresholds(chance))
+            if other != members[at]:
+                members[at] = other
+                return self.order("-e", other)
 
     def remove(self, chance, members):
         """Removes a real server."""
