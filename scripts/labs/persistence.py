@@ -1,12 +1,13 @@
 """Persistence: many clients that keep coming back to their real server, a drained one, and passive FTP.
 
 The network is that of the lab `forward`; the client has sixty addresses. By each method every address makes a few HTTP
-requests, before and after a real server is drained; a slow download goes on meanwhile. By tunnel and direct routing a
+requests, before and after a real server is drained; a download waits meanwhile. By tunnel and direct routing a
 service of every port carries passive FTP, whose second connection goes to a port that nobody could have configured.
 """
 
+import hashlib
+import itertools
 import subprocess
-import time
 from collections import Counter, defaultdict
 
 from .kit import traffic
@@ -17,7 +18,11 @@ CLIENTS = [f"198.51.100.{host}" for host in range(20, 80)]
 EARLY, LATE = CLIENTS[:40], CLIENTS[40:]
 VISITS = 4
 FTP = 21
+# Of the client's downloads, in turn.
+DOWNLOAD_PORTS = itertools.count(20_000)
 MEGABYTES = 8
+# What the client's kernel takes in by itself.
+RECEIVE_BUFFER = 1 << 20
 
 
 def arguments(parser):
@@ -30,11 +35,29 @@ def run(lab, options):
     stage = Stage(lab, [int(core) for core in options.workers.split(",")], "adaptive", MEGABYTES)
     for address in CLIENTS:
         stage.client.ip("addr", "add", f"{address}/24", "dev", "eth0")
+    stage.client.run("sysctl", "-qw", f"net.ipv4.tcp_rmem=4096 131072 {RECEIVE_BUFFER}")
     for server in stage.servers:
         server.start_ftp(FTP)
     for method in ("nat", "tunnel", "direct"):
         print(f"\n{method}")
         Method(lab, stage, method).run()
+
+
+class Download:
+    """A large file, more than buffers hold, of which nobody reads more than the beginning until it is to end."""
+
+    def __init__(self, client, address):
+        port = next(DOWNLOAD_PORTS)
+        self.client = f"{address}:{port}"
+        self.curl = subprocess.Popen(client.inside("curl", "-sS", "--interface", address, "--local-port", port,
+                                                   f"http://{VIP}/large"), stdout=subprocess.PIPE)
+        self.digest = hashlib.sha256(self.curl.stdout.read(1))
+
+    def finish(self):
+        """Reads the rest. Returns curl's exit code and the checksum of the whole."""
+        while part := self.curl.stdout.read(1 << 20):
+            self.digest.update(part)
+        return self.curl.wait(), self.digest.hexdigest()
 
 
 class Method:
@@ -94,9 +117,7 @@ class Method:
                    f"{len(templates)} of them, {Counter(c['state'] for c in templates)}")
 
         mine = next(client for client, name in servers.items() if name == "r1")
-        slow = subprocess.Popen(self.stage.client.inside(
-            "curl", "-sS", "--interface", mine, "--limit-rate", "600K", "-o", self.lab.folder / "slow", f"http://{VIP}/large"))
-        time.sleep(0.5)
+        download = Download(self.stage.client, mine)
         self.configure(self.web(drained="r1"))
         self.stage.director.reload()
         again = self.visits(EARLY)
@@ -104,10 +125,11 @@ class Method:
                    f"{sum(1 for client in servers if set(again[client]) == {servers[client]})} of {len(servers)} came back to theirs")
         new = Counter(name for counts in self.visits(LATE).values() for name in counts.elements())
         self.check("and gets no new ones", new["r1"] == 0 and sum(new.values()) == len(LATE) * VISITS, dict(new))
-        busy = slow.poll() is None
-        code = slow.wait(timeout=60)
-        whole = traffic.checksum(self.lab.folder / "slow") == traffic.checksum(self.stage.documents / "large")
-        self.check("and finishes its downloads", busy and code == 0 and whole, f"{MEGABYTES} MB, curl {code}")
+        state = [c["state"] for c in self.stage.director.listed() if c["client"] == download.client]
+        code, digest = download.finish()
+        whole = digest == traffic.checksum(self.stage.documents / "large")
+        self.check("and finishes its downloads", state == ["ESTABLISHED"] and code == 0 and whole,
+                   f"{MEGABYTES} MB, {', '.join(state)} meanwhile, curl {code}")
         self.figures |= {"clients": len(EARLY) + len(LATE), **{name: shares[name] for name in SERVERS}}
         self.configure(self.web())
         self.stage.director.reload()
