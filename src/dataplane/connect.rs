@@ -16,7 +16,7 @@ use super::parse::{Kind, Parsed};
 use super::persist;
 use super::rules::FTP_DATA;
 use super::sched::{Cursor, Flow, Loads, Pool, Share, schedule, schedule_after};
-use super::service::{Forwarding, PortId, RealId, RealServer, Service};
+use super::service::{EndpointId, Forwarding, PortId, RealId, RealServer, Service};
 use super::shared::{Kept, Shared};
 use super::snapshot::Snapshot;
 use super::stats::{Outcome, WorkerStats};
@@ -47,10 +47,11 @@ pub struct Connector<'a> {
     pub ingress: PortId,
 }
 
-/// A client's packet and the connection it asks for.
+/// A client's packet and the connection it asks for. The service is only looked at where there is none yet: with many services
+/// each is a cache line of its own.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'p, K: Identity> {
-    pub service: &'p Service,
+    pub service: EndpointId,
     pub way: &'p Way<K>,
     pub packet: &'p Parsed,
 }
@@ -86,7 +87,7 @@ impl<'a> Connector<'a> {
     /// # Errors
     /// The outcome the packet ends in, if it goes nowhere.
     #[inline]
-    pub fn inbound(&mut self, service: &Service, way: &Way, packet: &Parsed) -> Result<&'a RealServer, Outcome> {
+    pub fn inbound(&mut self, service: EndpointId, way: &Way, packet: &Parsed) -> Result<&'a RealServer, Outcome> {
         let request = Request { service, way, packet };
         match self.table().lookup_at(way.spot, way.key, way.hash) {
             Some((slot, value)) => self.resident(&request, slot, value),
@@ -101,7 +102,7 @@ impl<'a> Connector<'a> {
     /// The outcome the packet ends in, if it goes nowhere.
     pub fn inbound_wide(
         &mut self,
-        service: &Service,
+        service: EndpointId,
         way: &Way<WideKey>,
         packet: &Parsed,
     ) -> Result<&'a RealServer, Outcome> {
@@ -182,6 +183,7 @@ impl<'a> Connector<'a> {
     #[cold]
     pub(super) fn newcomer<K: Kept>(&mut self, request: &Request<'_, K>) -> Result<&'a RealServer, Outcome> {
         let Request { service, way, packet } = *request;
+        let service = self.snapshot.service(service).ok_or(Outcome::DropNoService)?;
         if self.snapshot.locals.find(packet.src).is_some() {
             return Err(Outcome::DropIpSource);
         }

@@ -29,7 +29,7 @@ impl<'a> Connector<'a> {
         }
         let matched = snapshot.selectors.matching(packet, self.ingress);
         let others = matched.into_iter().chain(snapshot.wide_services(packet, protocol));
-        for id in others.filter(|id| *id != request.service.id) {
+        for id in others.filter(|id| *id != request.service) {
             if let Some(found) = self.resident_of(id, classify::request_key(packet, id), packet) {
                 return found;
             }
@@ -44,7 +44,7 @@ impl<'a> Connector<'a> {
         key: K,
         packet: &Parsed,
     ) -> Option<Result<&'a RealServer, Outcome>> {
-        let service = self.snapshot.service(service)?;
+        self.snapshot.service(service)?;
         let table = K::table(self.shared);
         let hash = table.hash(key);
         let (slot, value) = table.lookup(key, hash)?;

@@ -19,6 +19,7 @@ impl<'a> Connector<'a> {
         value: Value,
     ) -> Result<&'a RealServer, Outcome> {
         let Request { service, way, packet } = *request;
+        let service = self.snapshot.service(service).ok_or(Outcome::DropNoService)?;
         self.admit(service)?;
         let (mut refused, mut why) = (None, Outcome::DropAmbiguous);
         for _ in 0..TRIES {
