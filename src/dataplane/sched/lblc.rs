@@ -8,7 +8,7 @@
 //!
 //! Each worker remembers for itself what it has sent where, so with N workers a destination is sent to N real servers at most.
 
-use super::places::Places;
+use super::places::{Member, Places};
 use super::rank::{Measure, Ranking, Standing};
 use super::{Candidate, Flow, Loads, Service, Share};
 use crate::dataplane::clock::Now;
@@ -19,6 +19,8 @@ use crate::dataplane::service::{RealId, RealServer};
 pub struct Load {
     least: Ranking,
     idlest: Ranking,
+    /// Whether there is one worker only.
+    alone: bool,
 }
 
 /// The real servers of a service to choose from.
@@ -31,22 +33,59 @@ pub(super) struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    /// A real server that an entry names, if it is still the service's.
-    pub fn candidate(&self, real: RealId) -> Option<(u32, &'a Candidate)> {
+    /// A real server that an entry names, if it is still the service's: in the place that it had, or another.
+    #[inline]
+    pub fn candidate(&self, member: Member) -> Option<(u32, &'a Candidate)> {
+        match self.service.reals.get(member.place as usize) {
+            Some(candidate) if candidate.id == member.real => Some((member.place, candidate)),
+            _ => self.elsewhere(member.real),
+        }
+    }
+
+    #[cold]
+    fn elsewhere(&self, real: RealId) -> Option<(u32, &'a Candidate)> {
         let known = self.reals.get(real.index())?.as_ref().filter(|known| known.service == self.service.id)?;
         let place = known.place?;
         Some((place, self.service.reals.get(place as usize)?))
+    }
+
+    /// The real server in this place, for an entry to remember.
+    pub fn member(&self, place: u32) -> Option<Member> {
+        self.service.reals.get(place as usize).map(|candidate| Member { real: candidate.id, place })
     }
 }
 
 impl Load {
     pub(super) fn new(count: u32, share: Share) -> Self {
-        Self { least: Ranking::new(Measure::Wlc, count, share), idlest: Ranking::new(Measure::Idle, count, share) }
+        let ranking = |measure| Ranking::new(measure, count, share);
+        Self { least: ranking(Measure::Wlc), idlest: ranking(Measure::Idle), alone: share.workers == 1 }
     }
 
     pub(super) fn look(&self, place: u32, candidates: &[Candidate], loads: Loads<'_>) {
         self.least.look(place, candidates, loads);
         self.idlest.look(place, candidates, loads);
+    }
+
+    /// How loaded a real server is for its weight. One worker knows without a look at the counts, but for what control ended;
+    /// several look.
+    #[inline]
+    pub(super) fn standing(&self, place: u32, choice: Choice<'_>) -> Standing {
+        match self.least.last(place) {
+            last if self.alone && last != Standing::OUT => last,
+            _ => self.look_at(place, choice),
+        }
+    }
+
+    /// How loaded a real server is for its weight, by the counts as they are.
+    #[inline]
+    pub(super) fn look_at(&self, place: u32, choice: Choice<'_>) -> Standing {
+        self.least.look(place, &choice.service.reals, choice.loads)
+    }
+
+    /// Looks at those whose turn it is.
+    #[inline]
+    pub(super) fn refresh(&self, choice: Choice<'_>) {
+        self.least.refresh(&choice.service.reals, choice.loads);
     }
 
     /// The least loaded of all.
@@ -59,10 +98,21 @@ impl Load {
         let Choice { service, loads, .. } = choice;
         let active = |candidate: &Candidate| loads.counts.connections(candidate.id).active;
         let has_little = |candidate: &Candidate| 2 * u64::from(active(candidate)) < u64::from(candidate.weight);
-        active(candidate) > u32::from(candidate.weight)
-            && self.idlest.best(&service.reals, loads).is_some_and(|place| has_little(&service.reals[place as usize]))
+        if active(candidate) <= u32::from(candidate.weight) {
+            return false;
+        }
+        self.idlest.refresh(&service.reals, loads);
+        // What is on top is as good as it looks, or worse: most of the time nobody has little.
+        self.idlest.best_last() < HALF
+            && self
+                .idlest
+                .best_known(&service.reals, loads)
+                .is_some_and(|place| has_little(&service.reals[place as usize]))
     }
 }
+
+/// With fewer active connections than half of what its weight says.
+const HALF: Standing = Standing::new(1, 2);
 
 /// How a real server stands by what it has of what its weight says, whether it takes connections or not.
 #[inline]
@@ -80,10 +130,10 @@ pub(super) fn choose(places: &Places, load: &Load, flow: Flow, choice: Choice<'_
         return Some(place);
     }
     let place = load.least(choice)?;
-    let real = choice.service.reals.get(place as usize)?.id;
+    let member = choice.member(place)?;
     match entry {
-        Some(entry) => entry.set(real, choice.now),
-        None => places.insert(flow.destination, real, choice.now),
+        Some(entry) => entry.set(member, choice.now),
+        None => places.insert(flow.destination, member, choice.now),
     }
     Some(place)
 }

@@ -5,7 +5,8 @@
 
 use super::lblc::{Choice, Load};
 use super::lc::overhead;
-use super::places::{EXPIRATION, Entry, Places};
+use super::places::{EXPIRATION, Entry, Member, Places};
+use super::rank::{CORRECTIONS, Standing};
 use super::{Candidate, Flow};
 use crate::dataplane::service::RealId;
 
@@ -13,63 +14,74 @@ use crate::dataplane::service::RealId;
 pub(super) fn choose(places: &Places, load: &Load, flow: Flow, choice: Choice<'_>) -> Option<u32> {
     let Some(entry) = places.find(flow.destination, choice.now) else {
         let place = load.least(choice)?;
-        places.insert(flow.destination, choice.service.reals.get(place as usize)?.id, choice.now);
+        places.insert(flow.destination, choice.member(place)?, choice.now);
         return Some(place);
     };
-    let Survey { least, gone } = survey(entry, choice);
+    let Survey { least, gone } = survey(entry, load, choice);
     if entry.len() > 1
         && entry.unchanged(choice.now) > EXPIRATION
         && let Some(most) = most(entry, choice)
     {
         entry.remove(most, choice.now);
     }
-    if let Some((place, candidate)) = least
+    if let Some((place, candidate, _)) = least
         && !load.saturated(candidate, choice)
     {
         return Some(place);
     }
     let place = load.least(choice)?;
     if gone {
-        while let Some(gone) = entry.members().find(|real| choice.candidate(*real).is_none()) {
-            entry.remove(gone, choice.now);
+        while let Some(gone) = entry.members().find(|member| choice.candidate(*member).is_none()) {
+            entry.remove(gone.real, choice.now);
         }
     }
-    entry.add(choice.service.reals.get(place as usize)?.id, choice.now);
+    entry.add(choice.member(place)?, choice.now);
     Some(place)
 }
 
 /// What a walk along a set finds.
 struct Survey<'a> {
-    /// The least loaded for its weight that takes connections, and its place; the latest of equals.
-    least: Option<(u32, &'a Candidate)>,
+    /// The least loaded for its weight that takes connections, its place, and how it stands; the latest of equals.
+    least: Option<(u32, &'a Candidate, Standing)>,
     /// Whether some are the service's no more.
     gone: bool,
 }
 
-fn survey<'a>(entry: &Entry, choice: Choice<'a>) -> Survey<'a> {
-    let mut gone = false;
-    let mut best: Option<(u32, &Candidate, u64)> = None;
-    for real in entry.members() {
-        let Some((place, candidate)) = choice.candidate(real) else {
+/// Walks along a set. As with the best of all (`rank.rs`), who is found is looked at once more.
+fn survey<'a>(entry: &Entry, load: &Load, choice: Choice<'a>) -> Survey<'a> {
+    load.refresh(choice);
+    let mut found = walk(entry, load, choice);
+    for _ in 0..CORRECTIONS {
+        match found.least {
+            Some((place, _, stood)) if load.look_at(place, choice) != stood => found = walk(entry, load, choice),
+            _ => break,
+        }
+    }
+    found
+}
+
+fn walk<'a>(entry: &Entry, load: &Load, choice: Choice<'a>) -> Survey<'a> {
+    let (mut least, mut best, mut gone) = (None, Standing::OUT, false);
+    for (nth, member) in entry.members().enumerate() {
+        let Some((place, candidate)) = choice.candidate(member) else {
             gone = true;
             continue;
         };
-        if candidate.weight_now(choice.loads) == 0 {
-            continue;
+        if place != member.place {
+            entry.settle(nth, Member { place, ..member });
         }
-        let load = overhead(choice.loads.counts.connections(candidate.id));
-        let lighter =
-            |(_, best, its): &(u32, &Candidate, u64)| load * u64::from(best.weight) < its * u64::from(candidate.weight);
-        if best.as_ref().is_none_or(lighter) {
-            best = Some((place, candidate, load));
+        let standing = load.standing(place, choice);
+        if standing < best {
+            best = standing;
+            least = Some((place, candidate, standing));
         }
     }
-    Survey { least: best.map(|(place, candidate, _)| (place, candidate)), gone }
+    Survey { least, gone }
 }
 
 /// The most loaded of a set for its weight; the latest of equals. Weight 0 is none.
 fn most(entry: &Entry, choice: Choice<'_>) -> Option<RealId> {
-    let members = entry.members().filter_map(|real| choice.candidate(real)).map(|(_, candidate)| candidate);
+    let members = entry.members().filter_map(|member| choice.candidate(member)).map(|(_, candidate)| candidate);
     let weighty = members.filter(|candidate| candidate.weight > 0);
     weighty.reduce(|one, two| if lighter(one, two, choice) { two } else { one }).map(|candidate| candidate.id)
 }

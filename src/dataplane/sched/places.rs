@@ -15,7 +15,7 @@
 //!
 //! A set has 16 members at most. When it is full, one more is chosen but not added.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use super::slots::hash_32;
 use crate::dataplane::clock::Now;
@@ -33,6 +33,25 @@ pub(super) const EXPIRATION: u32 = 4 * 86_400;
 /// Unused for so many ticks, an entry gives way to a newcomer: IPVS's `ENTRY_TIMEOUT`, 6 minutes.
 const OLD: u32 = 4 * 360;
 
+/// A real server of a destination. Ids are not 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    /// Its id.
+    pub real: RealId,
+    /// Its place among the service's when it was noted.
+    pub place: u32,
+}
+
+impl Member {
+    fn word(self) -> u64 {
+        u64::from(self.place) << 32 | u64::from(self.real.0)
+    }
+
+    fn of(word: u64) -> Self {
+        Self { real: RealId(word as u32), place: (word >> 32) as u32 }
+    }
+}
+
 /// One destination's place. A slot of a real server is 0 where there is none.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
@@ -42,13 +61,13 @@ pub(super) struct Entry {
     /// The tick of the set's last change.
     changed: AtomicU32,
     /// The real servers, latest first; the first 0 ends them.
-    members: [AtomicU32; MEMBERS],
+    members: [AtomicU64; MEMBERS],
 }
 
 impl Entry {
     /// Its real servers, the latest first.
-    pub fn members(&self) -> impl Iterator<Item = RealId> + Clone {
-        self.members.iter().map(|member| RealId(member.load(Relaxed))).take_while(|real| real.0 != 0)
+    pub fn members(&self) -> impl Iterator<Item = Member> + Clone {
+        self.members.iter().map(|member| member.load(Relaxed)).take_while(|word| *word != 0).map(Member::of)
     }
 
     /// How many real servers it has.
@@ -61,33 +80,38 @@ impl Entry {
         tick(now).saturating_sub(self.changed.load(Relaxed))
     }
 
-    /// Makes `real` its only real server.
-    pub fn set(&self, real: RealId, now: Now) {
-        for (place, member) in self.members.iter().enumerate() {
-            member.store(if place == 0 { real.0 } else { 0 }, Relaxed);
+    /// Makes `member` its only real server.
+    pub fn set(&self, member: Member, now: Now) {
+        for (nth, slot) in self.members.iter().enumerate() {
+            slot.store(if nth == 0 { member.word() } else { 0 }, Relaxed);
         }
         self.changed.store(tick(now), Relaxed);
     }
 
+    /// Notes that a real server has another place.
+    pub fn settle(&self, nth: usize, member: Member) {
+        self.members[nth].store(member.word(), Relaxed);
+    }
+
     /// Adds a real server that it does not have yet, if there is room.
-    pub fn add(&self, real: RealId, now: Now) {
+    pub fn add(&self, member: Member, now: Now) {
         let len = self.len();
-        if len == MEMBERS || self.members().any(|member| member == real) {
+        if len == MEMBERS || self.members().any(|known| known.real == member.real) {
             return;
         }
-        for place in (0..len).rev() {
-            self.members[place + 1].store(self.members[place].load(Relaxed), Relaxed);
+        for nth in (0..len).rev() {
+            self.members[nth + 1].store(self.members[nth].load(Relaxed), Relaxed);
         }
-        self.members[0].store(real.0, Relaxed);
+        self.members[0].store(member.word(), Relaxed);
         self.changed.store(tick(now), Relaxed);
     }
 
     /// Removes a real server.
     pub fn remove(&self, real: RealId, now: Now) {
-        let Some(place) = self.members().position(|member| member == real) else { return };
-        for place in place..MEMBERS {
-            let next = self.members.get(place + 1).map_or(0, |member| member.load(Relaxed));
-            self.members[place].store(next, Relaxed);
+        let Some(first) = self.members().position(|member| member.real == real) else { return };
+        for nth in first..MEMBERS {
+            let next = self.members.get(nth + 1).map_or(0, |member| member.load(Relaxed));
+            self.members[nth].store(next, Relaxed);
         }
         self.changed.store(tick(now), Relaxed);
     }
@@ -125,7 +149,7 @@ impl Places {
     }
 
     /// Makes an entry for a destination that has none.
-    pub fn insert(&self, destination: u32, real: RealId, now: Now) {
+    pub fn insert(&self, destination: u32, member: Member, now: Now) {
         let tick = tick(now);
         let idle = |entry: &Entry| match entry.used.load(Relaxed) {
             0 => u32::MAX,
@@ -136,7 +160,7 @@ impl Places {
         {
             entry.destination.store(destination, Relaxed);
             entry.used.store(tick + 1, Relaxed);
-            entry.set(real, now);
+            entry.set(member, now);
         }
     }
 }
@@ -154,36 +178,40 @@ mod tests {
         Now::from_millis(minutes * 60_000)
     }
 
+    fn member(real: u32) -> Member {
+        Member { real: RealId(real), place: real - 1 }
+    }
+
     fn members(places: &Places, destination: u32, now: Now) -> Option<Vec<u32>> {
-        places.find(destination, now).map(|entry| entry.members().map(|real| real.0).collect())
+        places.find(destination, now).map(|entry| entry.members().map(|member| member.real.0).collect())
     }
 
     #[test]
     fn a_set_has_its_latest_first_and_none_twice() {
         let places = Places::new(1);
         assert_eq!(members(&places, 7, minutes(0)), None);
-        places.insert(7, RealId(1), minutes(0));
+        places.insert(7, member(1), minutes(0));
         let entry = places.find(7, minutes(0)).unwrap();
-        [2, 3, 2].iter().for_each(|real| entry.add(RealId(*real), minutes(1)));
+        [2, 3, 2].iter().for_each(|real| entry.add(member(*real), minutes(1)));
         assert_eq!(members(&places, 7, minutes(1)), Some(vec![3, 2, 1]));
         entry.remove(RealId(2), minutes(2));
         entry.remove(RealId(9), minutes(3));
         assert_eq!((members(&places, 7, minutes(3)), entry.unchanged(minutes(3))), (Some(vec![3, 1]), 240));
-        (4..40).for_each(|real| entry.add(RealId(real), minutes(4)));
+        (4..40).for_each(|real| entry.add(member(real), minutes(4)));
         assert_eq!(entry.len(), MEMBERS);
         assert_eq!(members(&places, 7, minutes(4)).unwrap()[..2], [17, 16]);
-        entry.set(RealId(5), minutes(5));
+        entry.set(member(5), minutes(5));
         assert_eq!(members(&places, 7, minutes(5)), Some(vec![5]));
     }
 
     #[test]
     fn an_entry_expires_a_day_after_its_last_use() {
         let places = Places::new(1);
-        places.insert(7, RealId(1), minutes(0));
+        places.insert(7, member(1), minutes(0));
         assert!(places.find(7, minutes(1440)).is_some());
         assert!(places.find(7, minutes(2880)).is_some(), "that was a use");
         assert!(places.find(7, minutes(4321)).is_none());
-        places.insert(7, RealId(2), minutes(4321));
+        places.insert(7, member(2), minutes(4321));
         assert_eq!(members(&places, 7, minutes(4321)), Some(vec![2]));
     }
 
@@ -191,14 +219,14 @@ mod tests {
     fn a_full_bucket_gives_way_only_to_what_was_long_unused() {
         let places = Places::new(1);
         for n in 1..=16 {
-            places.insert(n, RealId(n), minutes(0));
+            places.insert(n, member(n), minutes(0));
         }
-        places.insert(17, RealId(17), minutes(6));
+        places.insert(17, member(17), minutes(6));
         assert!(places.find(17, minutes(6)).is_none());
         for n in (1..=16).filter(|n| *n != 9) {
             assert!(places.find(n, minutes(5)).is_some());
         }
-        places.insert(17, RealId(17), minutes(7));
+        places.insert(17, member(17), minutes(7));
         assert!(places.find(17, minutes(7)).is_some());
         assert!(places.find(9, minutes(7)).is_none());
         assert_eq!((1..=16).filter(|n| places.find(*n, minutes(7)).is_some()).count(), 15);
@@ -208,7 +236,7 @@ mod tests {
     fn a_large_service_remembers_sixteen_thousand_destinations() {
         let places = Places::new(1 << 16);
         for n in 0..60_000u32 {
-            places.insert(n.wrapping_mul(0x9e37_79b1), RealId(1), minutes(0));
+            places.insert(n.wrapping_mul(0x9e37_79b1), member(1), minutes(0));
         }
         let kept = (0..60_000u32).filter(|n| places.find(n.wrapping_mul(0x9e37_79b1), minutes(1)).is_some()).count();
         assert!((16_000..=16_384).contains(&kept), "{kept}");

@@ -15,7 +15,7 @@ use super::tree::{Fold, Numbers, Tree};
 use super::{Candidate, Loads, Share, fo, lblc, lc, nq, ovf, sed, wlc};
 
 /// How often the top is corrected in one choice. Other workers would have to book as many real servers meanwhile.
-const CORRECTIONS: u32 = 64;
+pub(super) const CORRECTIONS: u32 = 64;
 
 /// How a real server stands: its load over its weight, the least being best. One number, so that the best of a line is its least
 /// number: the fraction in units of 2^-32, cut off. Two fractions that differ do so by more than that, as weights have 16
@@ -142,19 +142,50 @@ impl Ranking {
         candidate.map_or(Standing::OUT, |candidate| self.measure.standing(candidate, loads))
     }
 
-    /// Looks at the real server in this place: its counts have changed.
+    fn leaf(&self, place: u32) -> u32 {
+        if place >= self.first { place - self.first } else { place + self.count - self.first }
+    }
+
+    /// Looks at the real server in this place: its counts have changed. Returns how it stands.
     #[inline]
-    pub(super) fn look(&self, place: u32, candidates: &[Candidate], loads: Loads<'_>) {
-        if place < self.count {
-            let leaf = if place >= self.first { place - self.first } else { place + self.count - self.first };
-            self.tree.set(leaf, self.standing(leaf, candidates, loads).0);
+    pub(super) fn look(&self, place: u32, candidates: &[Candidate], loads: Loads<'_>) -> Standing {
+        if place >= self.count {
+            return Standing::OUT;
         }
+        let leaf = self.leaf(place);
+        let now = self.standing(leaf, candidates, loads);
+        self.tree.set(leaf, now.0);
+        now
+    }
+
+    /// Returns how the real server in this place stood when it was looked at last; out if it never was.
+    #[inline]
+    pub(super) fn last(&self, place: u32) -> Standing {
+        if place < self.count { Standing(self.tree.leaf(self.leaf(place))) } else { Standing::OUT }
+    }
+
+    /// Returns how the best stood when it was looked at last.
+    #[inline]
+    pub(super) fn best_last(&self) -> Standing {
+        Standing(self.tree.root())
+    }
+
+    /// Looks at those whose turn it is.
+    #[inline]
+    pub(super) fn refresh(&self, candidates: &[Candidate], loads: Loads<'_>) {
+        self.tree.refresh(|leaf| self.standing(leaf, candidates, loads).0);
     }
 
     /// Returns the place of the best.
     #[inline]
     pub(super) fn best(&self, candidates: &[Candidate], loads: Loads<'_>) -> Option<u32> {
-        self.tree.refresh(|leaf| self.standing(leaf, candidates, loads).0);
+        self.refresh(candidates, loads);
+        self.best_known(candidates, loads)
+    }
+
+    /// The same, without a look at those whose turn it is.
+    #[inline]
+    pub(super) fn best_known(&self, candidates: &[Candidate], loads: Loads<'_>) -> Option<u32> {
         let mut found = self.top()?;
         for _ in 0..CORRECTIONS {
             let now = self.standing(found.0, candidates, loads);

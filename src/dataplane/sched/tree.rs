@@ -89,6 +89,13 @@ impl<F: Fold> Tree<F> {
         Self { lines, levels, leaves, step, next: AtomicU32::new(0), unseen: AtomicU32::new(leaves), fold: PhantomData }
     }
 
+    /// A leaf's number.
+    #[inline]
+    pub fn leaf(&self, leaf: u32) -> u64 {
+        let line = self.lines.get(leaf as usize / WIDTH);
+        line.map_or(F::NOTHING, |line| line.0[leaf as usize % WIDTH].load(Relaxed))
+    }
+
     /// Sets a leaf's number, and what follows from it above.
     #[inline]
     pub fn set(&self, leaf: u32, number: u64) {
