@@ -3,6 +3,7 @@
 mod support;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 
 use millrace::ctrl::apply::ApplyError;
 use millrace::dataplane::neigh::CAPACITY;
@@ -104,7 +105,7 @@ fn a_refused_configuration_leaves_no_trace() {
     for address in 0x0a00_0100..0x0a00_0100 + 2 * CAPACITY as u32 {
         let mut real = next.services[0].reals[0];
         real.address.set_ip(Ipv4Addr::from_bits(address).into());
-        next.services[0].reals.push(real);
+        Arc::make_mut(&mut next.services[0]).reals.push(real);
     }
     next.neighbors[1].mac = [2, 0, 0, 0, 9, 9];
     let refused = director.applier.apply(&next, director.now);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::{Config, Mark, Neighbor, Port, Real, Route, Rules, Selector, Service};
@@ -106,14 +107,14 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<String> {
     lines
 }
 
-fn services(lines: &mut Vec<String>, old: &[Service], new: &[Service]) {
+fn services(lines: &mut Vec<String>, old: &[Arc<Service>], new: &[Arc<Service>]) {
     let unlike = lines.len();
     compare(
         lines,
         old,
         new,
         |service| service.selector,
-        describe_service,
+        |service| describe_service(service),
         |lines, old, new| {
             let name = name_service(new);
             differ_debug(lines, &name, "vips", &old.vips, &new.vips);
@@ -146,7 +147,7 @@ fn services(lines: &mut Vec<String>, old: &[Service], new: &[Service]) {
             );
         },
     );
-    let order = |services: &[Service]| -> Vec<Selector> {
+    let order = |services: &[Arc<Service>]| -> Vec<Selector> {
         let several = services.iter().filter(|service| service.selector.socket().is_none());
         several.map(|service| service.selector).collect()
     };

@@ -12,6 +12,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -39,8 +40,8 @@ pub struct Config {
     pub neighbors: Vec<Neighbor>,
     /// Rules that give marks; the first that fits a packet does.
     pub marks: Vec<Mark>,
-    /// Virtual services in the order of the file.
-    pub services: Vec<Service>,
+    /// Virtual services in the order of the file. A configuration that is made of another shares with it what did not change.
+    pub services: Vec<Arc<Service>>,
 }
 
 /// `[director]`.

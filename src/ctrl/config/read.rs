@@ -1,6 +1,7 @@
 //! From the parsed file to the model, one table at a time. What concerns several tables is `check`'s.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use toml::de::DeTable;
 
@@ -60,7 +61,7 @@ pub(super) fn file(source: &Source, root: &DeTable<'_>) -> Result<Config, Config
         routes: each(root.tables("route", &ROUTE)?, route)?,
         neighbors: each(root.tables("neighbor", &NEIGHBOR)?, neighbor)?,
         marks: each(root.tables("mark", &MARK)?, |section| selector::rule(section, &ports))?,
-        services: each(root.tables("service", &SERVICE)?, |section| service(section, &ports))?,
+        services: each(root.tables("service", &SERVICE)?, |section| service(section, &ports).map(Arc::new))?,
         ports,
     })
 }
