@@ -3,37 +3,51 @@
 //! The [`Applier`] is the only writer of the data plane's configuration. It keeps what must outlive a snapshot:
 //! which id belongs to whom, which sockets have ever been shared, which neighbours are pinned.
 
-use std::error::Error;
-use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::num::NonZeroU16;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hashbrown::{HashMap, HashSet};
-use ipnet::{IpNet, Ipv4Net};
 
-use super::config::{self, Config};
+use super::config::{self, Config, Selector};
 use super::connections::Names;
 use super::ids::Ids;
 use crate::dataplane::clock::Now;
-use crate::dataplane::conn::{Connections, Era, MAX_REAL_ID, Outlet, State, Timeouts};
+use crate::dataplane::conn::{Connections, MAX_REAL_ID, Outlet};
 use crate::dataplane::neigh::NeighborId;
-use crate::dataplane::route::Routes;
-use crate::dataplane::selector::Selector;
-use crate::dataplane::selectors::Selectors;
-use crate::dataplane::service::{
-    EndpointId, Forwarding, Local, PortId, PortSettings, Protocol, RealId, RealServer, Service,
-};
-use crate::dataplane::shared::{Announcement, Shared};
-use crate::dataplane::snapshot::{Endpoints, Former, LatestPersistence, Locals, Publisher, Reader, Snapshot, Viewer};
+use crate::dataplane::service::{EndpointId, PortId, RealId, RealServer, Service};
+use crate::dataplane::shared::Shared;
+use crate::dataplane::snapshot::{LatestPersistence, Publisher, Reader, Snapshot, Viewer};
 
+mod agenda;
+mod announce;
 mod build;
+mod column;
+mod commit;
+mod error;
 mod former;
+mod growth;
+mod lookup;
+mod owner;
+mod part;
+mod settings;
 mod slow_start;
+mod sockets;
+mod station;
+#[cfg(test)]
+mod tests;
 
-use build::{Build, Built, place};
+use agenda::Agenda;
+use build::{Build, Given, Made, Ways};
+use column::Column;
+use commit::Built;
+pub use error::ApplyError;
+use lookup::Lookup;
+use owner::{EndpointOwner, RealOwner, Socket, endpoint_id};
+use part::Part;
+use settings::settings;
 use slow_start::SlowStarts;
+use sockets::Sockets;
 
 /// The most endpoints: services, and real servers' sockets that several services share.
 pub const MAX_ENDPOINTS: u32 = config::MAX_ENDPOINTS as u32;
@@ -41,70 +55,28 @@ pub const MAX_ENDPOINTS: u32 = config::MAX_ENDPOINTS as u32;
 pub const MAX_REALS: u32 = config::MAX_REALS as u32;
 const _: () = assert!(MAX_REALS <= MAX_REAL_ID.0);
 
-/// Why a configuration cannot be applied. The running one stays.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ApplyError {
-    /// More services and shared sockets than there are endpoint ids.
-    EndpointIds,
-    /// More real servers than there are ids.
-    RealIds,
-    /// The neighbour table has no room for a next hop.
-    Neighbors(Ipv4Addr),
-}
-
-impl fmt::Display for ApplyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::EndpointIds => write!(
-                f,
-                "more than {MAX_ENDPOINTS} services and shared real server sockets, \
-                 those removed in the last two minutes or still in use included"
-            ),
-            Self::RealIds => write!(
-                f,
-                "more than {MAX_REALS} real servers, those removed in the last two minutes or still in use included"
-            ),
-            Self::Neighbors(address) => write!(f, "the neighbour table has no room for next hop {address}"),
-        }
-    }
-}
-
-impl Error for ApplyError {}
-
-/// What answers come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Socket {
-    /// One port of a real server.
-    Port(SocketAddrV4, Protocol),
-    /// Whatever port of a real server of wide connections, by whatever protocol: a port of its own and one that a client chose
-    /// must not be mistaken for each other.
-    Station(Ipv4Addr),
-}
-
-/// Who owns an endpoint id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum EndpointOwner {
-    Service(Selector),
-    SharedSocket(Socket),
-}
-
-/// Who owns a real server id. One that is reached by another method is another: its connections keep the method that
-/// they began with, as in IPVS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct RealOwner {
-    service: EndpointId,
-    address: SocketAddrV4,
-    socket: Socket,
-    forwarding: Forwarding,
-}
-
-/// Who appears in a configuration.
+/// What is kept by id, of services and of real servers.
 #[derive(Default)]
-struct Owners {
-    endpoints: HashSet<EndpointOwner>,
-    reals: HashSet<RealOwner>,
-    /// Real servers that are reached by another method now, and still have connections.
-    lingering: Vec<RealOwner>,
+struct Columns {
+    services: Column<Option<Arc<Service>>>,
+    addresses: Column<Option<SocketAddrV4>>,
+    persistence: Column<Option<LatestPersistence>>,
+    reals: Column<Option<RealServer>>,
+    outlets: Column<Option<Outlet>>,
+    /// Of a real server's service, in seconds; 0 for none.
+    timeouts: Column<u32>,
+    /// Those of the latest persistence of a real server's service, also of one that is gone.
+    template_timeouts: Column<u32>,
+}
+
+impl Columns {
+    /// Forgets what the configuration alone says.
+    fn restart(&mut self) {
+        self.services.clear();
+        self.addresses.clear();
+        self.reals.clear();
+        self.timeouts.clear();
+    }
 }
 
 /// Builds and publishes snapshots.
@@ -114,39 +86,28 @@ pub struct Applier {
     macs: Vec<[u8; 6]>,
     endpoints: Ids<EndpointOwner>,
     reals: Ids<RealOwner>,
-    /// Who appears in the configuration that runs.
-    owners: Owners,
-    /// The one service a socket belongs or first belonged to.
-    first: HashMap<Socket, EndpointId>,
-    /// The latest persistence of each service.
-    persistent: HashMap<EndpointId, LatestPersistence>,
+    /// By endpoint id of a service, how many ids of real servers and sockets refer to it.
+    references: Vec<u32>,
+    /// The configuration that runs; none before the first.
+    running: Option<Config>,
+    /// What became of its services.
+    parts: HashMap<Selector, Part>,
+    /// Those to look at again with each change: see [`Part::restless`].
+    restless: HashSet<Selector>,
+    sockets: Sockets,
+    /// Sockets that were found to be shared since the last snapshot.
+    shared_lately: Vec<Socket>,
+    lookup: Lookup,
+    columns: Columns,
+    ways: Ways,
     /// Which real servers are on their way to their weights.
     slow_starts: SlowStarts,
     /// How many versions of services there were: see [`crate::dataplane::service::Service::version`].
     versions: u32,
-    pinned: HashSet<NeighborId>,
+    /// The neighbours that are next hops, each with how many have it.
+    pins: HashMap<NeighborId, u32>,
     unpin: Vec<(u64, NeighborId)>,
     announced: HashSet<(PortId, Ipv4Addr)>,
-}
-
-fn endpoint_id(id: u32) -> EndpointId {
-    let id = u16::try_from(id).ok().and_then(NonZeroU16::new);
-    EndpointId(id.expect("ids run from 1 to MAX_ENDPOINTS, which fits"))
-}
-
-/// The port that a real server's answers come from, where clients' ports do not say it.
-fn outlet_port(owner: &RealOwner) -> u16 {
-    match owner.socket {
-        Socket::Port(..) => 0,
-        Socket::Station(_) => owner.address.port(),
-    }
-}
-
-fn v4(address: SocketAddr) -> Option<SocketAddrV4> {
-    match address {
-        SocketAddr::V4(v4) => Some(v4),
-        SocketAddr::V6(_) => None,
-    }
 }
 
 impl Applier {
@@ -155,36 +116,25 @@ impl Applier {
     /// # Errors
     /// What cannot be applied.
     pub fn start(shared: Arc<Shared>, config: &Config, macs: Vec<[u8; 6]>, now: Now) -> Result<Self, ApplyError> {
-        let empty = Snapshot {
-            generation: 0,
-            endpoints: Endpoints::default(),
-            wildcards: Endpoints::default(),
-            one_packet: Endpoints::default(),
-            selectors: Selectors::default(),
-            wide: false,
-            former: Former::default(),
-            locals: Locals::default(),
-            services: Box::default(),
-            reals: Box::default(),
-            sockets: Box::default(),
-            persistence: Box::default(),
-            ports: settings(config, &macs),
-            routes: Routes::default(),
-            timeouts: Timeouts::default(),
-            rules: config.rules,
-        };
+        let empty = Snapshot { ports: settings(config, &macs), rules: config.rules, ..Snapshot::default() };
         let mut applier = Self {
             shared,
             publisher: Publisher::new(empty),
             macs,
             endpoints: Ids::new(MAX_ENDPOINTS),
             reals: Ids::new(MAX_REALS),
-            owners: Owners::default(),
-            first: HashMap::new(),
-            persistent: HashMap::new(),
+            references: vec![0; MAX_ENDPOINTS as usize + 1],
+            running: None,
+            parts: HashMap::new(),
+            restless: HashSet::new(),
+            sockets: Sockets::default(),
+            shared_lately: Vec::new(),
+            lookup: Lookup::default(),
+            columns: Columns::default(),
+            ways: Ways::default(),
             slow_starts: SlowStarts::default(),
             versions: 0,
-            pinned: HashSet::new(),
+            pins: HashMap::new(),
             unpin: Vec::new(),
             announced: HashSet::new(),
         };
@@ -212,85 +162,80 @@ impl Applier {
         Names { services: services.collect(), reals: reals.collect() }
     }
 
-    /// Publishes a configuration as one new snapshot.
+    /// Publishes a configuration as one new snapshot. Services that are the running ones, or equal to them, are taken over as
+    /// they are; those that a configuration shares with the running one cost next to nothing.
     ///
     /// # Errors
     /// What cannot be applied; the running configuration stays as it was.
     pub fn apply(&mut self, config: &Config, now: Now) -> Result<(), ApplyError> {
-        let (built, pins, owners) = Build::new(self, now).build(config);
-        let Built { services, reals, endpoints, selectors, routes, mut slow_starts } = match built {
-            Ok(built) => built,
-            Err(error) => {
-                self.take_back(pins.keys(), now);
-                return Err(error);
-            }
-        };
-        for (neighbor, mac) in &pins {
-            self.shared.neighbors.fix(*neighbor, *mac);
-        }
-        let persistence = self.persistence(&services);
-        let timeouts = timeouts(config, &services, &reals).with_persistence(self.template_timeouts());
-        self.unburden(&reals);
-        let former = self.former(&owners);
-        let snapshot = Snapshot {
-            generation: 0,
-            wide: !endpoints.wildcards.is_empty() || !selectors.is_empty() || !former.wildcards.is_empty(),
-            endpoints: endpoints.single,
-            wildcards: endpoints.wildcards,
-            one_packet: endpoints.one_packet,
-            selectors,
-            former: Former { endpoints: former.single, wildcards: former.wildcards },
-            locals: locals(config),
-            services,
-            reals,
-            sockets: self.sockets(),
-            persistence,
-            ports: settings(config, &self.macs),
-            routes,
-            timeouts,
-            rules: config.rules,
-        };
-        slow_starts.tidy(now, |service, address| build::known(&snapshot, service, address).is_some());
-        self.slow_starts = slow_starts;
-        self.publisher.publish(snapshot);
-        let generation = self.publisher.current().generation;
-        self.owners = owners;
-        self.retire(now, generation);
-        self.unpin.retain(|(_, id)| !pins.contains_key(id));
-        self.unpin.extend(self.pinned.iter().filter(|id| !pins.contains_key(*id)).map(|id| (generation, *id)));
-        self.pinned = pins.into_keys().collect();
-        self.announce(config);
-        Ok(())
+        let agenda = Agenda::new(self.running.as_ref(), config);
+        self.carry_out(config, now, &agenda)
     }
 
-    /// Forgets whether real servers without an upper threshold were overloaded, in case they get one again.
-    fn unburden(&self, reals: &[Option<RealServer>]) {
-        for real in reals.iter().flatten().filter(|real| real.thresholds.upper == 0) {
-            self.shared.overloaded[real.id.index()].store(false, Ordering::Relaxed);
+    fn carry_out(&mut self, config: &Config, now: Now, agenda: &Agenda) -> Result<(), ApplyError> {
+        self.rename(config, &agenda.changed);
+        let places = self.to_build(config, agenda);
+        let mut build = Build::new(self, now);
+        let ways = if agenda.whole { build.ways(config) } else { Ok(()) };
+        let services = places.iter().map(|place| &config.services[*place]);
+        let made: Result<Vec<Made>, _> = ways.and_then(|()| services.map(|service| build.service(service)).collect());
+        let Build { ways, slow_starts, given, .. } = build;
+        match made {
+            Ok(made) => {
+                self.commit(config, now, agenda, Built { made, ways, pins: given.pins, slow_starts });
+                Ok(())
+            }
+            Err(error) => {
+                self.rename_back(config, &agenda.changed);
+                self.take_back(&given, now);
+                Err(error)
+            }
         }
     }
 
     /// Undoes what a build that failed has left: ids and pins of what does not run.
-    fn take_back<'a>(&mut self, pins: impl Iterator<Item = &'a NeighborId>, now: Now) {
+    fn take_back(&mut self, given: &Given, now: Now) {
         let generation = self.publisher.current().generation;
-        self.retire(now, generation);
-        for id in pins.filter(|id| !self.pinned.contains(*id) && !self.unpin.iter().any(|(_, old)| old == *id)) {
+        given.endpoints.iter().for_each(|owner| self.endpoints.retire(owner, now, generation));
+        given.reals.iter().for_each(|owner| self.reals.retire(owner, now, generation));
+        self.linger();
+        let unpinned = given.pins.keys().filter(|id| !self.pins.contains_key(*id));
+        for id in unpinned.filter(|id| !self.unpin.iter().any(|(_, old)| old == *id)) {
             self.shared.neighbors.unpin(*id);
         }
     }
 
-    fn retire(&mut self, now: Now, generation: u64) {
-        let Owners { endpoints, reals, .. } = &self.owners;
-        self.endpoints.retire(now, generation, |owner| endpoints.contains(owner));
-        self.reals.retire(now, generation, |owner| reals.contains(owner));
-        self.linger();
+    /// A real server was given an id.
+    fn know(&mut self, owner: &RealOwner, id: RealId) {
+        // What is known of the id is a former owner's.
+        self.shared.overloaded[id.index()].store(false, Ordering::Relaxed);
+        self.sockets.add(owner, id);
+        self.references[owner.service.index()] += 1;
+    }
+
+    /// The service that a socket first belongs to: `service`, if it is the first.
+    fn first(&mut self, socket: Socket, service: EndpointId) -> EndpointId {
+        if let Some(first) = self.sockets.first(socket) {
+            return first;
+        }
+        self.sockets.set_first(socket, service);
+        self.references[service.index()] += 1;
+        service
+    }
+
+    /// The real servers that are reached by another method now, and still have connections.
+    fn lingering(&self) -> impl Iterator<Item = RealOwner> {
+        let parts = self.restless.iter().filter_map(|selector| self.parts.get(selector));
+        let stations = parts.flat_map(|part| &part.stations);
+        stations.filter(|station| station.lingers).map(|station| station.owner)
     }
 
     /// Notes that the newest snapshot still has the real servers that linger.
     fn linger(&mut self) {
         let generation = self.publisher.current().generation;
-        for owner in &self.owners.lingering {
-            self.reals.linger(owner, generation + 1);
+        let lingering: Vec<_> = self.lingering().collect();
+        for owner in lingering {
+            self.reals.linger(&owner, generation + 1);
         }
     }
 
@@ -299,18 +244,17 @@ impl Applier {
         let (current, workers) = (self.publisher.current(), self.shared.workers.len() as u32);
         let services = self.slow_starts.services();
         let services = services.into_iter().filter_map(|id| current.service(id));
-        let grown = services.filter_map(|service| build::grown(service, &current, &self.slow_starts, workers, now));
+        let grown = services.filter_map(|service| growth::grown(service, &current, &self.slow_starts, workers, now));
         let grown: Vec<Service> = grown.collect();
         self.slow_starts.tidy(now, |_, _| true);
         if grown.is_empty() {
             return;
         }
-        let mut next = Snapshot::clone(&current);
         for service in grown {
-            let id = service.id.index();
-            next.services[id] = Some(service);
+            self.columns.services.replace(service.id.index(), Some(Arc::new(service)));
         }
-        self.publisher.publish(next);
+        let services = self.columns.services.publish();
+        self.publisher.publish(Snapshot { services, ..Snapshot::clone(&current) });
         self.linger();
     }
 
@@ -321,15 +265,17 @@ impl Applier {
         let oldest = self.publisher.reclaim();
         let shared = &self.shared;
         let busy = |id: u32| shared.counts.connections(RealId(id)) != Connections::default();
-        self.reals.release(now, oldest, |_, id| busy(id));
-        let sockets: HashSet<Socket> = self.reals.owners().map(|(owner, _)| owner.socket).collect();
-        self.first.retain(|socket, _| sockets.contains(socket));
-        let services = self.reals.owners().map(|(owner, _)| owner.service).chain(self.first.values().copied());
-        let services: HashSet<EndpointId> = services.collect();
-        self.endpoints.release(now, oldest, |owner, id| match owner {
-            EndpointOwner::Service(_) => services.contains(&endpoint_id(id)),
-            EndpointOwner::SharedSocket(socket) => sockets.contains(socket),
+        for (owner, id) in self.reals.release(now, oldest, |_, id| busy(id)) {
+            self.forget(&owner, RealId(id));
+        }
+        let (references, sockets) = (&self.references, &self.sockets);
+        let released = self.endpoints.release(now, oldest, |owner, id| match owner {
+            EndpointOwner::Service(_) => references[id as usize] > 0,
+            EndpointOwner::SharedSocket(socket) => sockets.is_owned(*socket),
         });
+        for (_, id) in released {
+            self.columns.persistence.set(id as usize, None);
+        }
         let neighbors = &self.shared.neighbors;
         self.unpin.retain(|(generation, id)| {
             if oldest >= *generation {
@@ -339,119 +285,13 @@ impl Applier {
         });
     }
 
-    /// The shared sockets of all real servers that connections may name, the removed ones included.
-    fn sockets(&self) -> Box<[Option<Outlet>]> {
-        let mut sockets = Vec::new();
-        for (owner, id) in self.reals.owners().filter(|(owner, _)| owner.forwarding == Forwarding::Nat) {
-            if let Some(endpoint) = self.endpoints.get(&EndpointOwner::SharedSocket(owner.socket)) {
-                let port = outlet_port(owner);
-                place(&mut sockets, id as usize, Outlet { endpoint: endpoint_id(endpoint), port });
-            }
-        }
-        sockets.into()
-    }
-
-    /// The latest persistence of all services that connections may name, those of today first.
-    fn persistence(&mut self, services: &[Option<Service>]) -> Box<[Option<LatestPersistence>]> {
-        let known: HashSet<u32> = self.endpoints.owners().map(|(_, id)| id).collect();
-        self.persistent.retain(|id, _| known.contains(&(id.index() as u32)));
-        for service in services.iter().flatten() {
-            if let Some(persistence) = service.persistence {
-                let era = self.persistent.get(&service.id).map_or_else(Era::default, |latest| {
-                    if latest.persistence.prefix == persistence.prefix { latest.era } else { latest.era.next() }
-                });
-                let vip = *service.address.ip();
-                self.persistent.insert(service.id, LatestPersistence { vip, persistence, era });
-            }
-        }
-        let mut latest = Vec::new();
-        for (id, persistence) in &self.persistent {
-            place(&mut latest, id.index(), *persistence);
-        }
-        latest.into()
-    }
-
-    /// How long the templates of each real server last, in seconds, those of removed ones included.
-    fn template_timeouts(&self) -> Vec<u32> {
-        let mut timeouts = Vec::new();
-        for (owner, id) in self.reals.owners() {
-            if let Some(latest) = self.persistent.get(&owner.service) {
-                let id = id as usize;
-                timeouts.resize(timeouts.len().max(id + 1), 0);
-                timeouts[id] = latest.persistence.timeout;
-            }
-        }
-        timeouts
-    }
-
-    /// Has a port's addresses announced once more: its link was down, and nobody heard.
-    pub fn announce_again(&mut self, port: PortId, config: &Config) {
-        self.announced.retain(|(announced, _)| *announced != port);
-        self.announce(config);
-    }
-
-    /// Asks the first worker to announce the addresses that lie on a port's own link and were not announced yet.
-    fn announce(&mut self, config: &Config) {
-        let snapshot = self.publisher.current();
-        let mut wanted = Vec::new();
-        for (place, port) in snapshot.ports.iter().enumerate() {
-            let own = port.addresses.iter().map(Ipv4Net::addr);
-            let vips = config.services.iter().flat_map(|service| service.vips.iter().copied());
-            let on_link = vips.filter(|vip| port.addresses.iter().any(|net| net.contains(vip)));
-            wanted.extend(own.chain(on_link).map(|address| (PortId(place as u8), address)));
-        }
-        let stays: HashSet<_> = wanted.iter().copied().collect();
-        self.announced.retain(|known| stays.contains(known));
-        for (port, address) in wanted {
-            if self.announced.insert((port, address)) {
-                // A full ring means thousands of VIPs at once; those are found by ARP all the same.
-                let _ = self.shared.announcements.push(Announcement { port, address });
-            }
+    /// A real server's id was given back.
+    fn forget(&mut self, owner: &RealOwner, id: RealId) {
+        self.columns.outlets.set(id.index(), None);
+        self.columns.template_timeouts.set(id.index(), 0);
+        let first = self.sockets.remove(owner, id);
+        for service in first.into_iter().chain([owner.service]) {
+            self.references[service.index()] -= 1;
         }
     }
-}
-
-fn timeouts(config: &Config, services: &[Option<Service>], reals: &[Option<RealServer>]) -> Timeouts {
-    let config::Timeouts { tcp, tcp_fin, udp } = config.timeouts;
-    let timeouts = Timeouts::default().with(State::TCP_ESTABLISHED, tcp).with(State::TCP_FIN_WAIT, tcp_fin);
-    let timeouts = timeouts.with(State::UDP, udp).with(State::UDP_ONE_WAY, udp);
-    let own: HashMap<Selector, u32> =
-        config.services.iter().filter_map(|service| Some((service.selector, service.timeout?))).collect();
-    if own.is_empty() {
-        return timeouts;
-    }
-    let of = |real: &RealServer| {
-        let service = services.get(real.service.index())?.as_ref()?;
-        own.get(&service.selector).copied()
-    };
-    timeouts.with_own(reals.iter().map(|real| real.as_ref().and_then(of).unwrap_or_default()))
-}
-
-fn settings(config: &Config, macs: &[[u8; 6]]) -> Box<[PortSettings]> {
-    let ports = config.ports.iter().zip(macs).map(|(port, mac)| {
-        let addresses: Vec<Ipv4Net> = port.addresses.iter().filter_map(v4_net).collect();
-        let source = addresses.first().map(Ipv4Net::addr);
-        PortSettings { name: port.name.clone(), mac: *mac, mtu: port.mtu, source, addresses }
-    });
-    ports.collect()
-}
-
-fn v4_net(net: &IpNet) -> Option<Ipv4Net> {
-    match net {
-        IpNet::V4(v4) => Some(*v4),
-        IpNet::V6(_) => None,
-    }
-}
-
-fn locals(config: &Config) -> Locals {
-    let mut locals = Locals::default();
-    for vip in config.services.iter().flat_map(|service| &service.vips) {
-        locals.insert(vip.to_bits(), Local::Virtual);
-    }
-    for (place, port) in config.ports.iter().enumerate() {
-        for own in port.addresses.iter().filter_map(v4_net) {
-            locals.insert(own.addr().to_bits(), Local::Own(PortId(place as u8)));
-        }
-    }
-    locals
 }

@@ -124,7 +124,7 @@ impl Survey<'_> {
     }
 
     fn services(&self) -> Vec<ServiceReport> {
-        let mut services: Vec<&Service> = self.snapshot.services.iter().flatten().collect();
+        let mut services: Vec<&Service> = self.snapshot.services.iter().flatten().map(|service| &**service).collect();
         services.sort_by_key(|service| service.selector);
         services.into_iter().map(|service| self.service(service)).collect()
     }

@@ -58,9 +58,9 @@ pub(super) struct Request<'p, K: Identity> {
 
 /// What a real server's packet answers.
 #[derive(Clone, Copy, Debug)]
-pub struct Reply<'a> {
+pub struct Reply {
     /// The service.
-    pub service: &'a Service,
+    pub service: EndpointId,
     /// What the client knows it by: the source that its packets are to have.
     pub from: SocketAddrV4,
     /// The real server.
@@ -342,7 +342,7 @@ impl<'a> Connector<'a> {
     /// # Errors
     /// [`Outcome::DropNoConnectionReply`] if there is none.
     #[inline]
-    pub fn reply(&self, real: RealId, way: &Way, packet: &Parsed) -> Result<Reply<'a>, Outcome> {
+    pub fn reply(&self, real: RealId, way: &Way, packet: &Parsed) -> Result<Reply, Outcome> {
         match self.table().lookup_at(way.spot, way.key, way.hash) {
             Some((slot, value)) if value.real() == real => self.answered(slot, way.key, value, packet),
             _ => self.other_reply(packet),
@@ -353,7 +353,7 @@ impl<'a> Connector<'a> {
     ///
     /// # Errors
     /// [`Outcome::DropNoConnectionReply`] if there is none.
-    pub fn shared_reply<K: Kept>(&self, socket: Socket, way: &Way<K>, packet: &Parsed) -> Result<Reply<'a>, Outcome> {
+    pub fn shared_reply<K: Kept>(&self, socket: Socket, way: &Way<K>, packet: &Parsed) -> Result<Reply, Outcome> {
         let found = self.table().follow(way.key, way.hash, socket.first, self.sockets());
         match found {
             Some((slot, key, value)) => self.answered(slot, key, value, packet),
@@ -368,10 +368,11 @@ impl<'a> Connector<'a> {
         key: K,
         value: Value,
         packet: &Parsed,
-    ) -> Result<Reply<'a>, Outcome> {
-        let service = self.snapshot.service(key.endpoint()).ok_or(Outcome::DropNoConnectionReply)?;
+    ) -> Result<Reply, Outcome> {
+        let service = key.endpoint();
+        let address = self.snapshot.address(service).ok_or(Outcome::DropNoConnectionReply)?;
         self.advance::<K>(slot, value, true, packet);
-        Ok(Reply { service, from: key.destination().unwrap_or(service.address), real: value.real() })
+        Ok(Reply { service, from: key.destination().unwrap_or(address), real: value.real() })
     }
 }
 

@@ -60,7 +60,7 @@ impl<'a> Connector<'a> {
     /// # Errors
     /// [`Outcome::DropNoConnectionReply`] if there is nothing.
     #[cold]
-    pub(super) fn wide_reply(&self, packet: &Parsed) -> Result<Reply<'a>, Outcome> {
+    pub(super) fn wide_reply(&self, packet: &Parsed) -> Result<Reply, Outcome> {
         let protocol = packet.kind.transport().ok_or(Outcome::DropNoConnectionReply)?;
         let Some(Endpoint::Shared(socket)) = self.snapshot.wildcards.find(packet.src, 0, protocol) else {
             return Err(Outcome::DropNoConnectionReply);

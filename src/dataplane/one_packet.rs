@@ -38,19 +38,16 @@ impl<'a> Connector<'a> {
     /// # Errors
     /// [`Outcome::DropNoConnectionReply`] if there is nothing.
     #[cold]
-    pub(super) fn other_reply(&self, packet: &Parsed) -> Result<Reply<'a>, Outcome> {
+    pub(super) fn other_reply(&self, packet: &Parsed) -> Result<Reply, Outcome> {
         self.wide_reply(packet).or_else(|outcome| self.one_packet_reply(packet).ok_or(outcome))
     }
 
-    fn one_packet_reply(&self, packet: &Parsed) -> Option<Reply<'a>> {
+    fn one_packet_reply(&self, packet: &Parsed) -> Option<Reply> {
         if packet.kind != Kind::Udp {
             return None;
         }
         match self.snapshot.one_packet.find(packet.src, packet.src_port, Protocol::Udp)? {
-            Endpoint::Private { service, real } => {
-                let service = self.snapshot.service(service)?;
-                Some(Reply { service, from: service.address, real })
-            }
+            Endpoint::Private { service, real } => Some(Reply { service, from: self.snapshot.address(service)?, real }),
             Endpoint::Service(_) | Endpoint::Shared(_) => None,
         }
     }

@@ -11,6 +11,7 @@
 //! 32 lengths; what is cheap to look up is a prefix.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 
@@ -23,7 +24,7 @@ use super::snapshot::ConfigHash;
 #[derive(Clone, Debug)]
 pub struct Patterns<T> {
     /// The one with the earliest pattern first.
-    shapes: Box<[Shape<T>]>,
+    shapes: Arc<[Shape<T>]>,
 }
 
 /// The patterns that look at the same bits.
@@ -82,7 +83,7 @@ struct Won<T> {
 
 impl<T> Default for Patterns<T> {
     fn default() -> Self {
-        Self { shapes: Box::default() }
+        Self { shapes: Arc::new([]) }
     }
 }
 
@@ -119,7 +120,7 @@ impl<T: Copy> Patterns<T> {
     pub fn find(&self, packet: &Parsed, ingress: PortId) -> Option<T> {
         let protocol = packet.kind.transport()? as u8;
         let mut best: Option<Won<T>> = None;
-        for shape in &self.shapes {
+        for shape in &*self.shapes {
             if best.is_some_and(|best| best.rank < shape.first) {
                 break;
             }

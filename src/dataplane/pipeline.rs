@@ -303,7 +303,7 @@ impl<'a> Stages<'a> {
     }
 
     #[inline(always)]
-    fn outbound<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, reply: Reply<'_>) -> Result<Fate, Outcome> {
+    fn outbound<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, reply: Reply) -> Result<Fate, Outcome> {
         let Reply { service, from, real } = reply;
         let hop = self.hop(packet.dst)?;
         let mtu = self.snapshot.ports[hop.port.index()].mtu;
@@ -313,7 +313,7 @@ impl<'a> Stages<'a> {
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
         nat::outbound(frame.bytes_mut(), l3, l4, transport(packet), from).map_err(unforwarded)?;
         let octets = u64::from(packet.ip_octets);
-        count(&self.stats.services[service.id.index()], octets, false);
+        count(&self.stats.services[service.index()], octets, false);
         count(&self.stats.reals[real.index()], octets, false);
         Ok(self.towards(frame, hop, Outcome::ForwardedNatOut))
     }

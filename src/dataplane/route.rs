@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 
@@ -36,10 +37,10 @@ pub enum Target {
 #[derive(Clone, Debug)]
 pub struct Routes {
     /// The first address of each span, in host order; the first span's is 0.
-    starts: Box<[u32]>,
-    targets: Box<[Option<Target>]>,
+    starts: Arc<[u32]>,
+    targets: Arc<[Option<Target>]>,
     /// By first octet: the first and the last span of its addresses.
-    octets: Box<[(u32, u32); 256]>,
+    octets: Arc<[(u32, u32); 256]>,
 }
 
 impl Default for Routes {
@@ -66,11 +67,11 @@ impl FromIterator<(Ipv4Net, Target)> for Routes {
             }
             spans.insert(first, Some(target));
         }
-        let starts: Box<[u32]> = spans.keys().copied().collect();
+        let starts: Arc<[u32]> = spans.keys().copied().collect();
         let span = |address: u32| starts.partition_point(|start| *start <= address) as u32 - 1;
         let octets =
             std::array::from_fn(|octet| (span((octet as u32) << 24), span((octet as u32) << 24 | 0x00ff_ffff)));
-        Self { targets: spans.into_values().collect(), octets: Box::new(octets), starts }
+        Self { targets: spans.into_values().collect(), octets: Arc::new(octets), starts }
     }
 }
 

@@ -155,7 +155,7 @@ pub struct Thresholds {
 }
 
 /// A real server of one service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RealServer {
     /// Its id.
     pub id: RealId,

@@ -11,8 +11,11 @@
 //!
 //! A count of one therefore also means that every worker has passed a quiescent point since the swap: the moment
 //! from which an id that only the old snapshot named can be thought about being given out again.
+//!
+//! Pieces that a change does not touch are the former snapshot's: a copy of a snapshot shares all of them until one is
+//! written to. They lie behind one pointer each, as they would if they were not shared.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
@@ -28,7 +31,7 @@ use super::service::{Endpoint, EndpointId, Local, Persistence, PortSettings, Pro
 pub(super) type ConfigHash = foldhash::fast::FixedState;
 
 /// Everything workers read: immutable once published.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Counts up with each publication.
     pub generation: u64,
@@ -48,17 +51,19 @@ pub struct Snapshot {
     /// The addresses the director answers for.
     pub locals: Locals,
     /// Services by [`EndpointId`]; `None` where the id is no service, or its service was removed.
-    pub services: Box<[Option<Service>]>,
+    pub services: Arc<[Option<Arc<Service>>]>,
+    /// By [`EndpointId`], the [`Service::address`] of each service: all that a real server's answer asks of it.
+    pub addresses: Arc<[Option<SocketAddrV4>]>,
     /// Real servers by [`RealId`]; `None` where there is none any more.
-    pub reals: Box<[Option<RealServer>]>,
+    pub reals: Arc<[Option<RealServer>]>,
     /// By [`RealId`], the socket that a NAT real server shares with other services; kept for a real server that was
     /// removed for as long as connections may name it.
-    pub sockets: Box<[Option<Outlet>]>,
+    pub sockets: Arc<[Option<Outlet>]>,
     /// By [`EndpointId`], a service's latest persistence; kept for a service that was removed, or is not
     /// persistent any more, for as long as connections that were made through its templates may end.
-    pub persistence: Box<[Option<LatestPersistence>]>,
+    pub persistence: Arc<[Option<LatestPersistence>]>,
     /// Ports by [`super::service::PortId`].
-    pub ports: Box<[PortSettings]>,
+    pub ports: Arc<[PortSettings]>,
     /// Where packets go next.
     pub routes: Routes,
     /// How long each connection state lasts.
@@ -91,7 +96,13 @@ impl Snapshot {
     /// Returns the service of an id.
     #[inline]
     pub fn service(&self, id: EndpointId) -> Option<&Service> {
-        self.services.get(id.index())?.as_ref()
+        self.services.get(id.index())?.as_deref()
+    }
+
+    /// Returns the address of a service.
+    #[inline]
+    pub fn address(&self, id: EndpointId) -> Option<SocketAddrV4> {
+        *self.addresses.get(id.index())?
     }
 
     /// Returns the real server of an id.
@@ -121,8 +132,8 @@ impl Snapshot {
 /// a stranger's packet meets at worst the longest run of neighbours.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints {
-    /// A power of two of places. A key is never 0, since no protocol is.
-    places: Box<[(u64, Option<Endpoint>)]>,
+    /// A power of two of places, shared with copies until one of them changes. A key is never 0, since no protocol is.
+    places: Arc<[(u64, Option<Endpoint>)]>,
     used: usize,
 }
 
@@ -154,19 +165,55 @@ impl Endpoints {
     /// Sets what a socket address is, and returns what it was before.
     pub fn insert(&mut self, address: u32, port: u16, protocol: Protocol, endpoint: Endpoint) -> Option<Endpoint> {
         if self.used >= Self::room(self.places.len()) {
-            let larger = vec![(0, None); (self.places.len() * 2).max(16)].into_boxed_slice();
-            let old = std::mem::replace(&mut self.places, larger);
-            for (key, endpoint) in old.into_iter().filter(|(key, _)| *key != 0) {
-                *self.place(key) = (key, endpoint);
-            }
+            self.resize((self.places.len() * 2).max(16));
         }
         let key = Self::key(address, port, protocol);
-        let (found, held) = self.place(key);
-        let fresh = *found == 0;
-        *found = key;
-        let before = held.replace(endpoint);
-        self.used += usize::from(fresh);
+        let places = Arc::make_mut(&mut self.places);
+        let place = Self::place(places, key);
+        let before = std::mem::replace(&mut places[place], (key, Some(endpoint))).1;
+        self.used += usize::from(before.is_none());
         before
+    }
+
+    /// Forgets what a socket address is, and returns it.
+    pub fn remove(&mut self, address: u32, port: u16, protocol: Protocol) -> Option<Endpoint> {
+        self.find(address, port, protocol)?;
+        let places = Arc::make_mut(&mut self.places);
+        let mask = places.len() - 1;
+        let mut free = Self::place(places, Self::key(address, port, protocol));
+        let before = std::mem::take(&mut places[free]).1;
+        self.used -= 1;
+        // Those that stepped over the place must still be found: the first that may go back to it does, and leaves one.
+        let mut place = (free + 1) & mask;
+        while places[place].0 != 0 {
+            let steps = |from: usize| place.wrapping_sub(from) & mask;
+            if steps(Self::hash(places[place].0)) >= steps(free) {
+                places[free] = std::mem::take(&mut places[place]);
+                free = place;
+            }
+            place = (place + 1) & mask;
+        }
+        let small = places.len() / 4;
+        if small >= 16 && self.used < Self::room(small) {
+            self.resize(small);
+        }
+        before
+    }
+
+    /// Goes over to so many places.
+    fn resize(&mut self, places: usize) {
+        let mut other = vec![(0, None); places];
+        for held in self.places.iter().filter(|(key, _)| *key != 0) {
+            let place = Self::place(&other, held.0);
+            other[place] = *held;
+        }
+        self.places = other.into();
+    }
+
+    /// All there is, in no order: address in host order, port, protocol's number.
+    pub fn iter(&self) -> impl Iterator<Item = ((u32, u16, u8), Endpoint)> {
+        let held = self.places.iter().filter_map(|(key, endpoint)| Some((key, (*endpoint)?)));
+        held.map(|(key, endpoint)| (((key >> 24) as u32, (key >> 8) as u16, *key as u8), endpoint))
     }
 
     /// How many keys this many places may hold.
@@ -175,13 +222,13 @@ impl Endpoints {
     }
 
     /// The place that holds a key, or the free one that is to.
-    fn place(&mut self, key: u64) -> &mut (u64, Option<Endpoint>) {
-        let mask = self.places.len() - 1;
+    fn place(places: &[(u64, Option<Endpoint>)], key: u64) -> usize {
+        let mask = places.len() - 1;
         let mut place = Self::hash(key) & mask;
-        while self.places[place].0 != key && self.places[place].0 != 0 {
+        while places[place].0 != key && places[place].0 != 0 {
             place = (place + 1) & mask;
         }
-        &mut self.places[place]
+        place
     }
 
     /// Multiplied by 2^64 over the golden ratio; the upper bits depend on all of the key.
@@ -192,7 +239,7 @@ impl Endpoints {
 
 /// Addresses the director answers for, in host order.
 #[derive(Clone, Debug, Default)]
-pub struct Locals(HashMap<u32, Local, ConfigHash>);
+pub struct Locals(Arc<HashMap<u32, Local, ConfigHash>>);
 
 impl Locals {
     /// Tells whether and how an address is the director's.
@@ -203,7 +250,7 @@ impl Locals {
 
     /// Adds an address. An own address that is also a VIP stays an own address.
     pub fn insert(&mut self, address: u32, local: Local) {
-        let entry = self.0.entry(address).or_insert(local);
+        let entry = Arc::make_mut(&mut self.0).entry(address).or_insert(local);
         if matches!(local, Local::Own(_)) {
             *entry = local;
         }
@@ -319,5 +366,44 @@ mod tests {
         assert!(endpoints.places.len() >= 40_000);
         let longest = endpoints.places.split(|(key, _)| *key == 0).map(<[_]>::len).max();
         assert!(longest < Some(64), "{longest:?}");
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_and_all_else_is_found() {
+        let mut random = 7u64;
+        let mut below = |n: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) % n
+        };
+        let (mut endpoints, mut known) = (Endpoints::default(), HashMap::new());
+        for round in 0..60_000u64 {
+            // Many at first, then fewer, then hardly any: tables of every size, and runs that go round the end.
+            let percent = [70, 50, 1][(round / 20_000) as usize];
+            let (address, port) = (0x0a00_0000 + below(3000) as u32, 80 + below(2) as u16);
+            if below(100) < percent {
+                let endpoint = service(1 + below(1000) as u16);
+                let before = endpoints.insert(address, port, Protocol::Tcp, endpoint);
+                assert_eq!(before, known.insert((address, port), endpoint));
+            } else {
+                assert_eq!(endpoints.remove(address, port, Protocol::Tcp), known.remove(&(address, port)));
+            }
+            if round % 500 == 0 {
+                assert_eq!(endpoints.iter().count(), known.len());
+                for (&(address, port), endpoint) in &known {
+                    assert_eq!(endpoints.find(address, port, Protocol::Tcp), Some(*endpoint));
+                }
+            }
+        }
+        assert!(endpoints.places.len() <= 2048, "{} places for {}", endpoints.places.len(), known.len());
+    }
+
+    #[test]
+    fn a_copy_stays_as_it_was() {
+        let mut endpoints = Endpoints::default();
+        endpoints.insert(1, 80, Protocol::Tcp, service(1));
+        let copy = endpoints.clone();
+        endpoints.insert(1, 80, Protocol::Tcp, service(2));
+        endpoints.insert(2, 80, Protocol::Tcp, service(2));
+        assert_eq!(copy.iter().collect::<Vec<_>>(), [((1, 80, 6), service(1))]);
     }
 }

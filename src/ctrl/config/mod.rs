@@ -5,6 +5,7 @@
 //! file, line and key. Inside, `section` knows types, `read` knows each table, `check` knows what must hold between them.
 
 mod answers;
+mod changed;
 mod check;
 mod device;
 mod keys;
@@ -26,6 +27,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+pub use changed::Changed;
 pub use check::{MAX_ENDPOINTS, MAX_REALS};
 pub use device::Device;
 pub use machine::Machine;

@@ -1,5 +1,7 @@
 //! How long an entry outlives its last packet.
 
+use std::sync::Arc;
+
 use super::entry::{SHORTEST_LIFE, Value};
 use super::state::State;
 use super::tick::Tick;
@@ -16,9 +18,9 @@ pub struct Timeouts {
     /// The same, but links are looked at whatever their age.
     limits_and_links: [u32; State::COUNT],
     /// By real-server id, its service's own timeout in seconds; 0 for none.
-    own: Box<[u32]>,
+    own: Arc<[u32]>,
     /// The same of its service's persistence.
-    persistence: Box<[u32]>,
+    persistence: Arc<[u32]>,
 }
 
 /// The states of a connection that is open: what a service's own timeout is about.
@@ -66,8 +68,11 @@ const DEFAULTS: [(State, u32); 31] = [
     (State::TEMPLATE_ASSURED, 300),
 ];
 
-fn shortest(own: &[u32]) -> Option<u32> {
-    own.iter().copied().filter(|seconds| *seconds > 0).min()
+/// Timeouts by real server, none longer than the longest, and the shortest that one has; nothing if none has one.
+fn limited(own: impl IntoIterator<Item = u32>) -> (Arc<[u32]>, Option<u32>) {
+    let own: Vec<u32> = own.into_iter().map(|seconds| seconds.min(LONGEST)).collect();
+    let shortest = own.iter().copied().filter(|seconds| *seconds > 0).min();
+    (shortest.map_or_else(Arc::default, |_| own.into()), shortest)
 }
 
 impl Default for Timeouts {
@@ -77,8 +82,8 @@ impl Default for Timeouts {
             seconds: [0; 32],
             limits: unlimited,
             limits_and_links: unlimited,
-            own: Box::default(),
-            persistence: Box::default(),
+            own: Arc::new([]),
+            persistence: Arc::new([]),
         };
         let mut timeouts = DEFAULTS.iter().fold(none, |timeouts, &(state, seconds)| timeouts.with(state, seconds));
         timeouts.limits_and_links[State::LINK.index()] = 0;
@@ -103,8 +108,8 @@ impl Timeouts {
     /// a real server with its states' timeouts. Set these first.
     #[must_use]
     pub fn with_own(mut self, own: impl IntoIterator<Item = u32>) -> Self {
-        self.own = own.into_iter().map(|seconds| seconds.min(LONGEST)).collect();
-        let shortest = shortest(&self.own);
+        let (own, shortest) = limited(own);
+        self.own = own;
         self.look_closer(&OPEN, shortest);
         self
     }
@@ -112,8 +117,8 @@ impl Timeouts {
     /// Sets how long the templates of real servers, by id, last, in seconds, [`LONGEST`] at most.
     #[must_use]
     pub fn with_persistence(mut self, persistence: impl IntoIterator<Item = u32>) -> Self {
-        self.persistence = persistence.into_iter().map(|seconds| seconds.min(LONGEST)).collect();
-        let shortest = shortest(&self.persistence);
+        let (persistence, shortest) = limited(persistence);
+        self.persistence = persistence;
         self.look_closer(&[State::TEMPLATE_NONE, State::TEMPLATE_ASSURED], shortest);
         self
     }

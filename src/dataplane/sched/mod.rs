@@ -43,6 +43,7 @@ mod wlc;
 mod wrr;
 
 use std::net::SocketAddrV4;
+use std::sync::Arc;
 
 use super::clock::Now;
 use super::conn::WorkerCounts;
@@ -127,7 +128,7 @@ impl Share {
 #[derive(Clone, Copy)]
 pub struct Pool<'a> {
     /// All services, by id.
-    pub services: &'a [Option<Service>],
+    pub services: &'a [Option<Arc<Service>>],
     /// All real servers, by id.
     pub reals: &'a [Option<RealServer>],
     /// Their load.
@@ -147,7 +148,7 @@ impl Pool<'_> {
         self.own.take_changed(|real| {
             let place = self.reals.get(real.index()).and_then(Option::as_ref);
             let Some((service, place)) = place.and_then(|real| Some((real.service, real.place?))) else { return };
-            if let Some(service) = self.services.get(service.index()).and_then(Option::as_ref) {
+            if let Some(service) = self.services.get(service.index()).and_then(Option::as_deref) {
                 service.plan.look(place, &service.reals, self.loads, self.share);
             }
         });

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::super::*;
@@ -16,7 +17,7 @@ use crate::dataplane::service::{EndpointId, Forwarding, PortId};
 pub const SERVICE: EndpointId = EndpointId(NonZeroU16::MIN);
 
 pub struct Bench {
-    pub service: Vec<Option<Service>>,
+    pub service: Vec<Option<Arc<Service>>>,
     pub reals: Vec<Option<RealServer>>,
     pub counts: Counts,
     pub overloaded: Vec<AtomicBool>,
@@ -87,7 +88,7 @@ impl Bench {
         let version = former.map_or(1, |old| old.version + 1);
         let former = former.map(|old| Former { scheduler: old.scheduler, reals: &old.reals, plan: &old.plan });
         let plan = Plan::new(&roster, former);
-        self.service[1] = Some(Service {
+        self.service[1] = Some(Arc::new(Service {
             id: SERVICE,
             address: SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 80),
             selector: Selector::Mark(1),
@@ -100,7 +101,7 @@ impl Bench {
             sorry: None,
             weight_factor: 1,
             reals: candidates,
-        });
+        }));
     }
 
     pub fn pool(&self, worker: u32) -> Pool<'_> {

@@ -1,0 +1,37 @@
+//! Why a configuration that is right by itself cannot be applied to what runs.
+
+use std::error::Error;
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use super::{MAX_ENDPOINTS, MAX_REALS};
+
+/// Why a configuration cannot be applied. The running one stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApplyError {
+    /// More services and shared sockets than there are endpoint ids.
+    EndpointIds,
+    /// More real servers than there are ids.
+    RealIds,
+    /// The neighbour table has no room for a next hop.
+    Neighbors(Ipv4Addr),
+}
+
+impl fmt::Display for ApplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EndpointIds => write!(
+                f,
+                "more than {MAX_ENDPOINTS} services and shared real server sockets, \
+                 those removed in the last two minutes or still in use included"
+            ),
+            Self::RealIds => write!(
+                f,
+                "more than {MAX_REALS} real servers, those removed in the last two minutes or still in use included"
+            ),
+            Self::Neighbors(address) => write!(f, "the neighbour table has no room for next hop {address}"),
+        }
+    }
+}
+
+impl Error for ApplyError {}

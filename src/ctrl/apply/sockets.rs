@@ -1,0 +1,142 @@
+//! Who has to do with each socket that answers come from.
+
+use hashbrown::HashMap;
+
+use super::super::config;
+use super::owner::{RealOwner, Socket, outlet_port, socket_of};
+use super::part::Station;
+use super::settings::v4;
+use crate::dataplane::service::{EndpointId, Forwarding, RealId};
+
+/// One socket's.
+#[derive(Debug, Default)]
+struct Use {
+    /// The one service that it belongs or first belonged to, by NAT.
+    first: Option<EndpointId>,
+    /// How many services of the configuration name it, by NAT.
+    named: u32,
+    /// How many NAT stations of the snapshot share it.
+    sharing: u32,
+    /// How many have it for themselves.
+    private: u32,
+    /// The real servers that have an id and this socket, those that are gone included.
+    owners: Vec<Owner>,
+}
+
+impl Use {
+    fn stations(&mut self, like: &Station) -> &mut u32 {
+        if like.shared.is_some() { &mut self.sharing } else { &mut self.private }
+    }
+}
+
+/// A real server as far as its socket goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner {
+    /// Its id.
+    pub id: RealId,
+    /// Whether it is reached by NAT.
+    pub nat: bool,
+    /// The port that its answers come from, where clients' ports do not say it.
+    pub port: u16,
+}
+
+/// All sockets.
+#[derive(Debug, Default)]
+pub(super) struct Sockets(HashMap<Socket, Use>);
+
+impl Sockets {
+    /// A service is part of the configuration now.
+    pub fn name(&mut self, service: &config::Service) {
+        for socket in named(service) {
+            self.0.entry(socket).or_default().named += 1;
+        }
+    }
+
+    /// It is not any more.
+    pub fn unname(&mut self, service: &config::Service) {
+        for socket in named(service) {
+            if let Some(used) = self.0.get_mut(&socket) {
+                used.named -= 1;
+            }
+            self.tidy(socket);
+        }
+    }
+
+    /// Tells whether several services name a socket.
+    pub fn is_named_twice(&self, socket: Socket) -> bool {
+        self.0.get(&socket).is_some_and(|used| used.named > 1)
+    }
+
+    /// A real server was given an id.
+    pub fn add(&mut self, owner: &RealOwner, id: RealId) {
+        let known = Owner { id, nat: owner.forwarding == Forwarding::Nat, port: outlet_port(owner) };
+        self.0.entry(owner.socket).or_default().owners.push(known);
+    }
+
+    /// Its id was given back. Returns the service that the socket first belonged to, if nobody has the socket now.
+    pub fn remove(&mut self, owner: &RealOwner, id: RealId) -> Option<EndpointId> {
+        let used = self.0.get_mut(&owner.socket)?;
+        used.owners.retain(|known| known.id != id);
+        if !used.owners.is_empty() {
+            return None;
+        }
+        let first = used.first.take();
+        self.tidy(owner.socket);
+        first
+    }
+
+    /// The real servers that have a socket and an id.
+    pub fn owners(&self, socket: Socket) -> &[Owner] {
+        self.0.get(&socket).map_or(&[], |used| &used.owners)
+    }
+
+    /// Tells whether somebody has a socket and an id.
+    pub fn is_owned(&self, socket: Socket) -> bool {
+        !self.owners(socket).is_empty()
+    }
+
+    /// The service that a socket first belonged to, if that is known.
+    pub fn first(&self, socket: Socket) -> Option<EndpointId> {
+        self.0.get(&socket)?.first
+    }
+
+    /// Notes which service a socket first belongs to.
+    pub fn set_first(&mut self, socket: Socket, service: EndpointId) {
+        self.0.entry(socket).or_default().first = Some(service);
+    }
+
+    /// Tells whether a station of the snapshot has a socket for itself.
+    pub fn is_private(&self, socket: Socket) -> bool {
+        self.0.get(&socket).is_some_and(|used| used.private > 0)
+    }
+
+    /// A NAT station is part of the snapshot now.
+    pub fn enter(&mut self, station: &Station) {
+        *self.0.entry(station.owner.socket).or_default().stations(station) += 1;
+    }
+
+    /// It is not any more; tells whether it was the last that shared its socket.
+    pub fn leave(&mut self, station: &Station) -> bool {
+        let Some(used) = self.0.get_mut(&station.owner.socket) else { return false };
+        let left = used.stations(station);
+        *left -= 1;
+        let last = *left == 0 && station.shared.is_some();
+        self.tidy(station.owner.socket);
+        last
+    }
+
+    /// Forgets a socket that nobody has to do with.
+    fn tidy(&mut self, socket: Socket) {
+        let idle = |used: &Use| used.named + used.sharing + used.private == 0 && used.owners.is_empty();
+        if self.0.get(&socket).is_some_and(idle) {
+            self.0.remove(&socket);
+        }
+    }
+}
+
+/// The NAT sockets of a service, but for those that are always shared.
+pub(super) fn named(service: &config::Service) -> impl Iterator<Item = Socket> {
+    let nat = service.stations().filter(|(_, real)| real.forwarding == Forwarding::Nat);
+    let sockets = nat.filter_map(|(_, real)| Some(socket_of(service.selector, v4(real.address)?)));
+    sockets.filter(|socket| matches!(socket, Socket::Port(..)))
+}

@@ -1,0 +1,267 @@
+//! What is built by and by is what would be built at once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::super::config::{Changed, parse};
+use super::*;
+use crate::dataplane::conn::{State, Table, Templates, Tick, Value};
+use crate::dataplane::sched::Plan;
+use crate::dataplane::service::{Endpoint, Forwarding, Local};
+use crate::dataplane::snapshot::Endpoints;
+use crate::dataplane::worker::ENDPOINT_IDS;
+
+const HEAD: &str = "\
+[[port]]
+name = 'lan'
+device = 'net_ring0'
+addresses = ['10.0.0.1/24']
+[[neighbor]]
+address = '10.0.0.13'
+mac = '02:00:00:00:00:13'
+[[mark]]
+mark = 7
+match = { to = '192.0.2.64/28', port = 80 }
+";
+
+const GATEWAY: &str = "[[route]]\nto = '172.16.0.0/16'\nvia = '10.0.0.254'\n";
+
+const SELECTORS: [&str; 9] = [
+    "address = '192.0.2.1:80'",
+    "address = '192.0.2.2:80'",
+    "address = '192.0.2.3:80'",
+    "address = '192.0.2.4:53'\nprotocol = 'udp'",
+    "address = '192.0.2.5:53'\nprotocol = 'udp'\nops = true",
+    "address = '192.0.2.6:0'",
+    "address = '192.0.2.16/30:80-90'",
+    "mark = 7",
+    "match = { to = '192.0.2.32/28', protocol = 'tcp' }\nvips = ['192.0.2.33']",
+];
+
+const SCHEDULERS: [&str; 15] =
+    ["rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf", "twos", "dh", "sh", "mh", "lblc", "lblcr", "wrr"];
+
+/// Xorshift.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % n
+    }
+
+    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len())]
+    }
+
+    fn service(&mut self, selector: usize) -> String {
+        // Answers of services of several ports come from other addresses.
+        let net = if selector < 5 { "10.0.0.1" } else { "10.0.0.2" };
+        let mut reals = BTreeMap::new();
+        for _ in 0..self.below(5) {
+            let host = if self.below(6) == 0 { "172.16.0.9".to_owned() } else { format!("{net}{}", self.below(5)) };
+            let port = if selector < 3 { self.one(&["", ":80", ":8080"]) } else { "" };
+            let forwarding = self.one(&["nat", "nat", "tunnel"]);
+            let (weight, slow) = (self.below(4), self.one(&["0s", "0s", "9s"]));
+            let upper = self.one(&["0", "0", "9"]);
+            let keys =
+                format!("forwarding = '{forwarding}', weight = {weight}, slow_start = '{slow}', upper = {upper}");
+            reals.insert(host.clone(), format!("{{ address = '{host}{port}', {keys} }}"));
+        }
+        let reals: Vec<_> = reals.into_values().collect();
+        let keys = [
+            self.one(&["", "", "persistence = { timeout = 60 }\n", "persistence = { timeout = 90, mask = 24 }\n"]),
+            self.one(&["", "", "timeout = '70s'\n"]),
+            self.one(&["", "", "", "sorry_server = { address = '172.16.0.99' }\n"]),
+        ];
+        let (selector, scheduler) = (SELECTORS[selector], self.one(&SCHEDULERS));
+        let (keys, reals) = (keys.concat(), reals.join(", "));
+        format!("[[service]]\n{selector}\nscheduler = '{scheduler}'\n{keys}real = [{reals}]\n")
+    }
+}
+
+fn applier(config: &Config) -> Applier {
+    let secret = [3, 5, 7, 9];
+    let tables = (Table::new(0, secret).unwrap(), Table::new(0, secret).unwrap(), Templates::new(0, secret).unwrap());
+    let shared = Arc::new(Shared::new(tables, 2, 1, ENDPOINT_IDS, 4096).unwrap());
+    Applier::start(shared, config, vec![[2, 0, 0, 0, 0, 1]], Now::from_millis(0)).unwrap()
+}
+
+/// Applies a configuration as if nothing were known of the services.
+fn apply_whole(applier: &mut Applier, config: &Config, now: Now) {
+    let places = |services: usize| (0..services).collect();
+    let before = places(applier.running.as_ref().map_or(0, |running| running.services.len()));
+    let changed = Changed { before, after: places(config.services.len()), reordered: true, in_place: false };
+    let agenda = Agenda { changed, whole: true, selectors: true, locals: true };
+    applier.carry_out(config, now, &agenda).unwrap();
+}
+
+fn endpoints(endpoints: &Endpoints) -> BTreeMap<(u32, u16, u8), String> {
+    endpoints.iter().map(|(key, endpoint): (_, Endpoint)| (key, format!("{endpoint:?}"))).collect()
+}
+
+fn service(service: &Service) -> String {
+    let plan = match &service.plan {
+        Plan::Slots(slots) => format!("{:?}", slots.table()),
+        Plan::Turns(heights) => format!("{heights:?}"),
+        Plan::Rounds(weights, heights) => format!("{weights:?} {heights:?}"),
+        Plan::Best(_) => "best".to_owned(),
+        Plan::Twos(_) => "twos".to_owned(),
+        Plan::Local(_) => "local".to_owned(),
+    };
+    let Service { id, selector, address, scheduler, version, persistence, .. } = service;
+    let Service { max_new_per_second, one_packet, sorry, weight_factor, reals, .. } = service;
+    format!(
+        "{id:?} {selector:?} {address} {scheduler:?} {version} {persistence:?} {max_new_per_second} {one_packet} \
+         {sorry:?} {weight_factor} {reals:?} {plan}"
+    )
+}
+
+fn ids<T, U>(column: &[Option<T>], of: impl Fn(&T) -> U) -> BTreeMap<usize, U> {
+    column.iter().enumerate().filter_map(|(id, value)| Some((id, of(value.as_ref()?)))).collect()
+}
+
+fn assert_alike(one: &Snapshot, other: &Snapshot) {
+    assert_eq!(one.generation, other.generation);
+    for (one, other) in [
+        (&one.endpoints, &other.endpoints),
+        (&one.wildcards, &other.wildcards),
+        (&one.one_packet, &other.one_packet),
+        (&one.former.endpoints, &other.former.endpoints),
+        (&one.former.wildcards, &other.former.wildcards),
+    ] {
+        assert_eq!(endpoints(one), endpoints(other));
+    }
+    assert_eq!(format!("{:?}", one.selectors), format!("{:?}", other.selectors));
+    assert_eq!(one.wide, other.wide);
+    let locals = |snapshot: &Snapshot| -> BTreeMap<u32, Local> { snapshot.locals.iter().collect() };
+    assert_eq!(format!("{:?}", locals(one)), format!("{:?}", locals(other)));
+    assert_eq!(ids(&one.services, |one| service(one)), ids(&other.services, |other| service(other)));
+    assert_eq!(ids(&one.addresses, |address| *address), ids(&other.addresses, |address| *address));
+    assert_eq!(ids(&one.reals, |real| *real), ids(&other.reals, |real| *real));
+    assert_eq!(ids(&one.sockets, |outlet| *outlet), ids(&other.sockets, |outlet| *outlet));
+    assert_eq!(ids(&one.persistence, |latest| *latest), ids(&other.persistence, |latest| *latest));
+    assert_eq!(format!("{:?}", one.routes), format!("{:?}", other.routes));
+    for state in [State::TCP_ESTABLISHED, State::UDP, State::TEMPLATE_ASSURED, State::TCP_CLOSE] {
+        for id in 0..4096 {
+            let entry = Value::new(state, Tick::default(), RealId(id));
+            assert_eq!(one.timeouts.of(entry), other.timeouts.of(entry), "{state:?}, real server {id}");
+        }
+    }
+}
+
+/// What is kept of real servers, also of those that are gone, follows from who has an id.
+fn assert_kept(applier: &Applier) {
+    let snapshot = applier.publisher.current();
+    for (owner, id) in applier.reals.owners() {
+        let shared = applier.endpoints.get(&EndpointOwner::SharedSocket(owner.socket));
+        let outlet = shared.filter(|_| owner.forwarding == Forwarding::Nat).map(endpoint_id);
+        assert_eq!(snapshot.socket(RealId(id)).map(|outlet| outlet.endpoint), outlet, "{owner:?}");
+        let latest = snapshot.latest_persistence(owner.service);
+        let seconds = latest.map_or(300, |latest| latest.persistence.timeout);
+        let template = Value::new(State::TEMPLATE_ASSURED, Tick::default(), RealId(id));
+        assert_eq!(snapshot.timeouts.of(template), seconds, "{owner:?}");
+    }
+    let known = |id: usize| snapshot.addresses.get(id).copied().flatten();
+    assert_eq!(ids(&snapshot.services, |service| service.address).len(), ids(&snapshot.addresses, |_| ()).len());
+    for (id, service) in snapshot.services.iter().enumerate() {
+        assert_eq!(service.as_ref().map(|service| service.address), known(id));
+    }
+    let named: HashMap<NeighborId, u32> = HashMap::new();
+    let hops = applier.parts.values().flat_map(|part| &part.stations).filter_map(|station| station.hop);
+    let pins = hops.map(|hop| hop.neighbor).chain(applier.ways.pinned.iter().copied());
+    let pins = pins.fold(named, |mut pins, neighbor| {
+        *pins.entry(neighbor).or_default() += 1;
+        pins
+    });
+    assert_eq!(applier.pins, pins);
+    assert!(applier.unpin.iter().all(|(_, id)| !pins.contains_key(id)));
+}
+
+/// Connections come to both directors' real servers, and go.
+fn visit(both: [&Applier; 2], busy: &mut Vec<RealId>, random: &mut Random) {
+    let reals = ids(&both[0].publisher.current().reals, |real| real.id);
+    let reals: Vec<RealId> = reals.into_values().collect();
+    let entry = |real| Value::new(State::TCP_ESTABLISHED, Tick::default(), real);
+    if !reals.is_empty() && random.below(3) > 0 {
+        let real = reals[random.below(reals.len())];
+        both.iter().for_each(|applier| applier.shared.counts.worker(0).inserted(entry(real)));
+        busy.push(real);
+    } else if !busy.is_empty() {
+        let real = busy.swap_remove(random.below(busy.len()));
+        both.iter().for_each(|applier| applier.shared.counts.worker(0).removed(entry(real)));
+    }
+}
+
+#[test]
+fn changes_come_to_what_a_whole_build_does() {
+    for seed in 1..=6 {
+        follow(Random(0x9e37_79b9_7f4a_7c15 ^ seed << 32));
+    }
+}
+
+/// Two directors are given the same changes: one builds what changed, the other everything.
+fn follow(mut random: Random) {
+    let mut services: Vec<(usize, String)> = Vec::new();
+    let mut running = parse(Path::new("x.toml"), HEAD).unwrap().config;
+    let (mut one, mut other) = (applier(&running), applier(&running));
+    let (mut now, mut busy, mut gateway, mut changes) = (0, Vec::new(), true, 0);
+    while changes < 300 {
+        let mut next = services.clone();
+        for _ in 0..=random.below(2) {
+            let place = random.below(next.len() + 1);
+            match random.below(5) {
+                0 if place < next.len() => drop(next.remove(place)),
+                1 | 2 if place < next.len() => next[place].1 = random.service(next[place].0),
+                3 if next.len() > 1 => next.rotate_left(1),
+                _ => {
+                    let selector = random.below(SELECTORS.len());
+                    next.insert(place, (selector, random.service(selector)));
+                }
+            }
+        }
+        gateway ^= random.below(20) == 0;
+        let text: String = next.iter().map(|(_, service)| service.as_str()).collect();
+        let route = if gateway { GATEWAY } else { "[[route]]\nto = '172.16.0.0/16'\nvia = '10.0.0.253'\n" };
+        let Ok(mut loaded) = parse(Path::new("x.toml"), &format!("{HEAD}{route}{text}")) else { continue };
+        if random.below(4) > 0 {
+            // As a change does, not a file.
+            for service in &mut loaded.config.services {
+                if let Some(same) = running.services.iter().find(|known| *known == service) {
+                    *service = Arc::clone(same);
+                }
+            }
+        }
+        let at = Now::from_millis(now);
+        one.apply(&loaded.config, at).unwrap();
+        apply_whole(&mut other, &loaded.config, at);
+        assert_alike(&one.publisher.current(), &other.publisher.current());
+        assert_kept(&one);
+        assert_kept(&other);
+        visit([&one, &other], &mut busy, &mut random);
+        for _ in 0..random.below(20) {
+            now += 1000;
+            one.tend(Now::from_millis(now));
+            other.tend(Now::from_millis(now));
+        }
+        (running, services) = (loaded.config, next);
+        changes += 1;
+    }
+    // In the end nothing is left of anything.
+    let empty = parse(Path::new("x.toml"), HEAD).unwrap().config;
+    one.apply(&empty, Now::from_millis(now)).unwrap();
+    for real in busy {
+        one.shared.counts.worker(0).removed(Value::new(State::TCP_ESTABLISHED, Tick::default(), real));
+    }
+    for _ in 0..130 {
+        now += 1000;
+        one.tend(Now::from_millis(now));
+    }
+    one.apply(&empty, Now::from_millis(now)).unwrap();
+    assert_eq!((one.reals.owners().count(), one.endpoints.owners().count()), (0, 0));
+    assert!(one.references.iter().all(|count| *count == 0));
+    assert!(one.restless.is_empty() && one.parts.is_empty());
+    assert_eq!(one.pins.len(), 1, "the static neighbour");
+}
