@@ -6,10 +6,10 @@ use std::net::IpAddr;
 
 use super::answers::{answers, one_packet};
 use super::device::Device;
+use super::known::{Known, Vips};
 use super::model::*;
-use super::reach::Reach;
 use super::source::{ConfigError, Source};
-use crate::dataplane::selector::{Addresses, Ports};
+use crate::dataplane::selector::Ports;
 
 /// Ports that DPDK is built for (RTE_MAX_ETHPORTS).
 const MAX_PORTS: usize = 32;
@@ -26,7 +26,8 @@ pub(super) fn whole(config: &Config, source: &Source) -> Checked {
     workers(config, source)?;
     ports(config, source)?;
     networks(config, source)?;
-    let known = Known::new(config);
+    let vips = Vips::new(config);
+    let known = Known::new(config, &vips);
     routes(&known, source)?;
     neighbors(&known, source)?;
     marks(config, source)?;
@@ -34,85 +35,6 @@ pub(super) fn whole(config: &Config, source: &Source) -> Checked {
     answers(config, source)?;
     one_packet(config, source)?;
     sizes(config, source)
-}
-
-/// A configuration with its addresses indexed: there may be ten thousand services.
-struct Known<'a> {
-    config: &'a Config,
-    own: HashMap<IpAddr, &'a Port>,
-    vips: HashSet<IpAddr>,
-    ranges: Ranges,
-}
-
-impl<'a> Known<'a> {
-    fn new(config: &'a Config) -> Self {
-        let own = config.ports.iter().flat_map(|port| port.addresses.iter().map(move |own| (own.addr(), port)));
-        let vips = config.services.iter().flat_map(|service| service.vips.iter().map(|vip| IpAddr::V4(*vip)));
-        let ranges = config.services.iter().filter(|service| matches!(service.selector, Selector::Range(_)));
-        let ranges = Ranges::new(ranges.map(|service| service.selector.addresses()).collect());
-        Self { config, own: own.collect(), vips: vips.collect(), ranges }
-    }
-
-    /// Says why `address` cannot belong to another host.
-    fn not_ours(&self, address: IpAddr, what: &str) -> Result<(), String> {
-        if let Some(port) = self.own.get(&address) {
-            return Err(format!("the {what} {address} is the director's own address on port \"{}\"", port.name));
-        }
-        if self.vips.contains(&address) || self.ranges.contain(address) {
-            return Err(format!("the {what} {address} is a service's VIP"));
-        }
-        if self.config.names_network(address) {
-            return Err(format!("the {what} {address} is the address of a port's network or its broadcast address"));
-        }
-        Ok(())
-    }
-
-    /// Says why `address` cannot be a station on one of the ports' networks.
-    fn on_link(&self, address: IpAddr, what: &str) -> Result<(), String> {
-        self.not_ours(address, what)?;
-        match self.config.on_link(address) {
-            Some(_) => Ok(()),
-            None => Err(format!("the {what} {address} is on no port's network")),
-        }
-    }
-
-    /// Says why packets cannot get to `real` by its forwarding method.
-    fn reachable(&self, real: &Real) -> Result<(), String> {
-        let address = real.address.ip();
-        self.not_ours(address, "real server")?;
-        match (self.config.reach(address), real.forwarding) {
-            (None, _) => Err(format!("the real server {address} is on no port's network and no route leads to it")),
-            (Some(Reach::Gateway(route)), Forwarding::Direct) => Err(format!(
-                "the real server {address} is behind the gateway {}: direct routing reaches only a port's own network",
-                route.via
-            )),
-            (Some(_), _) => Ok(()),
-        }
-    }
-}
-
-/// Addresses of services that have several, in order and apart.
-struct Ranges(Vec<Addresses>);
-
-impl Ranges {
-    fn new(mut all: Vec<Addresses>) -> Self {
-        all.sort_unstable();
-        all.dedup_by(|next, before| {
-            let touches = next.first <= before.last;
-            if touches {
-                before.last = before.last.max(next.last);
-            }
-            touches
-        });
-        Self(all)
-    }
-
-    fn contain(&self, address: IpAddr) -> bool {
-        let IpAddr::V4(address) = address else { return false };
-        let address = address.to_bits();
-        let after = self.0.partition_point(|range| range.first <= address);
-        self.0[..after].last().is_some_and(|range| range.contains(address))
-    }
 }
 
 /// What was seen so far, and where: refuses the second of a kind.

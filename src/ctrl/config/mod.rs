@@ -5,10 +5,13 @@
 //! file, line and key. Inside, `section` knows types, `read` knows each table, `check` knows what must hold between them.
 
 mod answers;
+mod bag;
 mod changed;
 mod check;
 mod device;
+mod index;
 mod keys;
+mod known;
 mod machine;
 mod model;
 mod reach;
@@ -30,6 +33,7 @@ use toml::de::DeTable;
 pub use changed::Changed;
 pub use check::{MAX_ENDPOINTS, MAX_REALS};
 pub use device::Device;
+pub use index::Index;
 pub use machine::Machine;
 pub use model::{
     Api, Config, Director, Forwarding, Mark, Neighbor, Pattern, Poll, Port, Protocol, Queues, Real, Route, Rules,

@@ -7,6 +7,7 @@ use super::*;
 use crate::dataplane::sched::HashFlags;
 
 mod between;
+mod index;
 mod pools;
 mod selectors;
 

@@ -1,0 +1,177 @@
+//! What a configuration names, so that one that differs from it a little is checked where it differs.
+
+use std::net::{IpAddr, SocketAddr};
+
+use hashbrown::HashMap;
+
+use super::bag::Bag;
+use super::changed::Changed;
+use super::check::{MAX_ENDPOINTS, MAX_REALS, nat, whole};
+use super::known::{Known, Ranges, Vips};
+use super::model::*;
+use super::source::{ConfigError, Source};
+
+/// What the services of a checked configuration name.
+///
+/// A change of services costs as much as what it changes, if there is nothing wrong with it; what could be wrong, and what is
+/// seldom changed, the whole check looks at again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Index {
+    selectors: Bag<Selector>,
+    vips: Vips,
+    /// Of real servers and sorry servers.
+    stations: Bag<IpAddr>,
+    /// Gateways and static neighbours.
+    hosts: Bag<IpAddr>,
+    /// NAT stations of services of one address and port.
+    sockets: Bag<(SocketAddr, &'static [Protocol])>,
+    /// Those of services of several.
+    wide: Bag<(IpAddr, Protocol)>,
+    wide_stations: Bag<IpAddr>,
+    /// Those of services that keep no connections.
+    one_packet: Bag<SocketAddr>,
+    /// How many stations there are.
+    total: usize,
+}
+
+impl Index {
+    /// What `config` names.
+    pub fn new(config: &Config) -> Self {
+        let mut index = Self::default();
+        config.routes.iter().for_each(|route| index.hosts.add(route.via));
+        config.neighbors.iter().for_each(|neighbor| index.hosts.add(neighbor.address));
+        config.services.iter().for_each(|service| index.add(service));
+        index.vips.ranges = Ranges::new(config);
+        index
+    }
+
+    /// Goes over from the configuration that this is of to another: to the same verdict, in the same words, as if all of it were
+    /// checked as a file is. If that is an error, this stays what it was.
+    ///
+    /// # Errors
+    /// The first mistake in `to`, in the places of `source`.
+    pub fn advance(&mut self, from: &Config, to: &Config, source: &Source) -> Result<(), ConfigError> {
+        if !same_ground(from, to) {
+            whole(to, source)?;
+            *self = Self::new(to);
+            return Ok(());
+        }
+        let changed = Changed::between(&from.services, &to.services);
+        let before: Vec<&Service> = changed.before.iter().map(|place| &*from.services[*place]).collect();
+        let after: Vec<&Service> = changed.after.iter().map(|place| &*to.services[*place]).collect();
+        before.iter().for_each(|service| self.remove(service));
+        after.iter().for_each(|service| self.add(service));
+        let ranges = before.iter().chain(&after).any(|service| matches!(service.selector, Selector::Range(_)));
+        if ranges {
+            self.vips.ranges = Ranges::new(to);
+        }
+        if self.accepts(to, &before, &after) {
+            return Ok(());
+        }
+        whole(to, source).inspect_err(|_| {
+            after.iter().for_each(|service| self.remove(service));
+            before.iter().for_each(|service| self.add(service));
+            if ranges {
+                self.vips.ranges = Ranges::new(from);
+            }
+        })
+    }
+
+    fn add(&mut self, service: &Service) {
+        self.selectors.add(service.selector);
+        service.vips.iter().for_each(|vip| self.vips.one.add(IpAddr::V4(*vip)));
+        for (_, real) in service.stations() {
+            self.stations.add(real.address.ip());
+            self.total += 1;
+        }
+        for (_, real) in nat(service) {
+            let (address, protocols) = (real.address, service.selector.protocols());
+            if service.selector.is_wide() {
+                protocols.iter().for_each(|protocol| self.wide.add((address.ip(), *protocol)));
+                self.wide_stations.add(address.ip());
+            } else {
+                self.sockets.add((address, protocols));
+            }
+            if service.one_packet {
+                self.one_packet.add(address);
+            }
+        }
+    }
+
+    fn remove(&mut self, service: &Service) {
+        self.selectors.remove(&service.selector);
+        service.vips.iter().for_each(|vip| self.vips.one.remove(&IpAddr::V4(*vip)));
+        for (_, real) in service.stations() {
+            self.stations.remove(&real.address.ip());
+            self.total -= 1;
+        }
+        for (_, real) in nat(service) {
+            let (address, protocols) = (real.address, service.selector.protocols());
+            if service.selector.is_wide() {
+                protocols.iter().for_each(|protocol| self.wide.remove(&(address.ip(), *protocol)));
+                self.wide_stations.remove(&address.ip());
+            } else {
+                self.sockets.remove(&(address, protocols));
+            }
+            if service.one_packet {
+                self.one_packet.remove(&address);
+            }
+        }
+    }
+
+    /// Tells whether nothing is wrong for sure with `config`, which is what this is of now, after services changed.
+    fn accepts(&self, config: &Config, before: &[&Service], after: &[&Service]) -> bool {
+        let shared = self.sockets.repeated() + self.wide_stations.different();
+        let many = self.total > MAX_REALS || config.services.len() + shared > MAX_ENDPOINTS;
+        if many || self.selectors.repeated() > 0 {
+            return false;
+        }
+        let known = Known::new(config, &self.vips);
+        let former: HashMap<Selector, &Service> = before.iter().map(|service| (service.selector, *service)).collect();
+        after.iter().all(|service| match former.get(&service.selector) {
+            Some(former) if names_the_same(former, service) => true,
+            _ => self.accepts_service(&known, service),
+        })
+    }
+
+    fn accepts_service(&self, known: &Known<'_>, service: &Service) -> bool {
+        if service.selector.is_wide() {
+            return false;
+        }
+        let free =
+            |vip| !known.config.names_network(vip) && !self.stations.contains(&vip) && !self.hosts.contains(&vip);
+        if !service.vips.iter().all(|vip| free(IpAddr::V4(*vip))) {
+            return false;
+        }
+        let mut own = Bag::default();
+        service.stations().for_each(|(_, real)| own.add(real.address));
+        let clear = |real: &Real| {
+            let protocols = service.selector.protocols();
+            let wide = protocols.iter().any(|protocol| self.wide.contains(&(real.address.ip(), *protocol)));
+            let alone = !service.one_packet || !self.one_packet.repeats(&real.address);
+            alone && !wide
+        };
+        own.repeated() == 0
+            && service.stations().all(|(_, real)| known.reachable(real).is_ok())
+            && nat(service).all(|(_, real)| clear(real))
+    }
+}
+
+/// Tells whether two configurations differ in services only, as far as the checks go.
+fn same_ground(one: &Config, other: &Config) -> bool {
+    one.director.workers == other.director.workers
+        && one.ports == other.ports
+        && one.routes == other.routes
+        && one.neighbors == other.neighbors
+        && one.marks == other.marks
+}
+
+/// Tells whether two services of the same packets name the same addresses for the same purposes.
+fn names_the_same(one: &Service, other: &Service) -> bool {
+    let stations = |service| -> Vec<_> { Service::stations(service).map(named).collect() };
+    one.vips == other.vips && one.one_packet == other.one_packet && stations(one) == stations(other)
+}
+
+fn named((_, real): (Option<usize>, &Real)) -> (SocketAddr, Forwarding) {
+    (real.address, real.forwarding)
+}

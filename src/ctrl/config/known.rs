@@ -1,0 +1,109 @@
+//! Which addresses are the director's and its services', and which real servers can be reached.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::bag::Bag;
+use super::model::*;
+use super::reach::Reach;
+use crate::dataplane::selector::Addresses;
+
+/// The addresses of services: there may be ten thousand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Vips {
+    pub one: Bag<IpAddr>,
+    pub ranges: Ranges,
+}
+
+impl Vips {
+    /// Those of a configuration.
+    pub fn new(config: &Config) -> Self {
+        let mut one = Bag::default();
+        let vips = config.services.iter().flat_map(|service| &service.vips);
+        vips.for_each(|vip| one.add(IpAddr::V4(*vip)));
+        Self { one, ranges: Ranges::new(config) }
+    }
+
+    fn contain(&self, address: IpAddr) -> bool {
+        self.one.contains(&address) || self.ranges.contain(address)
+    }
+}
+
+/// A configuration with its addresses indexed.
+pub(super) struct Known<'a> {
+    pub config: &'a Config,
+    own: HashMap<IpAddr, &'a Port>,
+    vips: &'a Vips,
+}
+
+impl<'a> Known<'a> {
+    pub fn new(config: &'a Config, vips: &'a Vips) -> Self {
+        let own = config.ports.iter().flat_map(|port| port.addresses.iter().map(move |own| (own.addr(), port)));
+        Self { config, own: own.collect(), vips }
+    }
+
+    /// Says why `address` cannot belong to another host.
+    fn not_ours(&self, address: IpAddr, what: &str) -> Result<(), String> {
+        if let Some(port) = self.own.get(&address) {
+            return Err(format!("the {what} {address} is the director's own address on port \"{}\"", port.name));
+        }
+        if self.vips.contain(address) {
+            return Err(format!("the {what} {address} is a service's VIP"));
+        }
+        if self.config.names_network(address) {
+            return Err(format!("the {what} {address} is the address of a port's network or its broadcast address"));
+        }
+        Ok(())
+    }
+
+    /// Says why `address` cannot be a station on one of the ports' networks.
+    pub fn on_link(&self, address: IpAddr, what: &str) -> Result<(), String> {
+        self.not_ours(address, what)?;
+        match self.config.on_link(address) {
+            Some(_) => Ok(()),
+            None => Err(format!("the {what} {address} is on no port's network")),
+        }
+    }
+
+    /// Says why packets cannot get to `real` by its forwarding method.
+    pub fn reachable(&self, real: &Real) -> Result<(), String> {
+        let address = real.address.ip();
+        self.not_ours(address, "real server")?;
+        match (self.config.reach(address), real.forwarding) {
+            (None, _) => Err(format!("the real server {address} is on no port's network and no route leads to it")),
+            (Some(Reach::Gateway(route)), Forwarding::Direct) => Err(format!(
+                "the real server {address} is behind the gateway {}: direct routing reaches only a port's own network",
+                route.via
+            )),
+            (Some(_), _) => Ok(()),
+        }
+    }
+}
+
+/// Addresses of services that have several, in order and apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ranges(Vec<Addresses>);
+
+impl Ranges {
+    /// Those of a configuration.
+    pub fn new(config: &Config) -> Self {
+        let ranges = config.services.iter().filter(|service| matches!(service.selector, Selector::Range(_)));
+        let mut all: Vec<_> = ranges.map(|service| service.selector.addresses()).collect();
+        all.sort_unstable();
+        all.dedup_by(|next, before| {
+            let touches = next.first <= before.last;
+            if touches {
+                before.last = before.last.max(next.last);
+            }
+            touches
+        });
+        Self(all)
+    }
+
+    fn contain(&self, address: IpAddr) -> bool {
+        let IpAddr::V4(address) = address else { return false };
+        let address = address.to_bits();
+        let after = self.0.partition_point(|range| range.first <= address);
+        self.0[..after].last().is_some_and(|range| range.contains(address))
+    }
+}
