@@ -1,0 +1,93 @@
+//! The command line's grammar, a file for each group of commands. What they do is in `main` and in [`crate::ctrl`].
+
+mod conn;
+mod run;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::ctrl::config::DEFAULT_SOCKET;
+pub use conn::{ConnArgs, ConnCommand, ConnFlushArgs, ConnListArgs, ConnShowArgs};
+pub use run::{CheckArgs, PortFile, ReplayArgs, RunArgs, TimedFile};
+pub use stats::{ReloadArgs, StatsArgs};
+
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let dpdk = if crate::DPDK.is_empty() { "no DPDK".to_owned() } else { format!("DPDK {}", crate::DPDK) };
+    format!("{} (commit {}, {dpdk})", crate::VERSION, crate::COMMIT)
+});
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "millrace", version = VERSION.as_str(), propagate_version = true, arg_required_else_help = true)]
+#[command(about = "A layer-4 load balancer in the manner of the Linux Virtual Server, on DPDK")]
+#[command(
+    after_help = "Exit status: 0 if all went well, 2 for a mistake in the arguments or the configuration, 1 otherwise."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the director: in the foreground, until SIGTERM or SIGINT; logs on standard error
+    ///
+    /// SIGHUP applies the configuration file again. RUST_LOG sets what is logged: error, warn, info, debug or trace.
+    #[cfg(feature = "dpdk")]
+    Run(RunArgs),
+    /// Validate a configuration file: a summary, or the first mistake with file, line and key
+    Check(CheckArgs),
+    /// Run the data plane over captures instead of ports, and write what it sends
+    ///
+    /// The captures' time stamps are the clock; devices, cores and dpdk_args of the configuration are not used. With
+    /// one worker the same input gives the same frames in the same order.
+    #[cfg(feature = "dpdk")]
+    Replay(ReplayArgs),
+    /// Show what a running director counts: services, ports, workers, outcomes, neighbours
+    Stats(StatsArgs),
+    /// Have a running director apply its configuration file again, as SIGHUP does, and show what changed
+    ///
+    /// A file with a mistake, or with a change that needs a restart, is refused: the director goes on as before.
+    Reload(ReloadArgs),
+    /// Look at the connections of a running director, or remove some
+    Conn(ConnArgs),
+}
+
+/// The file that says what to balance.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigFile {
+    /// Configuration file (TOML)
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Where the director is asked.
+#[derive(Clone, Debug, Args)]
+pub struct SocketPath {
+    /// Socket of the director, `api.socket` in its configuration
+    #[arg(long, value_name = "PATH", env = "MILLRACE_SOCKET", default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+}
+
+impl Cli {
+    /// Reads the program's own arguments. Ends the program for `--help`, `--version` and mistakes.
+    pub fn read() -> Self {
+        Self::parse()
+    }
+
+    /// Reads `arguments`, the program's name first.
+    ///
+    /// # Errors
+    /// What is wrong with them, or the text that was asked for.
+    pub fn read_from<T: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = T>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(arguments)
+    }
+}
