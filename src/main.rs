@@ -67,7 +67,7 @@ fn check(args: &CheckArgs) -> ExitCode {
     for note in loaded.notes() {
         text += &format!("{note}\n");
     }
-    print(&format!("{text}{}: good: {}\n", loaded.source.file().display(), loaded.config.summary()))
+    print(&format!("{text}{}: good: {}\n", args.file.config.display(), loaded.config.summary()))
 }
 
 fn stats(args: &StatsArgs) -> ExitCode {

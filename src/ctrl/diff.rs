@@ -122,6 +122,9 @@ fn services(lines: &mut Vec<String>, old: &[Arc<Service>], new: &[Arc<Service>])
             if let (Some(was), Some(is)) = (old.scheduler.mh_size(), new.scheduler.mh_size()) {
                 differ(lines, &name, "mh_table_size", &was, &is);
             }
+            // Real servers that are added later take these.
+            differ(lines, &name, "forwarding", &old.forwarding, &new.forwarding);
+            differ(lines, &name, "slow_start", &time(old.slow_start), &time(new.slow_start));
             let timeout =
                 |service: &Service| service.timeout.map_or_else(|| "default".to_owned(), |own| time(own).to_string());
             differ(lines, &name, "timeout", &timeout(old), &timeout(new));
@@ -370,10 +373,14 @@ address = '10.0.0.3'
     }
 
     #[test]
-    fn a_default_that_nobody_uses_changes_nothing() {
-        let other =
-            BASE.replace("80'\n", "80'\nforwarding = 'direct'\n").replace("10.0.0.2'", "10.0.0.2'\nforwarding = 'nat'");
-        let other = other.replace("10.0.0.3'", "10.0.0.3'\nforwarding = 'nat'");
-        assert_eq!(difference(BASE, &other), Ok(vec![]));
+    fn a_default_changes_for_real_servers_to_come() {
+        let other = BASE.replace("80'\n", "80'\nforwarding = 'direct'\nslow_start = '30s'\n");
+        let other = other.replace("10.0.0.2'", "10.0.0.2'\nforwarding = 'nat'\nslow_start = '0s'");
+        let other = other.replace("10.0.0.3'", "10.0.0.3'\nforwarding = 'nat'\nslow_start = '0s'");
+        let service = "service TCP 192.0.2.1:80";
+        assert_eq!(
+            difference(BASE, &other).unwrap(),
+            [format!("{service}: forwarding nat -> direct"), format!("{service}: slow_start 0s -> 30s")]
+        );
     }
 }

@@ -57,7 +57,8 @@ pub(super) fn answers(config: &Config, source: &Source) -> Result<(), ConfigErro
                 .flatten()
                 .find(|wide| wide.ports().contains(real.address.port()) && !wide.leaves_alone(service, real));
             if let Some(wide) = rival {
-                let line = source.line(&format!("service[{}].{}", wide.place, key_of(wide.service)));
+                let path = format!("service[{}].{}", wide.place, key_of(wide.service));
+                let line = source.in_line(&path, |line| format!(" (line {line})"));
                 let (name, ports) = (wide.service.selector, wide.ports());
                 let on = match ports {
                     Ports::EVERY => "every port".to_owned(),
@@ -65,7 +66,7 @@ pub(super) fn answers(config: &Config, source: &Source) -> Result<(), ConfigErro
                     _ => format!("ports {ports}"),
                 };
                 let message = format!(
-                    "answers from {} could be this service's or those of {name} (line {line}), which has the real \
+                    "answers from {} could be this service's or those of {name}{line}, which has the real \
                      server on {on}: give one of the two another real server address",
                     real.address
                 );
@@ -92,10 +93,9 @@ pub(super) fn one_packet(config: &Config, source: &Source) -> Result<(), ConfigE
                 return Err(source.error(at, message));
             }
             if let Some((other, its)) = owners.insert(real.address, (service.selector, at.clone())) {
-                let line = source.line(&its);
+                let line = source.in_line(&its, |line| format!(" (line {line})"));
                 let message = format!(
-                    "with one-packet scheduling an answer of {} would not say which service it is from: {other} has it too \
-                     (line {line})",
+                    "with one-packet scheduling an answer of {} would not say which service it is from: {other} has it too{line}",
                     real.address
                 );
                 return Err(source.error(at, message));

@@ -53,7 +53,8 @@ impl<'a, T: Hash + Eq> Unique<'a, T> {
         match self.seen.get(&value) {
             Some(first) => {
                 let line = self.source.line(first);
-                Err(self.source.error(path, format!("{} is already in line {line} ({first})", what())))
+                let there = line.map_or_else(|| "there".to_owned(), |line| format!("in line {line} ({first})"));
+                Err(self.source.error(path, format!("{} is already {there}", what())))
             }
             None => {
                 self.seen.insert(value, path);
@@ -116,7 +117,7 @@ fn networks(config: &Config, source: &Source) -> Checked {
         for (number, own) in port.addresses.iter().enumerate() {
             let path = format!("port[{place}].addresses[{number}]");
             let (first, line) = match owners.get(&own.trunc()) {
-                Some((first, path)) => (*first, source.line(path)),
+                Some((first, path)) => (*first, source.in_line(path, |line| format!(" (line {line})"))),
                 None => {
                     owners.insert(own.trunc(), (place, path));
                     continue;
@@ -124,7 +125,7 @@ fn networks(config: &Config, source: &Source) -> Checked {
             };
             if first != place {
                 let name = &config.ports[first].name;
-                let message = format!("port \"{name}\" is already on the network {} (line {line})", own.trunc());
+                let message = format!("port \"{name}\" is already on the network {}{line}", own.trunc());
                 return Err(source.error(path, message));
             }
         }
@@ -209,8 +210,9 @@ fn overlaps(config: &Config, source: &Source) -> Checked {
     }
     let Some((place, first)) = twice else { return Ok(()) };
     let name = config.services[first].selector;
-    let line = source.line(&format!("service[{first}].address"));
-    let message = format!("some of these ports are those of {name} already, in line {line} (service[{first}].address)");
+    let path = format!("service[{first}].address");
+    let line = source.in_line(&path, |line| format!(", in line {line} ({path})"));
+    let message = format!("some of these ports are those of {name} already{line}");
     Err(source.error(format!("service[{place}].address"), message))
 }
 

@@ -2,7 +2,7 @@
 
 /// The keys of one table.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(in crate::ctrl) struct Keys {
     /// The table's header, as one writes it.
     pub header: &'static str,
     /// Keys that are read.
@@ -72,6 +72,9 @@ pub(super) const SERVICE: Keys = Keys {
     ],
     later: &["check"],
 };
+/// What tells a service from every other.
+pub(super) const KEY: Keys =
+    Keys { header: "what a service is for", known: &["address", "protocol", "match", "mark"], later: &[] };
 pub(super) const PERSISTENCE: Keys = Keys { header: "service.persistence", known: &["timeout", "mask"], later: &[] };
 pub(super) const SORRY: Keys =
     Keys { header: "service.sorry_server", known: &["address", "forwarding"], later: &["tunnel"] };

@@ -1,19 +1,25 @@
-//! The configuration file: TOML in, a checked [`Config`] out. A wrong file is refused here and nowhere later.
+//! The configuration: TOML in, a checked [`Config`] out. A wrong file is refused here and nowhere later.
 //!
 //! [`load`] reads and checks a file without looking at the machine, so that any machine can check it;
 //! [`Machine::check`] then compares it with the machine it is to run on. Every refusal is one line that names
-//! file, line and key. Inside, `section` knows types, `read` knows each table, `check` knows what must hold between them.
+//! file, line and key.
+//!
+//! TOML and JSON are read alike: both become a [`document`]. Inside, `section` knows types, `read` knows each table, `check`
+//! knows what must hold between them. [`write`](mod@write) makes a document of a configuration again, and [`parts`] reads what
+//! comes alone in a request: a service, a real server, keys to replace.
 
 mod answers;
 mod bag;
 mod changed;
 mod check;
 mod device;
+pub mod document;
 mod index;
 mod keys;
 mod known;
 mod machine;
 mod model;
+pub mod parts;
 mod reach;
 mod read;
 mod scheduler;
@@ -24,6 +30,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod value;
+pub mod write;
 
 use std::fs;
 use std::path::Path;
@@ -34,6 +41,7 @@ pub use changed::Changed;
 pub use check::{MAX_ENDPOINTS, MAX_REALS};
 pub use device::Device;
 pub use index::Index;
+pub(super) use keys::Keys;
 pub use machine::Machine;
 pub use model::{
     Api, Config, Director, Forwarding, Mark, Neighbor, Pattern, Poll, Port, Protocol, Queues, Real, Route, Rules,
@@ -41,6 +49,7 @@ pub use model::{
 };
 pub use reach::Reach;
 pub use read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET};
+pub(super) use section::Section;
 pub use source::{ConfigError, Source};
 
 /// A configuration and where it came from.
@@ -50,6 +59,14 @@ pub struct Loaded {
     pub config: Config,
     /// Where it says so, for errors that are found out later.
     pub source: Source,
+}
+
+/// Checks what must hold between the parts of a configuration that is in no file.
+///
+/// # Errors
+/// The first mistake in it; its key is the place in the configuration as a document.
+pub fn check(config: &Config) -> Result<(), ConfigError> {
+    check::whole(config, &Source::none())
 }
 
 /// Reads and checks the file at `path`.
@@ -67,8 +84,8 @@ pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
 /// The first mistake in it.
 pub fn parse(file: &Path, text: &str) -> Result<Loaded, ConfigError> {
     let root = DeTable::parse(text).map_err(|cause| ConfigError::syntax(file, text, &cause))?;
-    let source = Source::new(file, text, root.get_ref());
-    let config = read::file(&source, root.get_ref())?;
+    let source = Source::of_file(file, text, root.get_ref());
+    let config = read::file(&source, &root.into_inner().into())?;
     check::whole(&config, &source)?;
     Ok(Loaded { config, source })
 }

@@ -104,7 +104,7 @@ impl Default for Timeouts {
 }
 
 /// `[[port]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Port {
     /// The name in listings and on the command line.
     pub name: String,
@@ -121,9 +121,10 @@ pub struct Port {
 }
 
 /// How many queue pairs a port has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Queues {
     /// One for each worker.
+    #[default]
     PerWorker,
 }
 
@@ -162,6 +163,9 @@ pub struct Service {
     pub persistence: Option<Persistence>,
     /// How many new connections a second it takes, over all workers; 0, the default, for any number.
     pub max_new_per_second: u32,
+    /// For how long the weight of its real servers that say nothing of it grows after they return, in seconds. Default 0, not
+    /// at all.
+    pub slow_start: u32,
     /// `ops`: UDP's one-packet scheduling, each packet for itself and no connection kept. Default false.
     pub one_packet: bool,
     /// Takes new connections while no real server does. Default none.

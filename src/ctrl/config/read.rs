@@ -3,9 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use toml::de::DeTable;
-
 use super::device::Device;
+use super::document::Table;
 use super::keys::{
     API, DIRECTOR, IPVS, MARK, NEIGHBOR, PERSISTENCE, PORT, REAL, ROOT, ROUTE, SERVICE, SORRY, TIMEOUTS,
 };
@@ -31,7 +30,7 @@ const MAX_CONNECTIONS: u64 = 4_000_000_000;
 /// The same lines hold two of these at 0.4: 128 GB.
 const MAX_WIDE_CONNECTIONS: u64 = 1_600_000_000;
 /// By default there is room for one wide connection, and for one template, to so many other connections.
-const WIDE_SHARE: usize = 10;
+pub(super) const WIDE_SHARE: usize = 10;
 /// DPDK's largest CPU number, RTE_MAX_LCORE, is below this everywhere.
 const MAX_CORE: u64 = 1023;
 /// RFC 791: every link carries 68 octets.
@@ -39,14 +38,14 @@ const MIN_MTU: u64 = 68;
 /// What jumbo-frame switches carry, without the Ethernet header.
 const MAX_MTU: u64 = 9216;
 
-const POLLS: &[(&str, Poll)] = &[("busy", Poll::Busy), ("adaptive", Poll::Adaptive)];
+pub(super) const POLLS: &[(&str, Poll)] = &[("busy", Poll::Busy), ("adaptive", Poll::Adaptive)];
 const TRANSITS: &[(&str, Transit)] = &[("drop", Transit::Drop)];
 const QUEUES: &[(&str, Queues)] = &[("per-worker", Queues::PerWorker)];
 const FORWARDINGS: &[(&str, Forwarding)] =
     &[("nat", Forwarding::Nat), ("tunnel", Forwarding::Tunnel), ("direct", Forwarding::Direct)];
 
 /// Reads the whole file.
-pub(super) fn file(source: &Source, root: &DeTable<'_>) -> Result<Config, ConfigError> {
+pub(super) fn file(source: &Source, root: &Table) -> Result<Config, ConfigError> {
     let root = Section::open(source, String::new(), root, &ROOT)?;
     let director = director(root.table("director", &DIRECTOR)?)?;
     let api = api(root.table("api", &API)?)?;
@@ -118,7 +117,7 @@ fn api(section: Option<Section<'_>>) -> Result<Api, ConfigError> {
     Ok(Api { socket: socket.unwrap_or_else(|| DEFAULT_SOCKET.into()) })
 }
 
-fn timeouts(section: Option<Section<'_>>) -> Result<Timeouts, ConfigError> {
+pub(super) fn timeouts(section: Option<Section<'_>>) -> Result<Timeouts, ConfigError> {
     let mut timeouts = Timeouts::default();
     let Some(section) = section else { return Ok(timeouts) };
     for (key, timeout) in [("tcp", &mut timeouts.tcp), ("tcp_fin", &mut timeouts.tcp_fin), ("udp", &mut timeouts.udp)] {
@@ -176,7 +175,8 @@ fn neighbor(section: &Section<'_>) -> Result<Neighbor, ConfigError> {
     Ok(Neighbor { address, mac })
 }
 
-fn service(section: &Section<'_>, ports: &[Port]) -> Result<Service, ConfigError> {
+/// Reads one service with its real servers.
+pub(super) fn service(section: &Section<'_>, ports: &[Port]) -> Result<Service, ConfigError> {
     let selector = selector::service(section, ports)?;
     let scheduler = scheduler::scheduler(section)?;
     let forwarding = forwarding(section)?.unwrap_or(Forwarding::Nat);
@@ -184,10 +184,9 @@ fn service(section: &Section<'_>, ports: &[Port]) -> Result<Service, ConfigError
     let limit =
         section.get("max_new_per_second").map(|item| item.integer(0..=u64::from(new_flows::HIGHEST))).transpose()?;
     let slow_start = slow_start(section)?.unwrap_or(0);
-    let reals = each(section.tables("real", &REAL)?, |section| real(section, &selector, forwarding, slow_start))?;
     let sorry =
         section.table("sorry_server", &SORRY)?.map(|section| station(&section, &selector, forwarding)).transpose()?;
-    Ok(Service {
+    let mut service = Service {
         selector,
         vips: selector::vips(section, &selector)?,
         scheduler,
@@ -195,24 +194,23 @@ fn service(section: &Section<'_>, ports: &[Port]) -> Result<Service, ConfigError
         timeout,
         persistence: section.table("persistence", &PERSISTENCE)?.map(persistence).transpose()?,
         max_new_per_second: limit.unwrap_or(0) as u32,
+        slow_start,
         one_packet: one_packet(section, &selector)?,
         sorry_server: sorry,
-        reals,
-    })
+        reals: Vec::new(),
+    };
+    service.reals = each(section.tables("real", &REAL)?, |section| real(section, &service))?;
+    Ok(service)
 }
 
-fn real(
-    section: &Section<'_>,
-    service: &Selector,
-    default: Forwarding,
-    default_slow_start: u32,
-) -> Result<Real, ConfigError> {
+/// Reads one of a service's real servers: what it does not say, the service does.
+pub(super) fn real(section: &Section<'_>, service: &Service) -> Result<Real, ConfigError> {
     let weight = section.get("weight").map(|item| item.integer(0..=u64::from(u16::MAX))).transpose()?;
     Ok(Real {
         weight: weight.map_or(1, |weight| weight as u16),
         thresholds: thresholds(section)?,
-        slow_start: slow_start(section)?.unwrap_or(default_slow_start),
-        ..station(section, service, default)?
+        slow_start: slow_start(section)?.unwrap_or(service.slow_start),
+        ..station(section, &service.selector, service.forwarding)?
     })
 }
 

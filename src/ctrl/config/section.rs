@@ -1,37 +1,33 @@
-//! Reads typed values out of a parsed file: each mistake is an error at its line.
+//! Reads typed values out of a document: each mistake is an error at its place.
 
 use std::ops::RangeInclusive;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
+use super::document::{Table, Value};
 use super::keys::{Keys, LATER, nearest};
 use super::source::{ConfigError, Source, join};
 
-/// One table of the file, its keys known to be allowed there.
+/// One table of a document, its keys known to be allowed there.
 #[derive(Debug)]
-pub(super) struct Section<'a> {
+pub(in crate::ctrl) struct Section<'a> {
     source: &'a Source,
     path: String,
-    table: &'a DeTable<'a>,
+    table: &'a Table,
 }
 
-/// One value of the file.
+/// One value of a document.
 #[derive(Debug)]
-pub(super) struct Item<'a> {
+pub(in crate::ctrl) struct Item<'a> {
     source: &'a Source,
     path: String,
-    value: &'a DeValue<'a>,
+    value: &'a Value,
 }
 
 impl<'a> Section<'a> {
     /// Opens the table at `path` and refuses keys that do not belong in it.
-    pub fn open(source: &'a Source, path: String, table: &'a DeTable<'a>, keys: &Keys) -> Result<Self, ConfigError> {
-        let mut written: Vec<_> = table.keys().collect();
-        written.sort_by_key(|key| key.span().start);
-        for key in written {
-            if let Some(complaint) = keys.complaint(key.get_ref()) {
-                return Err(source.error(join(&path, key.get_ref()), complaint));
+    pub fn open(source: &'a Source, path: String, table: &'a Table, keys: &Keys) -> Result<Self, ConfigError> {
+        for (key, _) in table.iter() {
+            if let Some(complaint) = keys.complaint(key) {
+                return Err(source.error(join(&path, key), complaint));
             }
         }
         Ok(Self { source, path, table })
@@ -39,7 +35,7 @@ impl<'a> Section<'a> {
 
     /// The value of `key`, if it was written.
     pub fn get(&self, key: &str) -> Option<Item<'a>> {
-        let value = self.table.get(key).map(Spanned::get_ref)?;
+        let value = self.table.get(key)?;
         Some(Item { source: self.source, path: join(&self.path, key), value })
     }
 
@@ -51,13 +47,10 @@ impl<'a> Section<'a> {
     /// The sub-tables that were written as `[[key]]`; none if there are none.
     pub fn tables(&self, key: &str, keys: &Keys) -> Result<Vec<Self>, ConfigError> {
         let Some(item) = self.get(key) else { return Ok(Vec::new()) };
-        let DeValue::Array(elements) = item.value else {
-            return Err(item.error(format!("write {}, with two brackets: there can be several", keys.header)));
-        };
-        let open = |(place, element): (usize, &'a Spanned<DeValue<'a>>)| {
-            Item { source: self.source, path: format!("{}[{place}]", item.path), value: element.get_ref() }.table(keys)
-        };
-        elements.iter().enumerate().map(open).collect()
+        match item.value {
+            Value::List(_) => item.list()?.into_iter().map(|element| element.table(keys)).collect(),
+            _ => Err(item.error(format!("write {}, with two brackets: there can be several", keys.header))),
+        }
     }
 
     /// The sub-table that was written as `[key]`.
@@ -72,36 +65,45 @@ impl<'a> Item<'a> {
         self.source.error(&*self.path, message)
     }
 
-    fn table(self, keys: &Keys) -> Result<Section<'a>, ConfigError> {
+    pub fn table(self, keys: &Keys) -> Result<Section<'a>, ConfigError> {
         match self.value {
-            DeValue::Table(table) => Section::open(self.source, self.path, table, keys),
-            DeValue::Array(_) => Err(self.error(format!("write {}, with one bracket: there is only one", keys.header))),
+            Value::Table(table) => Section::open(self.source, self.path, table, keys),
+            Value::List(_) => Err(self.error(format!("write {}, with one bracket: there is only one", keys.header))),
             _ => Err(self.error(format!("write it as a table, {}", keys.header))),
         }
     }
 
     fn expected(&self, what: &str) -> ConfigError {
         let found = match self.value {
-            DeValue::String(_) => "a string",
-            DeValue::Integer(_) => "an integer",
-            DeValue::Float(_) => "a number with a fraction",
-            DeValue::Boolean(_) => "true or false",
-            DeValue::Datetime(_) => "a date",
-            DeValue::Array(_) => "a list",
-            DeValue::Table(_) => "a table",
+            Value::Null => "null",
+            Value::String(_) => "a string",
+            Value::Integer(_) | Value::Huge(_) => "an integer",
+            Value::Float(_) => "a number with a fraction",
+            Value::Boolean(_) => "true or false",
+            Value::Date(_) => "a date",
+            Value::List(_) => "a list",
+            Value::Table(_) => "a table",
         };
         self.error(format!("expected {what}, found {found}"))
     }
 
+    /// The keys and values of a table, not looked at.
+    pub fn entries(&self) -> Result<&'a Table, ConfigError> {
+        match self.value {
+            Value::Table(table) => Ok(table),
+            _ => Err(self.expected("a table")),
+        }
+    }
+
     /// Tells whether it is a string.
     pub fn is_string(&self) -> bool {
-        matches!(self.value, DeValue::String(_))
+        matches!(self.value, Value::String(_))
     }
 
     /// The text of a string.
     pub fn string(&self) -> Result<&'a str, ConfigError> {
         match self.value {
-            DeValue::String(text) => Ok(text),
+            Value::String(text) => Ok(text),
             _ => Err(self.expected("a string in quotes")),
         }
     }
@@ -113,31 +115,30 @@ impl<'a> Item<'a> {
 
     /// A whole number in `range`.
     pub fn integer(&self, range: RangeInclusive<u64>) -> Result<u64, ConfigError> {
-        let DeValue::Integer(number) = self.value else { return Err(self.expected("an integer")) };
-        i128::from_str_radix(number.as_str(), number.radix())
-            .ok()
-            .and_then(|number| u64::try_from(number).ok())
-            .filter(|number| range.contains(number))
-            .ok_or_else(|| {
-                self.error(format!("{} is not in the range {} to {}", number.as_str(), range.start(), range.end()))
-            })
+        let (number, text) = match self.value {
+            Value::Integer(number) => (u64::try_from(*number).ok(), number.to_string()),
+            Value::Huge(text) => (None, text.clone()),
+            _ => return Err(self.expected("an integer")),
+        };
+        let fitting = number.filter(|number| range.contains(number));
+        fitting.ok_or_else(|| self.error(format!("{text} is not in the range {} to {}", range.start(), range.end())))
     }
 
     /// true or false.
     pub fn boolean(&self) -> Result<bool, ConfigError> {
         match self.value {
-            DeValue::Boolean(value) => Ok(*value),
+            Value::Boolean(value) => Ok(*value),
             _ => Err(self.expected("true or false")),
         }
     }
 
     /// The elements of a list.
     pub fn list(&self) -> Result<Vec<Item<'a>>, ConfigError> {
-        let DeValue::Array(elements) = self.value else { return Err(self.expected("a list, in brackets")) };
-        let item = |(place, element): (usize, &'a Spanned<DeValue<'a>>)| Item {
+        let Value::List(elements) = self.value else { return Err(self.expected("a list, in brackets")) };
+        let item = |(place, value): (usize, &'a Value)| Item {
             source: self.source,
             path: format!("{}[{place}]", self.path),
-            value: element.get_ref(),
+            value,
         };
         Ok(elements.iter().enumerate().map(item).collect())
     }

@@ -1,4 +1,5 @@
-//! Where each value of a configuration was written, for messages that name file, line and key.
+//! Where each value of a configuration was written, for messages that name file, line and key; what came in a request is in
+//! no file, and its key is named alone.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -6,21 +7,22 @@ use std::{error, fmt, io};
 
 use toml::de::{DeTable, DeValue};
 
-/// The places of a configuration file's keys.
+/// The places of a document's keys.
 ///
 /// A key's path is written as `service[2].real[0].address`: tables of an array count from 0, in the order of
-/// the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// the document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
-    file: PathBuf,
+    /// None for what came in a request.
+    file: Option<PathBuf>,
     lines: HashMap<String, usize>,
 }
 
-/// Why a configuration was refused; displays as one line, `FILE:LINE: KEY: message`.
+/// Why a configuration was refused; displays as one line, `FILE:LINE: KEY: message`, or `KEY: message` where there is no file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// The file as it was named.
-    pub file: PathBuf,
+    pub file: Option<PathBuf>,
     /// The line, from 1; `None` where the file could not be read at all.
     pub line: Option<usize>,
     /// The path of the key; empty where no single key is to blame.
@@ -31,14 +33,17 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, "{line}:")?;
+        if let Some(file) = &self.file {
+            write!(f, "{}:", file.display())?;
+            if let Some(line) = self.line {
+                write!(f, "{line}:")?;
+            }
+            f.write_str(" ")?;
         }
         if !self.key.is_empty() {
-            write!(f, " {}:", self.key)?;
+            write!(f, "{}: ", self.key)?;
         }
-        write!(f, " {}", self.message)
+        f.write_str(&self.message)
     }
 }
 
@@ -47,48 +52,56 @@ impl error::Error for ConfigError {}
 impl ConfigError {
     /// The file could not be read.
     pub(super) fn unreadable(file: &Path, cause: &io::Error) -> Self {
-        Self { file: file.to_owned(), line: None, key: String::new(), message: format!("cannot be read: {cause}") }
+        let message = format!("cannot be read: {cause}");
+        Self { file: Some(file.to_owned()), line: None, key: String::new(), message }
     }
 
     /// The file is not TOML.
     pub(super) fn syntax(file: &Path, text: &str, cause: &toml::de::Error) -> Self {
         let offset = cause.span().map_or(0, |span| span.start);
         let message = cause.message().replace('\n', "; ");
-        Self { file: file.to_owned(), line: Some(Lines::new(text).of(offset)), key: String::new(), message }
+        Self { file: Some(file.to_owned()), line: Some(Lines::new(text).of(offset)), key: String::new(), message }
     }
 }
 
 impl Source {
     /// Notes the line of every key and array element of `root`, which was parsed from `text`.
-    pub(super) fn new(file: &Path, text: &str, root: &DeTable<'_>) -> Self {
+    pub(super) fn of_file(file: &Path, text: &str, root: &DeTable<'_>) -> Self {
         let mut notes = Notes { lines: Lines::new(text), found: HashMap::new() };
         notes.table("", root);
-        Self { file: file.to_owned(), lines: notes.found }
+        Self { file: Some(file.to_owned()), lines: notes.found }
     }
 
-    /// Returns the file as it was named.
-    pub fn file(&self) -> &Path {
-        &self.file
+    /// What is in no file.
+    pub fn none() -> Self {
+        Self::default()
     }
 
-    /// Returns the line of the key at `path`, or of the nearest table around it that was written; 1 at worst.
-    pub fn line(&self, path: &str) -> usize {
+    /// Returns the line of the key at `path`, or of the nearest table around it that was written; 1 at worst. `None` for what
+    /// is in no file.
+    pub fn line(&self, path: &str) -> Option<usize> {
+        self.file.as_ref()?;
         let mut path = path;
         loop {
             if let Some(line) = self.lines.get(path) {
-                return *line;
+                return Some(*line);
             }
             match path.rfind(['.', '[']) {
                 Some(end) => path = &path[..end],
-                None => return 1,
+                None => return Some(1),
             }
         }
+    }
+
+    /// Returns what `words` says of the line of the key at `path`; nothing for what is in no file.
+    pub fn in_line(&self, path: &str, words: impl FnOnce(usize) -> String) -> String {
+        self.line(path).map(words).unwrap_or_default()
     }
 
     /// Builds the error that blames the key at `path`.
     pub fn error(&self, path: impl Into<String>, message: impl Into<String>) -> ConfigError {
         let key = path.into();
-        ConfigError { file: self.file.clone(), line: Some(self.line(&key)), key, message: message.into() }
+        ConfigError { file: self.file.clone(), line: self.line(&key), key, message: message.into() }
     }
 }
 

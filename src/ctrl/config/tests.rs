@@ -7,8 +7,10 @@ use super::*;
 use crate::dataplane::sched::HashFlags;
 
 mod between;
+mod edits;
 mod index;
 mod pools;
+mod round_trip;
 mod selectors;
 
 /// Lines 1 to 8 of most cases.

@@ -87,8 +87,8 @@ impl Random {
 fn unchecked(services: &[String]) -> Option<(Config, Source)> {
     let text = HEAD.to_owned() + &services.concat();
     let root = DeTable::parse(&text).unwrap();
-    let source = Source::new(Path::new("x.toml"), &text, root.get_ref());
-    let config = read::file(&source, root.get_ref()).ok()?;
+    let source = Source::of_file(Path::new("x.toml"), &text, root.get_ref());
+    let config = read::file(&source, &root.into_inner().into()).ok()?;
     Some((config, source))
 }
 

@@ -1,0 +1,313 @@
+//! What is written is read again as what it was: for random models, as TOML, as JSON, short and in full.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use arrayvec::ArrayString;
+use fastrand::Rng;
+use ipnet::IpNet;
+
+use super::*;
+use crate::dataplane::conn::timeouts::LONGEST;
+use crate::dataplane::new_flows;
+use crate::dataplane::sched::MH_SIZES;
+use crate::dataplane::selector::{Addresses, Ingress, Ports};
+use crate::dataplane::service::{Persistence, PortId};
+use document::Table;
+use write::Detail;
+
+/// The default half of the time, else something else.
+fn or<T>(rng: &mut Rng, default: T, other: impl FnOnce(&mut Rng) -> T) -> T {
+    if rng.bool() { default } else { other(rng) }
+}
+
+fn some<T>(rng: &mut Rng, value: impl FnOnce(&mut Rng) -> T) -> Option<T> {
+    rng.bool().then(|| value(rng))
+}
+
+fn several<T>(rng: &mut Rng, most: usize, mut one: impl FnMut(&mut Rng) -> T) -> Vec<T> {
+    (0..rng.usize(0..=most)).map(|_| one(rng)).collect()
+}
+
+fn host(rng: &mut Rng) -> Ipv4Addr {
+    let first = *rng.choice(&[1, 10, 126, 128, 192, 203, 223]).unwrap();
+    Ipv4Addr::new(first, rng.u8(..), rng.u8(..), rng.u8(..))
+}
+
+fn addresses(rng: &mut Rng, mut one: impl FnMut(&mut Rng) -> Ipv4Addr) -> Addresses {
+    let [a, b] = [one(rng), one(rng)].map(Ipv4Addr::to_bits);
+    match rng.u8(..4) {
+        0 => Addresses { first: a, last: a },
+        1 => Addresses { first: a & !0xff, last: a | 0xff },
+        _ => Addresses { first: a.min(b), last: a.max(b) },
+    }
+}
+
+fn ports(rng: &mut Rng) -> Ports {
+    let [a, b] = [rng.u16(1..), rng.u16(1..)];
+    match rng.u8(..3) {
+        0 => Ports::EVERY,
+        1 => Ports::single(a),
+        _ => match (a.min(b), a.max(b)) {
+            (1, u16::MAX) => Ports::EVERY,
+            (first, last) => Ports { first, last },
+        },
+    }
+}
+
+fn mac(rng: &mut Rng) -> [u8; 6] {
+    [2, rng.u8(..), rng.u8(..), rng.u8(..), rng.u8(..), rng.u8(..)]
+}
+
+fn text(rng: &mut Rng, letters: &str, most: usize) -> String {
+    let letters: Vec<_> = letters.chars().collect();
+    (0..rng.usize(1..=most)).map(|_| *rng.choice(&letters).unwrap()).collect()
+}
+
+const TRANSPORTS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+
+fn pattern(rng: &mut Rng, known: &[Port]) -> Pattern {
+    let ingress = |rng: &mut Rng| {
+        let place = rng.usize(..known.len());
+        Ingress { port: PortId(place as u8), name: ArrayString::from(&known[place].name).unwrap() }
+    };
+    let any = |rng: &mut Rng| Ipv4Addr::from_bits(rng.u32(..));
+    Pattern {
+        protocol: some(rng, |rng| *rng.choice(&TRANSPORTS).unwrap()),
+        from: or(rng, Addresses::EVERY, |rng| addresses(rng, any)),
+        to: or(rng, Addresses::EVERY, |rng| addresses(rng, any)),
+        ports: ports(rng),
+        ingress: some(rng, ingress),
+    }
+}
+
+fn selector(rng: &mut Rng, known: &[Port]) -> Selector {
+    let protocol = *rng.choice(&TRANSPORTS).unwrap();
+    match rng.u8(..5) {
+        0 => Selector::Socket((host(rng), rng.u16(..)).into(), protocol),
+        1 => Selector::Socket((host(rng), 0).into(), Protocol::Icmp),
+        2 => Selector::Mark(rng.u32(1..)),
+        3 => Selector::Match(pattern(rng, known)),
+        _ => loop {
+            let (to, ports) = (addresses(rng, host), ports(rng));
+            if to.count() > 1 || (ports.one().is_none() && ports != Ports::EVERY) {
+                break Selector::Range(Pattern { protocol: Some(protocol), to, ports, ..Pattern::EVERY });
+            }
+        },
+    }
+}
+
+fn vips(rng: &mut Rng, selector: &Selector) -> Vec<Ipv4Addr> {
+    let own = selector.addresses();
+    if own.count() == 1 && !matches!(selector, Selector::Match(_)) {
+        return vec![Ipv4Addr::from_bits(own.first)];
+    }
+    let run = |rng: &mut Rng| {
+        let first = rng.u32(own.first..=own.last);
+        first..=own.last.min(first.saturating_add(rng.u32(..9)))
+    };
+    let all = several(rng, 3, run).into_iter().flatten().map(Ipv4Addr::from_bits);
+    all.filter(|vip| (1..=126).contains(&vip.octets()[0]) || (128..=223).contains(&vip.octets()[0])).collect()
+}
+
+fn scheduler(rng: &mut Rng) -> Scheduler {
+    let flags = HashFlags { fallback: rng.bool(), port: rng.bool() };
+    match *rng.choice(Scheduler::ALL).unwrap() {
+        Scheduler::Sh(_) => Scheduler::Sh(flags),
+        Scheduler::Mh { .. } => Scheduler::Mh { flags, size: *rng.choice(&MH_SIZES).unwrap() },
+        other => other,
+    }
+}
+
+fn forwarding(rng: &mut Rng) -> Forwarding {
+    *rng.choice(&[Forwarding::Nat, Forwarding::Tunnel, Forwarding::Direct]).unwrap()
+}
+
+/// A real server with all defaults.
+fn station(rng: &mut Rng, selector: &Selector) -> Real {
+    let (forwarding, usual) = (forwarding(rng), selector.ports().one().unwrap_or(0));
+    let keeps = selector.socket().is_some_and(|socket| socket.port() == 0);
+    let port = if forwarding == Forwarding::Nat && !keeps { or(rng, usual, |rng| rng.u16(1..)) } else { usual };
+    let address = (host(rng), port).into();
+    Real { address, weight: 1, forwarding, thresholds: Thresholds::default(), slow_start: 0 }
+}
+
+fn real(rng: &mut Rng, service: &Service) -> Real {
+    let upper = rng.u32(..);
+    Real {
+        weight: or(rng, 1, |rng| rng.u16(..)),
+        thresholds: or(rng, Thresholds::default(), |rng| Thresholds { upper, lower: rng.u32(..=upper) }),
+        slow_start: or(rng, service.slow_start, |rng| rng.u32(..=LONGEST)),
+        ..station(rng, &service.selector)
+    }
+}
+
+fn service(rng: &mut Rng, known: &[Port]) -> Service {
+    let selector = selector(rng, known);
+    let may_ops = selector.protocols() == [Protocol::Udp] || selector.mark().is_some();
+    let persistence = |rng: &mut Rng| Persistence { timeout: rng.u32(1..=LONGEST), prefix: rng.u8(..=32) };
+    let mut service = Service {
+        selector,
+        vips: vips(rng, &selector),
+        scheduler: scheduler(rng),
+        forwarding: forwarding(rng),
+        timeout: some(rng, |rng| rng.u32(1..=LONGEST)),
+        persistence: some(rng, persistence),
+        max_new_per_second: or(rng, 0, |rng| rng.u32(..=new_flows::HIGHEST)),
+        slow_start: or(rng, 0, |rng| rng.u32(..=LONGEST)),
+        one_packet: may_ops && rng.bool(),
+        sorry_server: some(rng, |rng| station(rng, &selector)),
+        reals: Vec::new(),
+    };
+    service.reals = several(rng, 4, |rng| real(rng, &service));
+    service
+}
+
+fn port(rng: &mut Rng) -> Port {
+    let interface = |rng: &mut Rng| IpNet::new(Ipv4Addr::new(10, rng.u8(..), rng.u8(..), 77).into(), 24).unwrap();
+    Port {
+        name: text(rng, "aZ09-_.", 32),
+        device: (*rng.choice(&["0000:03:00.0", "net_ring0", "net_af_packet0,iface=veth0"]).unwrap()).to_owned(),
+        addresses: several(rng, 3, interface),
+        mac: some(rng, mac),
+        mtu: or(rng, DEFAULT_MTU, |rng| rng.u16(68..=9216)),
+        queues: Queues::PerWorker,
+    }
+}
+
+fn director(rng: &mut Rng) -> Director {
+    let max_connections = or(rng, DEFAULT_MAX_CONNECTIONS, |rng| rng.usize(64..=4_000_000_000));
+    let size = |rng: &mut Rng| rng.usize(64..=1_600_000_000);
+    Director {
+        workers: several(rng, 3, |rng| rng.usize(..=1023)),
+        max_connections,
+        max_wide_connections: or(rng, max_connections / 10, size),
+        max_templates: or(rng, max_connections / 10, size),
+        poll: or(rng, Poll::Busy, |_| Poll::Adaptive),
+        dpdk_args: several(rng, 3, |rng| format!("--{}", text(rng, "x=\"'\\ é\t", 9))),
+        transit: Transit::Drop,
+    }
+}
+
+fn config(rng: &mut Rng) -> Config {
+    let mut ports = several(rng, 3, port);
+    ports.push(port(rng));
+    // A port is found by its name.
+    ports.sort_by(|a, b| a.name.cmp(&b.name));
+    ports.dedup_by(|a, b| a.name == b.name);
+    let route = |rng: &mut Rng| Route {
+        to: IpNet::new(host(rng).into(), rng.u8(..=32)).unwrap().trunc(),
+        via: IpAddr::V4(host(rng)),
+    };
+    Config {
+        director: director(rng),
+        api: Api { socket: or(rng, DEFAULT_SOCKET.into(), |rng| text(rng, "/a \"é", 40).into()) },
+        timeouts: Timeouts {
+            tcp: or(rng, 900, |rng| rng.u32(1..=LONGEST)),
+            tcp_fin: or(rng, 120, |rng| rng.u32(1..=LONGEST)),
+            udp: rng.u32(1..=LONGEST),
+        },
+        rules: Rules {
+            sloppy_tcp: rng.bool(),
+            sloppy_sctp: rng.bool(),
+            conn_reuse_mode: rng.u8(..4),
+            expire_nodest_conn: rng.bool(),
+            expire_quiescent_template: rng.bool(),
+        },
+        routes: several(rng, 3, route),
+        neighbors: several(rng, 3, |rng| Neighbor { address: host(rng).into(), mac: mac(rng) }),
+        marks: several(rng, 3, |rng| Mark { mark: rng.u32(1..), pattern: pattern(rng, &ports) }),
+        services: several(rng, 4, |rng| Arc::new(service(rng, &ports))),
+        ports,
+    }
+}
+
+#[test]
+fn a_configuration_is_read_as_it_was_written() {
+    for seed in 0..500 {
+        let config = config(&mut Rng::with_seed(seed));
+        let document = write::config(&config);
+        assert_eq!(parts::config(&document).unwrap(), config, "seed {seed}");
+        let json: Table = serde_json::from_str(&serde_json::to_string(&document).unwrap()).unwrap();
+        assert_eq!(json, document, "seed {seed}");
+        let toml = document.to_toml();
+        let read: Table = DeTable::parse(&toml).unwrap_or_else(|error| panic!("{error}\n{toml}")).into_inner().into();
+        assert_eq!(parts::config(&read).unwrap(), config, "seed {seed}:\n{toml}");
+        assert_eq!(read.to_toml(), toml, "seed {seed}");
+    }
+}
+
+#[test]
+fn services_and_their_keys_are_read_as_they_were_written() {
+    for seed in 0..500 {
+        let config = config(&mut Rng::with_seed(seed));
+        for service in &config.services {
+            let full = write::service_with_reals(service, Detail::Full);
+            assert_eq!(parts::service(&full, "", &config.ports).unwrap(), **service, "seed {seed}");
+            let key = write::key(&service.selector);
+            assert_eq!(parts::key(&key, "", &config.ports).unwrap(), service.selector, "seed {seed}");
+            for (place, real) in service.reals.iter().enumerate() {
+                let found = parts::find_real(service, &write::real_address(real), "").unwrap();
+                let twice = service.reals[..place].iter().any(|other| other.address == real.address);
+                assert!(twice || found == Some(place), "seed {seed}: {real:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_is_written_with_what_is_not_default() {
+    let text = "\
+[director]
+workers = [1, 2]
+
+[timeouts]
+udp = \"1m 30s\"
+
+[ipvs]
+sloppy_tcp = 1
+
+[[port]]
+name = \"wan\"
+device = \"net_ring0\"
+addresses = [\"192.0.2.2/24\"]
+
+[[port]]
+name = \"lan\"
+device = \"net_ring1\"
+addresses = [\"10.0.0.1/24\"]
+mtu = 9000
+
+[[route]]
+to = \"0.0.0.0/0\"
+via = \"192.0.2.1\"
+
+[[mark]]
+mark = 7
+match = { protocol = \"tcp\", to = \"203.0.113.0/28\", port = \"8000-8999\", ingress = \"wan\" }
+
+[[service]]
+mark = 7
+vips = [\"203.0.113.1-203.0.113.2\"]
+persistence = { timeout = 300, mask = 24 }
+
+[[service]]
+address = \"203.0.113.10:80\"
+protocol = \"tcp\"
+scheduler = \"mh\"
+scheduler_flags = [\"mh-port\"]
+slow_start = \"30s\"
+sorry_server = { address = \"10.0.0.99:80\" }
+
+  [[service.real]]
+  address = \"10.0.0.11:8080\"
+  weight = 3
+
+  [[service.real]]
+  address = \"10.0.0.12:80\"
+  forwarding = \"direct\"
+  upper = 100
+  slow_start = \"0s\"
+";
+    assert_eq!(write::config(&accept(text)).to_toml(), text);
+}

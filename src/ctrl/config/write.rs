@@ -1,0 +1,277 @@
+//! The inverse of reading: a configuration as a document, with the keys that one would write, in the order of the docs.
+//!
+//! What is read from it is what was written: the same model, word for word.
+
+use std::net::Ipv4Addr;
+
+use super::document::{Table, Value};
+use super::model::*;
+use super::read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET, POLLS, WIDE_SHARE};
+use crate::dataplane::sched::DEFAULT_MH_SIZE;
+use crate::dataplane::selector::{Addresses, Ports};
+use crate::dataplane::service::Persistence;
+
+/// How much is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// What is not as it would be if it were left out: for files.
+    Short,
+    /// What is at its default too: for programs, which need not know the defaults.
+    Full,
+}
+
+/// Writes the whole configuration.
+pub fn config(config: &Config) -> Table {
+    let mut root = Table::new();
+    for (key, table) in [
+        ("director", director(&config.director)),
+        ("api", api(&config.api)),
+        ("timeouts", timeouts(&config.timeouts)),
+        ("ipvs", rules(&config.rules)),
+    ] {
+        if !table.is_empty() {
+            root.set(key, table);
+        }
+    }
+    list(&mut root, "port", config.ports.iter().map(port));
+    list(&mut root, "route", config.routes.iter().map(route));
+    list(&mut root, "neighbor", config.neighbors.iter().map(neighbor));
+    list(&mut root, "mark", config.marks.iter().map(mark));
+    list(&mut root, "service", config.services.iter().map(|it| service_with_reals(it, Detail::Short)));
+    root
+}
+
+/// Writes a service with its real servers.
+pub fn service_with_reals(service: &Service, detail: Detail) -> Table {
+    let mut table = self::service(service, detail);
+    list(&mut table, "real", service.reals.iter().map(|it| real(it, service, detail)));
+    table
+}
+
+/// Writes a service without its real servers.
+pub fn service(service: &Service, detail: Detail) -> Table {
+    let mut table = Writer { table: key(&service.selector), detail };
+    if service.vips != default_vips(&service.selector) {
+        table.table.set("vips", hosts(&service.vips));
+    }
+    table.put("scheduler", service.scheduler.name(), service.scheduler.name() == Scheduler::Wlc.name());
+    let flags: Vec<_> = service.scheduler.flags().collect();
+    table.put_some("scheduler_flags", (!flags.is_empty()).then_some(flags));
+    if let Some(size) = service.scheduler.mh_size() {
+        table.put("mh_table_size", size, size == DEFAULT_MH_SIZE);
+    }
+    table.put("forwarding", service.forwarding.to_string(), service.forwarding == Forwarding::Nat);
+    table.put_some("timeout", service.timeout.map(time));
+    table.put_some("persistence", service.persistence.map(|it| persistence(it, detail)));
+    table.put("max_new_per_second", service.max_new_per_second, service.max_new_per_second == 0);
+    table.put("slow_start", time(service.slow_start), service.slow_start == 0);
+    table.put("ops", service.one_packet, !service.one_packet);
+    table.put_some("sorry_server", service.sorry_server.map(|it| station(&it, service, detail).table));
+    table.table
+}
+
+/// Writes what tells a service from every other: `address` and `protocol`, `match` or `mark`.
+pub fn key(selector: &Selector) -> Table {
+    let mut table = Table::new();
+    match selector {
+        Selector::Mark(mark) => table.set("mark", *mark),
+        Selector::Match(pattern) => table.set("match", self::pattern(pattern)),
+        Selector::Socket(..) | Selector::Range(_) => {
+            table.set("address", selector.to_string());
+            // Of TCP too: it says what the address is.
+            table.set("protocol", selector.protocol().to_lowercase());
+        }
+    }
+    table
+}
+
+/// Writes a real server of `service`.
+pub fn real(real: &Real, service: &Service, detail: Detail) -> Table {
+    let mut table = station(real, service, detail);
+    table.put("weight", u32::from(real.weight), real.weight == 1);
+    table.put("upper", real.thresholds.upper, real.thresholds.upper == 0);
+    table.put("lower", real.thresholds.lower, real.thresholds.lower == 0);
+    table.put("slow_start", time(real.slow_start), real.slow_start == service.slow_start);
+    table.table
+}
+
+/// Writes the address of a real server, without a port where it is the one that the client chose.
+pub fn real_address(real: &Real) -> String {
+    match real.address.port() {
+        0 => real.address.ip().to_string(),
+        _ => real.address.to_string(),
+    }
+}
+
+/// Writes `[timeouts]`.
+pub fn timeouts(timeouts: &Timeouts) -> Table {
+    let defaults = Timeouts::default();
+    let mut table = Writer::short();
+    table.put("tcp", time(timeouts.tcp), timeouts.tcp == defaults.tcp);
+    table.put("tcp_fin", time(timeouts.tcp_fin), timeouts.tcp_fin == defaults.tcp_fin);
+    table.put("udp", time(timeouts.udp), timeouts.udp == defaults.udp);
+    table.table
+}
+
+/// A table that is being written.
+struct Writer {
+    table: Table,
+    detail: Detail,
+}
+
+impl Writer {
+    /// An empty table, for what is not at its default.
+    fn short() -> Self {
+        Self { table: Table::new(), detail: Detail::Short }
+    }
+
+    /// Writes the value of `key`, unless it is the default and those are left out.
+    fn put(&mut self, key: &str, value: impl Into<Value>, is_default: bool) {
+        if !is_default || self.detail == Detail::Full {
+            self.table.set(key, value);
+        }
+    }
+
+    /// Writes the value of `key` if there is one.
+    fn put_some(&mut self, key: &str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.table.set(key, value);
+        }
+    }
+}
+
+fn list(table: &mut Table, key: &str, tables: impl Iterator<Item = Table>) {
+    let tables: Vec<_> = tables.collect();
+    if !tables.is_empty() {
+        table.set(key, tables);
+    }
+}
+
+fn director(director: &Director) -> Table {
+    let mut table = Writer::short();
+    let cores: Vec<_> = director.workers.iter().map(|core| *core as u64).collect();
+    table.put("workers", cores, director.workers == [1]);
+    let share = director.max_connections / WIDE_SHARE;
+    for (key, size, default) in [
+        ("max_connections", director.max_connections, DEFAULT_MAX_CONNECTIONS),
+        ("max_wide_connections", director.max_wide_connections, share),
+        ("max_templates", director.max_templates, share),
+    ] {
+        table.put(key, size as u64, size == default);
+    }
+    let poll = POLLS.iter().find(|(_, poll)| *poll == director.poll).map(|(word, _)| *word);
+    table.put_some("poll", poll.filter(|_| director.poll != Poll::Busy));
+    table.put("dpdk_args", director.dpdk_args.clone(), director.dpdk_args.is_empty());
+    match director.transit {
+        // There is nothing else yet.
+        Transit::Drop => table.table,
+    }
+}
+
+fn api(api: &Api) -> Table {
+    let mut table = Writer::short();
+    let socket = api.socket.to_string_lossy();
+    table.put("socket", &*socket, socket == DEFAULT_SOCKET);
+    table.table
+}
+
+fn rules(rules: &Rules) -> Table {
+    let defaults = Rules::default();
+    let mut table = Writer::short();
+    for (key, value, default) in [
+        ("sloppy_tcp", u8::from(rules.sloppy_tcp), u8::from(defaults.sloppy_tcp)),
+        ("sloppy_sctp", u8::from(rules.sloppy_sctp), u8::from(defaults.sloppy_sctp)),
+        ("conn_reuse_mode", rules.conn_reuse_mode, defaults.conn_reuse_mode),
+        ("expire_nodest_conn", u8::from(rules.expire_nodest_conn), u8::from(defaults.expire_nodest_conn)),
+        (
+            "expire_quiescent_template",
+            u8::from(rules.expire_quiescent_template),
+            u8::from(defaults.expire_quiescent_template),
+        ),
+    ] {
+        table.put(key, u32::from(value), value == default);
+    }
+    table.table
+}
+
+fn port(port: &Port) -> Table {
+    let mut table = Writer::short();
+    table.put("name", &*port.name, false);
+    table.put("device", &*port.device, false);
+    let addresses: Vec<_> = port.addresses.iter().map(ToString::to_string).collect();
+    table.put("addresses", addresses, port.addresses.is_empty());
+    table.put("mtu", u32::from(port.mtu), port.mtu == DEFAULT_MTU);
+    table.put_some("mac", port.mac.as_ref().map(mac));
+    match port.queues {
+        // There is no other choice yet.
+        Queues::PerWorker => table.table,
+    }
+}
+
+fn route(route: &Route) -> Table {
+    Table::from_iter([("to", route.to.to_string()), ("via", route.via.to_string())])
+}
+
+fn neighbor(neighbor: &Neighbor) -> Table {
+    Table::from_iter([("address", neighbor.address.to_string()), ("mac", mac(&neighbor.mac))])
+}
+
+fn mark(rule: &Mark) -> Table {
+    Table::from_iter([("mark", Value::from(rule.mark)), ("match", pattern(&rule.pattern).into())])
+}
+
+fn mac(octets: &[u8; 6]) -> String {
+    octets.map(|octet| format!("{octet:02x}")).join(":")
+}
+
+/// Writes a `match`; one that fits everything must say so.
+fn pattern(pattern: &Pattern) -> Table {
+    let mut table = Writer::short();
+    table.put_some("protocol", pattern.protocol.map(|protocol| protocol.to_string().to_lowercase()));
+    table.put("from", pattern.from.to_string(), pattern.from == Addresses::EVERY);
+    table.put("to", pattern.to.to_string(), pattern.to == Addresses::EVERY && *pattern != Pattern::EVERY);
+    match pattern.ports.one() {
+        Some(port) => table.put("port", u32::from(port), false),
+        None => table.put("port", pattern.ports.to_string(), pattern.ports == Ports::EVERY),
+    }
+    table.put_some("ingress", pattern.ingress.map(|ingress| ingress.name.to_string()));
+    table.table
+}
+
+/// Writes what packets can be sent to.
+fn station(real: &Real, service: &Service, detail: Detail) -> Writer {
+    let mut table = Writer { table: Table::new(), detail };
+    table.put("address", real_address(real), false);
+    table.put("forwarding", real.forwarding.to_string(), real.forwarding == service.forwarding);
+    table
+}
+
+fn persistence(persistence: Persistence, detail: Detail) -> Table {
+    let mut table = Writer { table: Table::new(), detail };
+    // Seconds, as with ipvsadm.
+    table.put("timeout", persistence.timeout, false);
+    table.put("mask", u32::from(persistence.prefix), persistence.prefix == 32);
+    table.table
+}
+
+/// The addresses that are answered for if the service does not say.
+fn default_vips(selector: &Selector) -> Vec<Ipv4Addr> {
+    let own = selector.addresses();
+    let one = own.count() == 1 && !matches!(selector, Selector::Match(_));
+    one.then(|| Ipv4Addr::from_bits(own.first)).into_iter().collect()
+}
+
+/// Writes addresses, those that follow each other as one range.
+fn hosts(addresses: &[Ipv4Addr]) -> Vec<String> {
+    let runs = addresses.chunk_by(|one, next| one.to_bits().checked_add(1) == Some(next.to_bits()));
+    let range = |run: &[Ipv4Addr]| Some(Addresses { first: run.first()?.to_bits(), last: run.last()?.to_bits() });
+    runs.filter_map(range).map(|range| range.to_string()).collect()
+}
+
+/// Writes whole seconds as a time with units: `1h 30m`.
+fn time(seconds: u32) -> String {
+    let parts = [("d", seconds / 86_400), ("h", seconds / 3600 % 24), ("m", seconds / 60 % 60), ("s", seconds % 60)];
+    let some: Vec<_> =
+        parts.iter().filter(|(_, count)| *count > 0).map(|(unit, count)| format!("{count}{unit}")).collect();
+    if some.is_empty() { "0s".to_owned() } else { some.join(" ") }
+}
