@@ -79,10 +79,10 @@ fn stats(args: &StatsArgs) -> ExitCode {
 }
 
 fn reload(args: &ReloadArgs) -> ExitCode {
-    match Client::new(&args.director.socket).reload() {
-        Ok(reloaded) if args.json => print_json(&reloaded),
-        Ok(reloaded) if reloaded.changed.is_empty() => print("nothing changed\n"),
-        Ok(reloaded) => print(&(reloaded.changed.join("\n") + "\n")),
+    match Client::new(&args.director.socket).reload(false) {
+        Ok(changed) if args.json => print_json(&changed),
+        Ok(changed) if changed.changed.is_empty() => print("nothing changed\n"),
+        Ok(changed) => print(&(changed.changed.join("\n") + "\n")),
         Err(error) => fail(1, error),
     }
 }

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use millrace::ctrl::api::{self, OutcomeReport, Report, Socket};
+use millrace::ctrl::api::{self, Changed, OutcomeReport, Report, Services, Socket};
 use millrace::ctrl::apply::Applier;
-use millrace::ctrl::config::{self, Machine};
+use millrace::ctrl::change::{Refused, Transaction};
+use millrace::ctrl::config::{self, Config, Machine, Selector};
 use millrace::ctrl::connections::{Filter, Scan};
+use millrace::ctrl::desired::Desired;
+use millrace::ctrl::diff;
 use millrace::dataplane::clock::Now;
 use millrace::dataplane::conn::{Table, Templates};
 use millrace::dataplane::shared::Shared;
@@ -102,9 +105,13 @@ fn check_refuses_bad_files_with_one_line_and_status_2() {
     }
 }
 
+fn good() -> Config {
+    config::parse(Path::new("x.toml"), GOOD).unwrap().config
+}
+
 /// A walk through an empty table.
 fn nothing(filter: Filter) -> Scan {
-    let config = config::parse(Path::new("x.toml"), GOOD).unwrap().config;
+    let config = good();
     let shared = Arc::new(
         Shared::new(
             (Table::new(64, [1; 4]).unwrap(), Table::new(64, [1; 4]).unwrap(), Templates::new(64, [1; 4]).unwrap()),
@@ -133,8 +140,21 @@ impl api::Director for Shown {
         nothing(filter)
     }
 
-    fn reload(&self) -> Result<Vec<String>, String> {
+    fn services(&self, _: Option<&Selector>) -> Services {
+        Services::default()
+    }
+
+    fn desired(&self) -> Arc<Desired> {
+        Arc::new(Desired::first(good()))
+    }
+
+    fn reload(&self, _: bool) -> Result<Changed, String> {
         Err("x.toml:3: no".to_owned())
+    }
+
+    fn change(&self, transaction: &Transaction) -> Result<Changed, Refused> {
+        let next = transaction.apply(&good())?;
+        Ok(Changed { version: 2, changed: diff::changes(&good(), &next).unwrap() })
     }
 }
 

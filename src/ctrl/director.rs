@@ -10,10 +10,12 @@ use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use log::{info, warn};
 
-use super::api::{self, DeviceReport, Report};
+use super::api::{self, Changed, DeviceReport, Report, Services};
 use super::apply::Applier;
-use super::config::{self, Config};
+use super::change::{Kind, Refused, Transaction};
+use super::config::{self, Config, Selector};
 use super::connections::{Filter, Scan};
+use super::desired::Desired;
 use super::diff;
 use super::survey::Survey;
 use crate::dataplane::clock::Now;
@@ -25,6 +27,9 @@ use crate::dataplane::snapshot::Viewer;
 /// address or many, would fill the log.
 const CONFLICT_PAUSE: Duration = Duration::from_secs(10);
 
+/// How many lines of one change are logged; whoever makes a larger one is told them all.
+const LOGGED: usize = 20;
+
 /// Tells what the driver of a port counts, by the port's place.
 pub type DeviceCounters = Box<dyn Fn(usize) -> DeviceReport + Send + Sync>;
 
@@ -34,7 +39,7 @@ pub struct Running {
     viewer: Viewer,
     file: PathBuf,
     origin: Instant,
-    config: ArcSwap<Config>,
+    desired: ArcSwap<Desired>,
     applier: Mutex<Applier>,
     device: DeviceCounters,
     conflicts: Mutex<HashMap<Ipv4Addr, Instant>>,
@@ -61,7 +66,7 @@ impl Running {
             viewer: applier.viewer(),
             file,
             origin,
-            config: ArcSwap::from_pointee(config),
+            desired: ArcSwap::from_pointee(Desired::first(config)),
             applier: Mutex::new(applier),
             device,
             conflicts: Mutex::new(HashMap::new()),
@@ -77,6 +82,33 @@ impl Running {
         self.applier.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Looks at what is counted, and at the version of the desired state.
+    fn survey<T>(&self, look: impl FnOnce(Survey<'_>, u64) -> T) -> T {
+        let desired = self.desired.load();
+        let snapshot = self.viewer.current();
+        let survey = Survey { shared: &self.shared, snapshot: &snapshot, config: &desired.config, now: self.now() };
+        look(survey, desired.version)
+    }
+
+    /// Has the workers go over to `next`, if anything has `changed`, and returns the version that runs then. Whoever holds the
+    /// applier is the only one to do so.
+    fn replace(
+        &self,
+        applier: &mut Applier,
+        running: &Desired,
+        next: Config,
+        changed: &[String],
+    ) -> Result<u64, String> {
+        if changed.is_empty() {
+            return Ok(running.version);
+        }
+        applier.apply(&next, self.now()).map_err(|error| error.to_string())?;
+        let next = running.next(next);
+        let version = next.version;
+        self.desired.store(Arc::new(next));
+        Ok(version)
+    }
+
     /// Does what is due once a second.
     pub fn tend(&self) {
         self.applier().tend(self.now());
@@ -87,8 +119,8 @@ impl Running {
         if self.shared.carrier(port) == up {
             return;
         }
-        let config = self.config.load();
-        let name = config.ports.get(port.index()).map(|port| port.name.as_str()).unwrap_or_default();
+        let desired = self.desired.load();
+        let name = desired.config.ports.get(port.index()).map(|port| port.name.as_str()).unwrap_or_default();
         if up {
             info!("port {name}: link up")
         } else {
@@ -96,7 +128,7 @@ impl Running {
         }
         self.shared.set_carrier(port, up);
         if up {
-            self.applier().announce_again(port, &config);
+            self.applier().announce_again(port, &desired.config);
         }
     }
 
@@ -108,7 +140,8 @@ impl Running {
             conflicts.retain(|_, logged| logged.elapsed() < CONFLICT_PAUSE);
             if !conflicts.contains_key(&address) {
                 conflicts.insert(address, Instant::now());
-                let name = self.config.load().ports.get(port.index()).map(|port| port.name.clone()).unwrap_or_default();
+                let desired = self.desired.load();
+                let name = desired.config.ports.get(port.index()).map(|port| &*port.name).unwrap_or_default();
                 warn!("address conflict: {} claims our address {address} on port {name}", diff::mac(&mac));
             }
         }
@@ -122,27 +155,60 @@ pub fn now(origin: Instant) -> Now {
 
 impl api::Director for Running {
     fn report(&self) -> Report {
-        let config = self.config.load();
-        let snapshot = self.viewer.current();
-        Survey { shared: &self.shared, snapshot: &snapshot, config: &config, now: self.now() }.report(&self.device)
+        self.survey(|survey, _| survey.report(&self.device))
+    }
+
+    fn services(&self, only: Option<&Selector>) -> Services {
+        self.survey(|survey, version| Services { version, services: survey.states(only) })
+    }
+
+    fn desired(&self) -> Arc<Desired> {
+        self.desired.load_full()
     }
 
     fn scan(&self, filter: Filter) -> Scan {
         Scan::new(Arc::clone(&self.shared), self.viewer.clone(), self.applier().names(), filter, self.now())
     }
 
-    fn reload(&self) -> Result<Vec<String>, String> {
+    fn reload(&self, dry_run: bool) -> Result<Changed, String> {
         let mut applier = self.applier();
+        let running = self.desired.load_full();
         let next = config::load(&self.file).map_err(|error| error.to_string())?.config;
-        let changes = diff::changes(&self.config.load(), &next).map_err(|error| error.to_string())?;
-        if !changes.is_empty() {
-            applier.apply(&next, self.now()).map_err(|error| error.to_string())?;
-            self.config.store(Arc::new(next));
+        let changed = diff::changes(&running.config, &next).map_err(|error| error.to_string())?;
+        if dry_run {
+            return Ok(Changed { version: running.version, changed });
         }
-        for change in &changes {
-            info!("reload: {change}");
+        let version = self.replace(&mut applier, &running, next, &changed)?;
+        log("reload", &changed, version);
+        Ok(Changed { version, changed })
+    }
+
+    fn change(&self, transaction: &Transaction) -> Result<Changed, Refused> {
+        let mut applier = self.applier();
+        let running = self.desired.load_full();
+        if let Some(version) = transaction.version.filter(|version| *version != running.version) {
+            let error = format!("the desired state has changed: it has version {}, not {version}", running.version);
+            return Err(Refused::new(Kind::Version, error));
         }
-        info!("reload: {} changes, generation {}", changes.len(), self.viewer.current().generation);
-        Ok(changes)
+        let next = transaction.apply(&running.config)?;
+        let invalid = |error: String| Refused::new(Kind::Invalid, error);
+        let changed = diff::changes(&running.config, &next).map_err(|error| invalid(error.to_string()))?;
+        if transaction.dry_run {
+            return Ok(Changed { version: running.version, changed });
+        }
+        let version = self.replace(&mut applier, &running, next, &changed).map_err(invalid)?;
+        log("change", &changed, version);
+        Ok(Changed { version, changed })
+    }
+}
+
+/// Logs what a change has changed, as far as it fits.
+fn log(what: &str, changed: &[String], version: u64) {
+    for line in changed.iter().take(LOGGED) {
+        info!("{what}: {line}");
+    }
+    match changed.len().saturating_sub(LOGGED) {
+        0 => info!("{what}: {} changes, version {version}", changed.len()),
+        more => info!("{what}: and {more} more: {} changes, version {version}", changed.len()),
     }
 }

@@ -3,10 +3,12 @@
 
 pub mod api;
 pub mod apply;
+pub mod change;
 pub mod config;
 pub mod connections;
 #[cfg(feature = "dpdk")]
 mod crew;
+pub mod desired;
 pub mod diff;
 pub mod director;
 pub mod ids;

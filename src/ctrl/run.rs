@@ -148,7 +148,7 @@ async fn attend(
 async fn reload(running: &Arc<Running>) {
     signals::notify_reloading();
     let director = Arc::clone(running);
-    match tokio::task::spawn_blocking(move || director.reload()).await {
+    match tokio::task::spawn_blocking(move || director.reload(false)).await {
         Ok(Ok(_)) => {}
         Ok(Err(refusal)) => error!("reload refused, nothing changed: {refusal}"),
         Err(failed) => error!("reload did not finish: {failed}"),

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use hashbrown::HashMap;
+
 use super::api::{
-    ConnectionsReport, DeviceReport, NeighborReport, OutcomeReport, PortReport, RealReport, Report, ServiceReport,
-    TableReport, TrafficReport, WorkerReport,
+    ConnectionsReport, DeviceReport, NeighborReport, OutcomeReport, PortReport, RealReport, RealState, Report,
+    ServiceReport, ServiceState, TableReport, TrafficReport, WorkerReport,
 };
-use super::config::{self, Config};
+use super::config::write::{self, Detail};
+use super::config::{self, Config, Selector};
 use super::diff::mac;
 use crate::dataplane::clock::Now;
 use crate::dataplane::sched::Candidate;
@@ -127,6 +130,34 @@ impl Survey<'_> {
         let mut services: Vec<&Service> = self.snapshot.services.iter().flatten().map(|service| &**service).collect();
         services.sort_by_key(|service| service.selector);
         services.into_iter().map(|service| self.service(service)).collect()
+    }
+
+    /// The services as they are configured, in their order, with what is counted; or one of them.
+    pub fn states(&self, only: Option<&Selector>) -> Vec<ServiceState> {
+        let known: HashMap<Selector, &Service> =
+            self.snapshot.services.iter().flatten().map(|service| (service.selector, &**service)).collect();
+        let state = |service: &config::Service| {
+            let report = known.get(&service.selector).map(|known| self.service(known));
+            self.state(service, report.as_ref())
+        };
+        let asked = |selector: &Selector| only.is_none_or(|only| selector == only);
+        self.config.services.iter().filter(|service| asked(&service.selector)).map(|service| state(service)).collect()
+    }
+
+    /// One service; a report is missing only while the first snapshot with it is being made.
+    fn state(&self, service: &config::Service, report: Option<&ServiceReport>) -> ServiceState {
+        let reals = report.iter().flat_map(|report| &report.reals);
+        let counted: HashMap<SocketAddr, &RealReport> = reals.map(|real| (real.address, real)).collect();
+        let real = |real: &config::Real| RealState {
+            keys: write::real(real, service, Detail::Full),
+            stats: counted.get(&real.address).map(|report| (*report).into()).unwrap_or_default(),
+        };
+        ServiceState {
+            keys: write::service(service, Detail::Full),
+            stats: report.map(|report| report.traffic).unwrap_or_default(),
+            sorry_stats: report.and_then(|report| report.sorry_server.as_ref()).map(Into::into),
+            real: service.reals.iter().map(real).collect(),
+        }
     }
 
     fn service(&self, service: &Service) -> ServiceReport {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{error, fmt, io};
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
@@ -14,10 +14,14 @@ use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use super::report::{Refusal, Reloaded, Report, Version};
+use super::desired::{Configuration, Services};
+use super::refusal::Refusal;
+use super::report::{Changed, Report, Version};
+use crate::ctrl::change::Transaction;
+use crate::ctrl::config::document::Table;
 use crate::ctrl::connections::{ConnectionCount, ConnectionReport, Filter, Flushed};
 
-/// How long an answer may take. A reload builds a whole snapshot: with ten thousand services, a second or two.
+/// How long an answer may take. A change builds a snapshot: with ten thousand new services, a second or two.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A director to ask, by its socket.
@@ -32,7 +36,7 @@ pub enum ClientError {
     /// No one listens at the socket.
     NoDirector(PathBuf, io::Error),
     /// The director said no, and why.
-    Refused(String),
+    Refused(Refusal),
     /// Something answered that does not speak as a director does.
     Garbled(PathBuf, String),
 }
@@ -41,7 +45,7 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoDirector(socket, cause) => write!(f, "no director answers at {}: {cause}", socket.display()),
-            Self::Refused(error) => f.write_str(error),
+            Self::Refused(refusal) => refusal.fmt(f),
             Self::Garbled(socket, what) => write!(f, "the answer from {} makes no sense: {what}", socket.display()),
         }
     }
@@ -63,12 +67,40 @@ impl Client {
         self.ask(Method::GET, "/v1/stats")
     }
 
-    /// Has the director apply its configuration file again.
+    /// Has the director apply its configuration file again, or with a dry run say what that would change.
     ///
     /// # Errors
     /// If no director answers, or it refused the file and goes on as before.
-    pub fn reload(&self) -> Result<Reloaded, ClientError> {
-        self.ask(Method::POST, "/v1/reload")
+    pub fn reload(&self, dry_run: bool) -> Result<Changed, ClientError> {
+        self.ask(Method::POST, if dry_run { "/v1/reload?dry_run=true" } else { "/v1/reload" })
+    }
+
+    /// Asks for the services, as they are configured and with what is counted; or for one of them, by its key.
+    ///
+    /// # Errors
+    /// If no director answers, or the key makes no sense to it.
+    pub fn services(&self, only: Option<&Table>) -> Result<Services, ClientError> {
+        let Some(key) = only else { return self.ask(Method::GET, "/v1/services") };
+        let key = serde_json::to_string(key).map_err(|what| self.garbled(&what))?;
+        let query = serde_urlencoded::to_string([("service", key)]).map_err(|what| self.garbled(&what))?;
+        self.ask(Method::GET, &format!("/v1/services?{query}"))
+    }
+
+    /// Asks for the running configuration.
+    ///
+    /// # Errors
+    /// If no director answers.
+    pub fn config(&self) -> Result<Configuration, ClientError> {
+        self.ask(Method::GET, "/v1/config")
+    }
+
+    /// Has the director make changes, all or none.
+    ///
+    /// # Errors
+    /// If no director answers, or it refused one and goes on as before.
+    pub fn change(&self, transaction: &Transaction) -> Result<Changed, ClientError> {
+        let body = serde_json::to_vec(transaction).map_err(|what| self.garbled(&what))?;
+        self.ask_with(Method::POST, "/v1/changes", body)
     }
 
     /// Asks which program answers.
@@ -90,7 +122,7 @@ impl Client {
     ) -> Result<(), ClientError> {
         let path = query("/v1/connections", filter);
         self.runtime()?.block_on(async {
-            let mut body = self.accepted(Method::GET, &path).await?.into_body();
+            let mut body = self.accepted(Method::GET, &path, Vec::new()).await?.into_body();
             let mut rest = Vec::new();
             while let Some(piece) = timeout(PATIENCE, body.frame()).await.map_err(|_| self.silent())? {
                 rest.extend_from_slice(&piece.map_err(|what| self.garbled(&what))?.into_data().unwrap_or_default());
@@ -124,8 +156,12 @@ impl Client {
     }
 
     fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {
+        self.ask_with(method, path, Vec::new())
+    }
+
+    fn ask_with<T: DeserializeOwned>(&self, method: Method, path: &str, body: Vec<u8>) -> Result<T, ClientError> {
         self.runtime()?.block_on(async {
-            let body = self.accepted(method, path).await?.into_body();
+            let body = self.accepted(method, path, body).await?.into_body();
             let body = timeout(PATIENCE, body.collect()).await.map_err(|_| self.silent())?;
             let body = body.map_err(|what| self.garbled(&what))?.to_bytes();
             serde_json::from_slice(&body).map_err(|what| self.garbled(&what))
@@ -138,17 +174,16 @@ impl Client {
     }
 
     /// Asks, and returns the answer unless it is a refusal.
-    async fn accepted(&self, method: Method, path: &str) -> Result<Response<Incoming>, ClientError> {
-        let response = timeout(PATIENCE, self.exchange(method, path)).await.map_err(|_| self.silent())??;
+    async fn accepted(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Response<Incoming>, ClientError> {
+        let response = timeout(PATIENCE, self.exchange(method, path, body)).await.map_err(|_| self.silent())??;
         if response.status().is_success() {
             return Ok(response);
         }
         let body = response.into_body().collect().await.map_err(|what| self.garbled(&what))?.to_bytes();
-        let refusal: Refusal = serde_json::from_slice(&body).map_err(|what| self.garbled(&what))?;
-        Err(ClientError::Refused(refusal.error))
+        Err(ClientError::Refused(serde_json::from_slice(&body).map_err(|what| self.garbled(&what))?))
     }
 
-    async fn exchange(&self, method: Method, path: &str) -> Result<Response<Incoming>, ClientError> {
+    async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Response<Incoming>, ClientError> {
         let none = |cause| ClientError::NoDirector(self.socket.clone(), cause);
         let stream = UnixStream::connect(&self.socket).await.map_err(none)?;
         let (mut sender, connection) =
@@ -158,7 +193,7 @@ impl Client {
             .method(method)
             .uri(path)
             .header("host", "millrace")
-            .body(Empty::<Bytes>::new())
+            .body(Full::new(Bytes::from(body)))
             .map_err(|what| self.garbled(&what))?;
         sender.send_request(request).await.map_err(|what| self.garbled(&what))
     }

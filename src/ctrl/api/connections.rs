@@ -14,7 +14,8 @@ use futures_util::stream;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-use super::server::{Director, refuse};
+use super::refusal::refuse;
+use super::server::Director;
 use crate::ctrl::connections::{ConnectionCount, Filter, Flushed, Scan};
 
 /// Between the starts of two flushes: two ticks of the connection table, and some more.

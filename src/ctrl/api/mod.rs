@@ -3,11 +3,21 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /v1/stats` | a [`Report`] |
-//! | `POST /v1/reload` | a [`Reloaded`]; 422 if the file was refused, and nothing changed |
+//! | `GET /v1/services` | [`Services`]: the virtual services, as they are configured, and what is counted of them |
+//! | `GET /v1/config` | a [`Configuration`]: what runs, with the keys of the file |
+//! | `POST /v1/changes` | a [`Changed`]; 409 or 422 if a change was refused, and none was made |
+//! | `POST /v1/reload` | a [`Changed`]; 422 if the file was refused, and nothing changed |
 //! | `GET /v1/connections` | connections, a [`ConnectionReport`] each line, as they are found |
 //! | `GET /v1/connections/count` | a [`ConnectionCount`] |
 //! | `DELETE /v1/connections` | a [`Flushed`]: the connections are removed |
 //! | `GET /v1/version` | a [`Version`] |
+//!
+//! `GET /v1/services?service={"address":"203.0.113.10:80"}`, percent-encoded, asks for one service. `POST
+//! /v1/reload?dry_run=true` says what a reload would change.
+//!
+//! `POST /v1/changes` takes a [`Transaction`]: `{"changes": [{"op": "set-real", "service": {"address": "203.0.113.10:80"},
+//! "real": "10.0.0.11:8080", "set": {"weight": 3}}]}`. With a `version` it is refused unless that version runs; with
+//! `"dry_run": true` the answer says what would change, and nothing does.
 //!
 //! Requests about connections take the fields of a [`Filter`] as a query: `?service=203.0.113.10:80&state=ESTABLISHED`.
 //! Without any, all connections are meant.
@@ -15,6 +25,7 @@
 //! Whatever is refused is answered by a status of 400 or more and a [`Refusal`]. Who may write to the socket may
 //! control the director: it is open to its owner and group.
 //!
+//! [`Transaction`]: super::change::Transaction
 //! [`ConnectionReport`]: super::connections::ConnectionReport
 //! [`ConnectionCount`]: super::connections::ConnectionCount
 //! [`Flushed`]: super::connections::Flushed
@@ -22,14 +33,18 @@
 
 mod client;
 mod connections;
+mod desired;
+mod refusal;
 mod report;
 mod server;
 #[cfg(test)]
 mod tests;
 
 pub use client::{Client, ClientError};
+pub use desired::{Configuration, RealState, RealStats, ServiceState, Services};
+pub use refusal::Refusal;
 pub use report::{
-    ConnectionsReport, DeviceReport, NeighborReport, OutcomeReport, PortReport, RealReport, Refusal, Reloaded, Report,
+    Changed, ConnectionsReport, DeviceReport, NeighborReport, OutcomeReport, PortReport, RealReport, Report,
     ServiceReport, TableReport, TrafficReport, Version, WorkerReport,
 };
 pub use server::{BindError, Director, Socket, serve};

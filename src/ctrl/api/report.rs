@@ -209,10 +209,12 @@ pub struct NeighborReport {
     pub age_seconds: Option<u64>,
 }
 
-/// What `POST /v1/reload` answers.
+/// What `POST /v1/reload` and `POST /v1/changes` answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reloaded {
-    /// What changed, one line each; empty if the file says what is running already.
+pub struct Changed {
+    /// The version of the desired state that runs now.
+    pub version: u64,
+    /// What changed, one line each; empty if nothing did.
     pub changed: Vec<String>,
 }
 
@@ -223,11 +225,4 @@ pub struct Version {
     pub version: String,
     /// The commit it was built from.
     pub commit: String,
-}
-
-/// What every refused request answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// Why, in one line.
-    pub error: String,
 }

@@ -9,17 +9,24 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{error, fmt, fs};
 
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::Deserialize;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::connections;
-use super::report::{Refusal, Reloaded, Report, Version};
+use super::desired::{self, Services};
+use super::refusal::refuse;
+use super::report::{Changed, Report, Version};
+use crate::ctrl::change::{Refused, Transaction};
+use crate::ctrl::config::Selector;
 use crate::ctrl::connections::{Filter, Scan};
+use crate::ctrl::desired::Desired;
 
 /// How long a stop waits for a client that began a request and does not finish it.
 const GRACE: Duration = Duration::from_secs(1);
@@ -32,11 +39,23 @@ pub trait Director: Send + Sync + 'static {
     /// Starts a walk through the connection table.
     fn scan(&self, filter: Filter) -> Scan;
 
-    /// Applies the configuration file again and returns what changed, one line each. May block.
+    /// Returns the services as they are configured, or one of them, with what is counted. May block.
+    fn services(&self, only: Option<&Selector>) -> Services;
+
+    /// Returns the desired state.
+    fn desired(&self) -> Arc<Desired>;
+
+    /// Applies the configuration file again and returns what changed, or with a dry run what would. May block.
     ///
     /// # Errors
     /// Why nothing was changed, in one line.
-    fn reload(&self) -> Result<Vec<String>, String>;
+    fn reload(&self, dry_run: bool) -> Result<Changed, String>;
+
+    /// Makes changes, all or none, and returns what they have changed, or with a dry run what they would. May block.
+    ///
+    /// # Errors
+    /// Why nothing was changed.
+    fn change(&self, transaction: &Transaction) -> Result<Changed, Refused>;
 }
 
 /// A Unix socket that listens, its file removed when it is dropped.
@@ -150,6 +169,9 @@ pub async fn serve<D: Director>(
 fn router<D: Director>(director: Arc<D>) -> Router {
     Router::new()
         .route("/v1/stats", get(stats::<D>))
+        .route("/v1/services", get(desired::services::<D>))
+        .route("/v1/config", get(desired::config::<D>))
+        .route("/v1/changes", post(desired::change::<D>))
         .route("/v1/reload", post(reload::<D>))
         .route("/v1/connections", get(connections::list::<D>).delete(connections::flush::<D>))
         .route("/v1/connections/count", get(connections::count::<D>))
@@ -163,9 +185,20 @@ async fn stats<D: Director>(State(director): State<Arc<D>>) -> Json<Report> {
     Json(director.report())
 }
 
-async fn reload<D: Director>(State(director): State<Arc<D>>) -> Response {
-    match tokio::task::spawn_blocking(move || director.reload()).await {
-        Ok(Ok(changed)) => Json(Reloaded { changed }).into_response(),
+/// How a reload is done.
+#[derive(Deserialize)]
+struct Reload {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+async fn reload<D: Director>(State(director): State<Arc<D>>, asked: Result<Query<Reload>, QueryRejection>) -> Response {
+    let Query(Reload { dry_run }) = match asked {
+        Ok(asked) => asked,
+        Err(wrong) => return refuse(StatusCode::BAD_REQUEST, wrong.body_text()),
+    };
+    match tokio::task::spawn_blocking(move || director.reload(dry_run)).await {
+        Ok(Ok(changed)) => Json(changed).into_response(),
         Ok(Err(error)) => refuse(StatusCode::UNPROCESSABLE_ENTITY, error),
         Err(failed) => refuse(StatusCode::INTERNAL_SERVER_ERROR, format!("reload did not finish: {failed}")),
     }
@@ -181,8 +214,4 @@ async fn unknown(uri: Uri) -> Response {
 
 async fn wrong_method(method: Method, uri: Uri) -> Response {
     refuse(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}", uri.path()))
-}
-
-pub(super) fn refuse(status: StatusCode, error: String) -> Response {
-    (status, Json(Refusal { error })).into_response()
 }

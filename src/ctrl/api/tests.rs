@@ -10,13 +10,31 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::ctrl::apply::Applier;
-use crate::ctrl::config;
+use crate::ctrl::change::{Change, Kind, Refused, Transaction};
+use crate::ctrl::config::write::{self, Detail};
+use crate::ctrl::config::{self, Config, Selector, document};
 use crate::ctrl::connections::{Filter, Scan};
+use crate::ctrl::desired::Desired;
+use crate::ctrl::diff;
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Table, Templates};
 use crate::dataplane::shared::Shared;
 
-/// A director that counts reloads and refuses every second one.
+const SMALL: &str = "\
+[[port]]
+name = 'lan'
+device = 'net_ring0'
+addresses = ['10.0.0.1/24']
+[[service]]
+address = '192.0.2.1:80'
+real = [{ address = '10.0.0.2' }]
+";
+
+fn small() -> Config {
+    config::parse(Path::new("x.toml"), SMALL).unwrap().config
+}
+
+/// A director that counts reloads and refuses every second one, and starts every change from the same.
 #[derive(Default)]
 struct Counting(AtomicU64);
 
@@ -26,8 +44,7 @@ impl Director for Counting {
     }
 
     fn scan(&self, filter: Filter) -> Scan {
-        let text = "[[port]]\nname = 'lan'\ndevice = 'net_ring0'\naddresses = ['10.0.0.1/24']";
-        let config = config::parse(Path::new("x.toml"), text).unwrap().config;
+        let config = small();
         let shared = Arc::new(
             Shared::new(
                 (Table::new(64, [1; 4]).unwrap(), Table::new(64, [1; 4]).unwrap(), Templates::new(64, [1; 4]).unwrap()),
@@ -42,11 +59,37 @@ impl Director for Counting {
         Scan::new(shared, applier.viewer(), applier.names(), filter, Now::default())
     }
 
-    fn reload(&self) -> Result<Vec<String>, String> {
+    fn services(&self, only: Option<&Selector>) -> Services {
+        let service = |service: &config::Service| ServiceState {
+            keys: write::service(service, Detail::Full),
+            stats: TrafficReport::default(),
+            sorry_stats: None,
+            real: Vec::new(),
+        };
+        let asked = |it: &&Arc<config::Service>| only.is_none_or(|only| it.selector == *only);
+        Services { version: 1, services: small().services.iter().filter(asked).map(|it| service(it)).collect() }
+    }
+
+    fn desired(&self) -> Arc<Desired> {
+        Arc::new(Desired::first(small()))
+    }
+
+    fn reload(&self, dry_run: bool) -> Result<Changed, String> {
+        if dry_run {
+            return Ok(Changed { version: 1, changed: vec!["something".to_owned()] });
+        }
         match self.0.fetch_add(1, Ordering::Relaxed) % 2 {
-            0 => Ok(vec!["route to 0.0.0.0/0 via 10.0.0.9: added".to_owned()]),
+            0 => Ok(Changed { version: 2, changed: vec!["route to 0.0.0.0/0 via 10.0.0.9: added".to_owned()] }),
             _ => Err("x.toml:1: no".to_owned()),
         }
+    }
+
+    fn change(&self, transaction: &Transaction) -> Result<Changed, Refused> {
+        if transaction.version == Some(9) {
+            return Err(Refused::new(Kind::Version, "too late"));
+        }
+        let next = transaction.apply(&small())?;
+        Ok(Changed { version: 2, changed: diff::changes(&small(), &next).unwrap() })
     }
 }
 
@@ -86,10 +129,71 @@ fn questions_are_answered() {
     with_director("answers", |path| {
         let client = Client::new(path);
         assert_eq!(client.stats().unwrap(), Report::default());
-        assert_eq!(client.reload().unwrap().changed, ["route to 0.0.0.0/0 via 10.0.0.9: added"]);
-        assert_eq!(client.reload().unwrap_err().to_string(), "x.toml:1: no");
+        assert_eq!(client.reload(false).unwrap().changed, ["route to 0.0.0.0/0 via 10.0.0.9: added"]);
+        assert_eq!(client.reload(false).unwrap_err().to_string(), "x.toml:1: no");
+        assert_eq!(client.reload(true).unwrap().changed, ["something"]);
         assert_eq!(client.stats().unwrap().generation, 2);
         assert_eq!(client.version().unwrap().version, env!("CARGO_PKG_VERSION"));
+    });
+}
+
+#[test]
+fn the_desired_state_is_shown_and_changed() {
+    with_director("desired", |path| {
+        let client = Client::new(path);
+        assert_eq!(client.config().unwrap().config().unwrap(), small());
+        let services = client.services(None).unwrap();
+        let key = write::key(&services.services[0].service().unwrap().selector);
+        assert_eq!(client.services(Some(&key)).unwrap(), services);
+        let other = write::key(&Selector::Mark(7));
+        assert!(client.services(Some(&other)).unwrap().services.is_empty());
+        let set = document::Table::from_iter([("weight", 7u32)]);
+        let change = Change::SetReal { service: key.clone(), real: "10.0.0.2:80".to_owned(), set };
+        let changed = client.change(&Transaction::new([change.clone()])).unwrap();
+        let line = "service TCP 192.0.2.1:80: real server 10.0.0.2:80: weight 1 -> 7".to_owned();
+        assert_eq!(changed, Changed { version: 2, changed: vec![line] });
+
+        let refused = |transaction: &Transaction| match client.change(transaction).unwrap_err() {
+            ClientError::Refused(refusal) => refusal,
+            other => panic!("{other}"),
+        };
+        let twice = Change::AddService { service: key };
+        let refusal = refused(&Transaction::new([change.clone(), twice]));
+        assert_eq!((refusal.kind, refusal.change), (Some(Kind::ServiceExists), Some(1)));
+        assert_eq!(refusal.to_string(), "service TCP 192.0.2.1:80 is already there");
+        let refusal = refused(&Transaction { version: Some(9), ..Transaction::new([change]) });
+        assert_eq!((refusal.kind, refusal.change), (Some(Kind::Version), None));
+    });
+}
+
+/// Sends a request as it is, and returns what comes back.
+fn exchange(path: &Path, request: &str) -> String {
+    let mut stream = UnixStream::connect(path).unwrap();
+    // What is too long is not read to its end: the answer may come, and the connection close, before all is sent.
+    let _ = stream.write_all(request.as_bytes());
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn changes_that_cannot_be_are_refused_with_their_status() {
+    with_director("statuses", |path| {
+        let post = |length: usize, body: &str| {
+            let head = "POST /v1/changes HTTP/1.1\r\nhost: a\r\nconnection: close\r\n";
+            exchange(path, &format!("{head}content-length: {length}\r\n\r\n{body}"))
+        };
+        for (body, status) in [
+            (r#"{"changes":[]}"#, "200 OK"),
+            (r#"{"changes":[{"op":"clear"}"#, "422 Unprocessable Entity"),
+            (r#"{"version":9,"changes":[]}"#, "409 Conflict"),
+        ] {
+            let answer = post(body.len(), body);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
+        }
+        let answer = post(40 << 20, "");
+        assert!(answer.starts_with("HTTP/1.1 413 Payload Too Large\r\n"), "{answer}");
+        assert!(answer.contains(r#"{"error":""#), "{answer}");
     });
 }
 
@@ -98,12 +202,19 @@ fn mistakes_are_answered_in_json() {
     with_director("mistakes", |path| {
         for (request, status, body) in [
             ("GET /v1/stat", "404 Not Found", r#"{"error":"there is no /v1/stat"}"#),
+            (
+                "GET /v1/services?service=7",
+                "400 Bad Request",
+                r#"{"error":"service: invalid type: integer `7`, expected an object at line 1 column 1"}"#,
+            ),
+            (
+                "GET /v1/services?service={}",
+                "400 Bad Request",
+                r#"{"error":"service: the key \"address\" is missing"}"#,
+            ),
             ("GET /v1/reload", "405 Method Not Allowed", r#"{"error":"/v1/reload does not take GET"}"#),
         ] {
-            let mut stream = UnixStream::connect(path).unwrap();
-            write!(stream, "{request} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
+            let answer = exchange(path, &format!("{request} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"));
             assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
             assert!(answer.ends_with(body), "{answer}");
         }
