@@ -152,6 +152,12 @@ impl Applier {
         self.publisher.viewer()
     }
 
+    /// Tells whether every worker has moved on to the newest snapshot: then no packet is handled by an older one any more. Who
+    /// looks at one in a listing holds this back for that long.
+    pub fn is_settled(&mut self) -> bool {
+        self.publisher.reclaim() == self.publisher.current().generation
+    }
+
     /// Who has which id, those included that are gone and may still have connections.
     pub fn names(&self) -> Names {
         let services = self.endpoints.owners().filter_map(|(owner, id)| match owner {

@@ -68,13 +68,16 @@ impl Director {
     }
 
     pub fn with_table(services: &str, workers: usize, table: Table) -> Self {
-        let config = config(services);
+        Self::with_config(&config(services), workers, table)
+    }
+
+    pub fn with_config(config: &Config, workers: usize, table: Table) -> Self {
         let wide = Table::new(0, [3, 5, 7, 9]).unwrap();
         let templates = Templates::new(0, [3, 5, 7, 9]).unwrap();
         let shared =
             Arc::new(Shared::new((table, wide, templates), workers, 2, ENDPOINT_IDS, MAX_REALS as usize + 1).unwrap());
         let now = Now::from_millis(1000);
-        let applier = Applier::start(Arc::clone(&shared), &config, vec![WAN_MAC, LAN_MAC], now).unwrap();
+        let applier = Applier::start(Arc::clone(&shared), config, vec![WAN_MAC, LAN_MAC], now).unwrap();
         let mut wires = Vec::new();
         let made = (0..workers).map(|worker| {
             let (ports, ends): (Vec<_>, Vec<_>) = (0..2).map(|_| MemoryPort::new()).unzip();
