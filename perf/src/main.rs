@@ -2,6 +2,7 @@
 
 #![deny(unsafe_code)]
 
+mod control;
 mod forward;
 mod maglev;
 mod opening;
@@ -37,6 +38,8 @@ enum Name {
     Maglev,
     /// One worker's forwarding rate with few and with many services of each kind.
     Services,
+    /// What the control thread needs to load ten thousand services, and to change a little of them.
+    Control,
 }
 
 /// Measures the data plane and prints a table. README.md says how to read it.
@@ -101,6 +104,7 @@ struct Plan {
     schedulers: Option<schedulers::Plan>,
     maglev: Option<maglev::Plan>,
     services: Option<services::Plan>,
+    control: Option<control::Plan>,
 }
 
 impl Plan {
@@ -114,6 +118,7 @@ impl Plan {
             schedulers: wanted(Name::Schedulers).then(|| schedulers::Plan::new(*quick, schedulers)).transpose()?,
             maglev: wanted(Name::Maglev).then(|| maglev::Plan::new(*quick)),
             services: wanted(Name::Services).then(|| services::Plan::new(*quick)),
+            control: wanted(Name::Control).then(|| control::Plan::new(*quick)),
         })
     }
 
@@ -150,6 +155,9 @@ impl Plan {
         }
         if let Some(plan) = &self.services {
             results.extend(services::measure(plan, pool)?.into_iter().map(Entry::Record));
+        }
+        if let Some(plan) = self.control {
+            results.extend(control::measure(plan)?.into_iter().map(Entry::Record));
         }
         Ok(results)
     }
