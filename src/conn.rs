@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use millrace::cli::{ConnArgs, ConnCommand, ConnFlushArgs, ConnListArgs, ConnShowArgs};
 use millrace::ctrl::api::Client;
-use millrace::ctrl::connections::{ConnectionReport, Filter};
+use millrace::ctrl::connections::Filter;
+use millrace::ipvsadm;
 
 use crate::output::{USAGE, fail, print, print_json};
 
@@ -26,38 +27,30 @@ pub fn run(args: &ConnArgs) -> ExitCode {
 
 /// Prints connections as they arrive, and returns how many there were; or how the program ends, if it does not end well.
 fn list(socket: &Path, filter: &Filter, json: bool) -> Result<u64, ExitCode> {
+    let head = ipvsadm::connections_head(false);
     let mut output = BufWriter::new(io::stdout().lock());
     let mut written = Ok(());
     let mut listed = 0;
     let asked = Client::new(socket).connections(filter, |connection| {
         if listed == 0 && !json {
-            let _ = output.write_all(HEAD.as_bytes());
+            let _ = output.write_all(head.as_bytes());
         }
         listed += 1;
-        let line = if json { serde_json::to_string(&connection).unwrap_or_default() } else { row(&connection) };
-        written = writeln!(output, "{line}");
+        let line = if json {
+            serde_json::to_string(&connection).unwrap_or_default() + "\n"
+        } else {
+            ipvsadm::connection_line(&connection)
+        };
+        written = output.write_all(line.as_bytes());
         if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     if listed == 0 && !json && asked.is_ok() {
-        written = output.write_all(HEAD.as_bytes());
+        written = output.write_all(head.as_bytes());
     }
     match written.and_then(|()| output.flush()) {
         Err(cause) if cause.kind() != ErrorKind::BrokenPipe => Err(fail(1, format_args!("standard output: {cause}"))),
         _ => asked.map(|()| listed).map_err(|error| fail(1, error)),
     }
-}
-
-/// ipvsadm's, with its widths.
-const HEAD: &str =
-    "IPVS connection entries\npro expire state       source             virtual            destination\n";
-
-fn row(connection: &ConnectionReport) -> String {
-    let ConnectionReport { protocol, state, client, service, .. } = connection;
-    let (minutes, seconds) = (connection.expires_seconds / 60, connection.expires_seconds % 60);
-    let expires = format!("{minutes:02}:{seconds:02}");
-    let real = connection.real.map_or_else(|| "-".to_owned(), |real| real.to_string());
-    let (client, service) = (client.to_string(), service.to_string());
-    format!("{protocol:<3} {expires:<6} {state:<11} {client:<18} {service:<18} {real}")
 }
 
 fn show(args: &ConnShowArgs) -> ExitCode {
@@ -95,34 +88,5 @@ fn flush(args: &ConnFlushArgs) -> ExitCode {
             print(&format!("{} connections removed, {} came or changed and stay\n", flushed.removed, flushed.kept))
         }
         Err(error) => fail(1, error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_list_is_ipvsadms() {
-        let connection = |client: &str, real: Option<&str>, expires_seconds| ConnectionReport {
-            protocol: "TCP".into(),
-            state: "ESTABLISHED".into(),
-            expires_seconds,
-            client: client.parse().unwrap(),
-            service: "192.0.2.10:80".parse().unwrap(),
-            mark: None,
-            real: real.map(|real| real.parse().unwrap()),
-            answers_seen: true,
-        };
-        let text = HEAD.to_owned()
-            + &row(&connection("198.51.100.7:40112", Some("10.0.0.1:80"), 898))
-            + "\n"
-            + &row(&connection("198.51.100.7:1", None, 6005));
-        let expected = "\
-IPVS connection entries
-pro expire state       source             virtual            destination
-TCP 14:58  ESTABLISHED 198.51.100.7:40112 192.0.2.10:80      10.0.0.1:80
-TCP 100:05 ESTABLISHED 198.51.100.7:1     192.0.2.10:80      -";
-        assert_eq!(text, expected);
     }
 }

@@ -3,7 +3,7 @@
 //! # The rooms
 //! - [`dataplane`] runs on the worker cores: it receives bursts, finds each packet's connection and forwards it.
 //! - [`ctrl`] runs on the control thread: configuration, API, signals.
-//! - [`cli`] is the grammar of the command line.
+//! - [`cli`] is the grammar of the command line; [`ipvsadm`] is that of ipvsadm, and speaks to a running director.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -13,6 +13,8 @@ pub mod cli;
 #[cfg(not(millrace_loom))]
 pub mod ctrl;
 pub mod dataplane;
+#[cfg(not(millrace_loom))]
+pub mod ipvsadm;
 
 /// The program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

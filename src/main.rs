@@ -3,13 +3,16 @@
 mod conn;
 mod output;
 
+use std::env;
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use millrace::cli::{CheckArgs, Cli, Command, ReloadArgs, StatsArgs};
 #[cfg(feature = "dpdk")]
 use millrace::cli::{ReplayArgs, RunArgs};
 use millrace::ctrl::api::Client;
-use millrace::ctrl::config::{self, Machine};
+use millrace::ctrl::config::{self, DEFAULT_SOCKET, Machine};
 use millrace::ctrl::listing;
 #[cfg(feature = "dpdk")]
 use millrace::ctrl::{
@@ -17,9 +20,15 @@ use millrace::ctrl::{
     run::{self, RunError},
 };
 
+use millrace::ipvsadm::Program;
+
 use output::{USAGE, fail, print, print_json};
 
 fn main() -> ExitCode {
+    let mut words = env::args_os();
+    if let Some(program) = words.next().and_then(|link| Program::of(&link)) {
+        return ipvsadm(program, words);
+    }
     let cli = Cli::read();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
         .format_timestamp_millis()
@@ -33,6 +42,7 @@ fn main() -> ExitCode {
         Command::Stats(args) => stats(&args),
         Command::Reload(args) => reload(&args),
         Command::Conn(args) => conn::run(&args),
+        Command::Ipvsadm(args) => ipvsadm(Program::Ipvsadm, args.words.into_iter()),
     }
 }
 
@@ -51,6 +61,13 @@ fn replay(args: &ReplayArgs) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(if error.is_usage() { USAGE } else { 1 }, error),
     }
+}
+
+/// Takes all its arguments for ipvsadm's: that has no option to name a director.
+fn ipvsadm(program: Program, words: impl Iterator<Item = OsString>) -> ExitCode {
+    let words: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    let socket = env::var_os("MILLRACE_SOCKET").unwrap_or_else(|| DEFAULT_SOCKET.into());
+    ExitCode::from(program.run(&words, Path::new(&socket)))
 }
 
 fn check(args: &CheckArgs) -> ExitCode {

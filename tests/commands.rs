@@ -8,7 +8,7 @@ use std::sync::Arc;
 use millrace::ctrl::api::{self, Changed, OutcomeReport, Report, Services, Socket};
 use millrace::ctrl::apply::Applier;
 use millrace::ctrl::change::{Refused, Transaction};
-use millrace::ctrl::config::{self, Config, Machine, Selector};
+use millrace::ctrl::config::{self, Config, Machine, Selector, document};
 use millrace::ctrl::connections::{Filter, Scan};
 use millrace::ctrl::desired::Desired;
 use millrace::ctrl::diff;
@@ -146,6 +146,10 @@ impl api::Director for Shown {
 
     fn desired(&self) -> Arc<Desired> {
         Arc::new(Desired::first(good()))
+    }
+
+    fn zero(&self, _: Option<&document::Table>) -> Result<usize, Refused> {
+        Ok(0)
     }
 
     fn reload(&self, _: bool) -> Result<Changed, String> {

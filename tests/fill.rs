@@ -4,6 +4,7 @@ mod support;
 
 use std::net::Ipv4Addr;
 
+use millrace::ctrl::accounts::Accounts;
 use millrace::ctrl::api::DeviceReport;
 use millrace::ctrl::survey::Survey;
 use support::*;
@@ -25,7 +26,8 @@ real = [{ address = '10.0.0.12' }]
 /// What each table holds: connections, those to services of every port, templates.
 fn used(director: &Director) -> [u64; 3] {
     let (snapshot, config) = (director.applier.viewer().current(), config(SERVICES));
-    let survey = Survey { shared: &director.shared, snapshot: &snapshot, config: &config, now: director.now };
+    let (shared, accounts) = (&director.shared, Accounts::default());
+    let survey = Survey { shared, snapshot: &snapshot, config: &config, accounts: &accounts, now: director.now };
     let connections = survey.report(|_| DeviceReport::default()).connections;
     let used = connections.tables.iter().map(|table| table.used).collect::<Vec<_>>();
     assert_eq!(connections.active + connections.inactive, used[0] + used[1]);

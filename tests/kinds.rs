@@ -4,6 +4,7 @@ mod support;
 
 use std::net::Ipv4Addr;
 
+use millrace::ctrl::accounts::Accounts;
 use millrace::ctrl::api::DeviceReport;
 use millrace::ctrl::connections::{ConnectionReport, Filter, Scan};
 use millrace::ctrl::diff;
@@ -366,8 +367,9 @@ fn listings_say_what_a_service_is_for() {
 
     let snapshot = director.applier.viewer().current();
     let (shared, now) = (&director.shared, director.now);
-    let report =
-        Survey { shared, snapshot: &snapshot, config: &config(&text), now }.report(|_| DeviceReport::default());
+    let (config, accounts) = (config(&text), Accounts::default());
+    let survey = Survey { shared, snapshot: &snapshot, config: &config, accounts: &accounts, now };
+    let report = survey.report(|_| DeviceReport::default());
     let services: Vec<_> = report.services.iter().map(|service| (&*service.protocol, &*service.address)).collect();
     let expected =
         [("tcp", "203.0.113.0/28:8000-8099"), ("ip", "from 192.0.2.0/24 to 203.0.113.0/28:0 in lan"), ("fwm", "9")];

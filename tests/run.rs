@@ -1,105 +1,14 @@
 //! The director as an operator runs it, and replays with mistakes in them: on ordinary memory, without root.
 #![cfg(feature = "dpdk")]
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+mod process;
+
+use std::fs;
 
 use etherparse::PacketBuilder;
-use millrace::ctrl::api::{Client, Report};
-use millrace::ctrl::config::Machine;
+use millrace::ctrl::api::Report;
 use millrace::ctrl::connections::ConnectionReport;
-
-/// One test's folder, with a configuration whose ports receive nothing.
-struct Desk(PathBuf);
-
-impl Desk {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("millrace-run-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        let desk = Self(path);
-        desk.write(&desk.config("10.0.0.2"));
-        desk
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn config(&self, real: &str) -> String {
-        format!(
-            "director = {{ workers = {:?}, poll = 'adaptive', dpdk_args = ['--no-huge', '-m', '128', '--no-telemetry'] }}
-            api.socket = '{}'
-            port = [{{ name = 'lan', device = 'net_null0,no-rx=1', addresses = ['10.0.0.1/24'] }}]
-            [[service]]
-            address = '192.0.2.1:80'
-            real = [{{ address = '{real}' }}]
-            ",
-            &Machine::here().cores[..1],
-            self.path("api.sock").display()
-        )
-    }
-
-    fn write(&self, config: &str) {
-        fs::write(self.path("x.toml"), config).unwrap();
-    }
-
-    fn millrace(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_millrace")).args(arguments).current_dir(&self.0).output().unwrap()
-    }
-}
-
-impl Drop for Desk {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A running director, ended with its test.
-struct Director<'a> {
-    desk: &'a Desk,
-    child: Child,
-}
-
-impl<'a> Director<'a> {
-    fn start(desk: &'a Desk) -> Self {
-        let log = File::create(desk.path("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
-        let command = command.args(["run", "-c", "x.toml"]).current_dir(&desk.0).stdout(Stdio::null()).stderr(log);
-        let director = Self { desk, child: command.spawn().unwrap() };
-        director.until("it answers", |director| director.stats().is_some());
-        director
-    }
-
-    fn stats(&self) -> Option<Report> {
-        Client::new(&self.desk.path("api.sock")).stats().ok()
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.desk.path("log")).unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let line = format!("kill -s {name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
-    }
-
-    fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !condition(self) {
-            assert!(Instant::now() < deadline, "not within 20 s: {what}: {}", self.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Director<'_> {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use process::{Desk, Director, capture};
 
 #[test]
 fn a_director_reloads_refuses_and_ends() {
@@ -161,16 +70,6 @@ fn a_port_that_does_not_start_takes_everything_back() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(!desk.path("api.sock").exists(), "{said}");
-}
-
-fn capture(path: &Path, frames: &[&[u8]], cut: usize) {
-    let mut file: Vec<u8> = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1].map(u32::to_le_bytes).concat();
-    for (second, frame) in frames.iter().enumerate() {
-        file.extend([second as u32, 0, frame.len() as u32, frame.len() as u32].map(u32::to_le_bytes).concat());
-        file.extend(*frame);
-    }
-    file.truncate(file.len() - cut);
-    fs::write(path, file).unwrap();
 }
 
 #[test]

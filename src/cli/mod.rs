@@ -59,6 +59,19 @@ pub enum Command {
     Reload(ReloadArgs),
     /// Look at the connections of a running director, or remove some
     Conn(ConnArgs),
+    /// Be ipvsadm: its command line, unchanged, for a running director; also by a link of that name
+    ///
+    /// Links named ipvsadm-save and ipvsadm-restore are those programs. The director is the one at MILLRACE_SOCKET.
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Ipvsadm(IpvsadmArgs),
+}
+
+/// Arguments of `ipvsadm`, none of which is read here: see [`crate::ipvsadm`].
+#[derive(Clone, Debug, Args)]
+pub struct IpvsadmArgs {
+    /// ipvsadm's options; -h shows them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
+    pub words: Vec<OsString>,
 }
 
 /// The file that says what to balance.

@@ -3,23 +3,25 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use log::{info, warn};
 
+use super::accounts::Accounts;
 use super::api::{self, Changed, DeviceReport, Report, Services};
 use super::apply::Applier;
 use super::change::{Kind, Refused, Transaction};
+use super::config::document::Table;
 use super::config::{self, Config, Selector};
 use super::connections::{Filter, Scan};
 use super::desired::Desired;
 use super::diff;
 use super::survey::Survey;
 use crate::dataplane::clock::Now;
-use crate::dataplane::service::PortId;
+use crate::dataplane::service::{PortId, Service};
 use crate::dataplane::shared::{Event, Shared};
 use crate::dataplane::snapshot::Viewer;
 
@@ -41,6 +43,7 @@ pub struct Running {
     origin: Instant,
     desired: ArcSwap<Desired>,
     applier: Mutex<Applier>,
+    accounts: RwLock<Accounts>,
     device: DeviceCounters,
     conflicts: Mutex<HashMap<Ipv4Addr, Instant>>,
 }
@@ -68,6 +71,7 @@ impl Running {
             origin,
             desired: ArcSwap::from_pointee(Desired::first(config)),
             applier: Mutex::new(applier),
+            accounts: RwLock::default(),
             device,
             conflicts: Mutex::new(HashMap::new()),
         }
@@ -82,11 +86,18 @@ impl Running {
         self.applier.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn accounts(&self) -> RwLockWriteGuard<'_, Accounts> {
+        // Half an estimate is mended by the next.
+        self.accounts.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Looks at what is counted, and at the version of the desired state.
     fn survey<T>(&self, look: impl FnOnce(Survey<'_>, u64) -> T) -> T {
         let desired = self.desired.load();
         let snapshot = self.viewer.current();
-        let survey = Survey { shared: &self.shared, snapshot: &snapshot, config: &desired.config, now: self.now() };
+        let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        let (config, now) = (&desired.config, self.now());
+        let survey = Survey { shared: &self.shared, snapshot: &snapshot, config, accounts: &accounts, now };
         look(survey, desired.version)
     }
 
@@ -112,6 +123,7 @@ impl Running {
     /// Does what is due once a second.
     pub fn tend(&self) {
         self.applier().tend(self.now());
+        self.accounts().tend(&self.shared, &self.viewer.current(), self.now());
     }
 
     /// Notes whether a port has a carrier. A change is logged, and a link that came back hears who is on it.
@@ -159,7 +171,11 @@ impl api::Director for Running {
     }
 
     fn services(&self, only: Option<&Selector>) -> Services {
-        self.survey(|survey, version| Services { version, services: survey.states(only) })
+        self.survey(|survey, version| Services {
+            version,
+            max_connections: survey.config.director.max_connections as u64,
+            services: survey.states(only),
+        })
     }
 
     fn desired(&self) -> Arc<Desired> {
@@ -168,6 +184,23 @@ impl api::Director for Running {
 
     fn scan(&self, filter: Filter) -> Scan {
         Scan::new(Arc::clone(&self.shared), self.viewer.clone(), self.applier().names(), filter, self.now())
+    }
+
+    fn zero(&self, service: Option<&Table>) -> Result<usize, Refused> {
+        let (desired, snapshot) = (self.desired.load(), self.viewer.current());
+        let wanted = service.map(|key| config::parts::key(key, "service", &desired.config.ports)).transpose()?;
+        let meant = |service: &&Service| wanted.is_none_or(|wanted| wanted == service.selector);
+        let services: Vec<_> = snapshot.services.iter().flatten().map(Arc::as_ref).filter(meant).collect();
+        match wanted {
+            Some(wanted) if services.is_empty() => {
+                let error = format!("there is no service {} {wanted}", wanted.protocol());
+                Err(Refused::new(Kind::NoSuchService, error))
+            }
+            _ => {
+                self.accounts().zero(&self.shared, services.iter().copied());
+                Ok(services.len())
+            }
+        }
     }
 
     fn reload(&self, dry_run: bool) -> Result<Changed, String> {

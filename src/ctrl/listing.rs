@@ -199,6 +199,7 @@ mod tests {
             inactive: 2,
             persistent: 0,
             traffic,
+            rates: TrafficReport::default(),
         };
         Report {
             version: "0.1.0".into(),
@@ -225,6 +226,7 @@ mod tests {
                 scheduler: "wrr".into(),
                 ops: false,
                 traffic,
+                rates: TrafficReport::default(),
                 reals: vec![real("10.0.0.2:8080")],
                 sorry_server: Some(RealReport { slow_start_percent: None, ..real("10.0.0.9:80") }),
             }],

@@ -1,6 +1,7 @@
 //! What runs on the control thread: the configuration, the API, signals. It fills the data plane's plain types;
 //! the data plane never imports it.
 
+pub mod accounts;
 pub mod api;
 pub mod apply;
 pub mod change;

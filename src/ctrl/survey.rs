@@ -5,19 +5,20 @@ use std::net::{IpAddr, SocketAddr};
 
 use hashbrown::HashMap;
 
+use super::accounts::Accounts;
 use super::api::{
     ConnectionsReport, DeviceReport, NeighborReport, OutcomeReport, PortReport, RealReport, RealState, Report,
-    ServiceReport, ServiceState, TableReport, TrafficReport, WorkerReport,
+    ServiceReport, ServiceState, TableReport, WorkerReport,
 };
 use super::config::write::{self, Detail};
 use super::config::{self, Config, Selector};
 use super::diff::mac;
 use crate::dataplane::clock::Now;
 use crate::dataplane::sched::Candidate;
-use crate::dataplane::service::{EndpointId, PortId, RealId, RealServer, Service};
+use crate::dataplane::service::{PortId, RealId, RealServer, Service};
 use crate::dataplane::shared::Shared;
 use crate::dataplane::snapshot::Snapshot;
-use crate::dataplane::stats::{Counter, FlowStats, Outcome, PortStats};
+use crate::dataplane::stats::{Counter, Outcome, PortStats};
 
 /// What is added up, and what it is called.
 pub struct Survey<'a> {
@@ -27,6 +28,8 @@ pub struct Survey<'a> {
     pub snapshot: &'a Snapshot,
     /// What is configured, by name.
     pub config: &'a Config,
+    /// From where services and real servers count, and their rates.
+    pub accounts: &'a Accounts,
     /// The director's time.
     pub now: Now,
 }
@@ -155,6 +158,7 @@ impl Survey<'_> {
         ServiceState {
             keys: write::service(service, Detail::Full),
             stats: report.map(|report| report.traffic).unwrap_or_default(),
+            rates: report.map(|report| report.rates).unwrap_or_default(),
             sorry_stats: report.and_then(|report| report.sorry_server.as_ref()).map(Into::into),
             real: service.reals.iter().map(real).collect(),
         }
@@ -162,12 +166,14 @@ impl Survey<'_> {
 
     fn service(&self, service: &Service) -> ServiceReport {
         let reals = service.reals.iter().filter_map(|real| Some((real, self.snapshot.real(real.id)?)));
+        let (traffic, rates) = self.accounts.service(self.shared, service.id);
         ServiceReport {
             address: service.selector.to_string(),
             protocol: service.selector.protocol().to_lowercase(),
             scheduler: service.scheduler.to_string(),
             ops: service.one_packet,
-            traffic: self.service_traffic(service.id),
+            traffic,
+            rates,
             reals: reals.map(|(candidate, real)| self.real(real, grown(candidate, real, service))).collect(),
             sorry_server: service.sorry.and_then(|id| self.snapshot.real(id)).map(|sorry| self.real(sorry, None)),
         }
@@ -175,6 +181,7 @@ impl Survey<'_> {
 
     fn real(&self, real: &RealServer, slow_start_percent: Option<u8>) -> RealReport {
         let connections = self.shared.counts.connections(real.id);
+        let (traffic, rates) = self.accounts.real(self.shared, real.id);
         RealReport {
             address: SocketAddr::V4(real.address),
             forwarding: real.forwarding.to_string(),
@@ -183,16 +190,9 @@ impl Survey<'_> {
             active: connections.active.into(),
             inactive: connections.inactive.into(),
             persistent: connections.persistent.into(),
-            traffic: self.real_traffic(real.id),
+            traffic,
+            rates,
         }
-    }
-
-    fn service_traffic(&self, id: EndpointId) -> TrafficReport {
-        traffic(self.shared.workers.iter().map(|worker| &worker.services[id.index()]))
-    }
-
-    fn real_traffic(&self, id: RealId) -> TrafficReport {
-        traffic(self.shared.workers.iter().map(|worker| &worker.reals[id.index()]))
     }
 
     fn neighbors(&self) -> Vec<NeighborReport> {
@@ -212,14 +212,4 @@ impl Survey<'_> {
 fn grown(candidate: &Candidate, real: &RealServer, service: &Service) -> Option<u8> {
     let (now, full) = (u32::from(candidate.weight), u32::from(real.weight) * u32::from(service.weight_factor));
     (now < full).then(|| (u64::from(now) * 100 / u64::from(full)) as u8)
-}
-
-fn traffic<'a>(flows: impl Iterator<Item = &'a FlowStats>) -> TrafficReport {
-    flows.fold(TrafficReport::default(), |sum, flow| TrafficReport {
-        connections: sum.connections + flow.connections.get(),
-        in_packets: sum.in_packets + flow.in_packets.get(),
-        in_octets: sum.in_octets + flow.in_octets.get(),
-        out_packets: sum.out_packets + flow.out_packets.get(),
-        out_octets: sum.out_octets + flow.out_octets.get(),
-    })
 }

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::desired::{Configuration, Services};
 use super::refusal::Refusal;
 use super::report::{Changed, Report, Version};
+use super::zero::{Which, Zeroed};
 use crate::ctrl::change::Transaction;
 use crate::ctrl::config::document::Table;
 use crate::ctrl::connections::{ConnectionCount, ConnectionReport, Filter, Flushed};
@@ -101,6 +102,16 @@ impl Client {
     pub fn change(&self, transaction: &Transaction) -> Result<Changed, ClientError> {
         let body = serde_json::to_vec(transaction).map_err(|what| self.garbled(&what))?;
         self.ask_with(Method::POST, "/v1/changes", body)
+    }
+
+    /// Has the director set the counters of one service, or of all, to zero.
+    ///
+    /// # Errors
+    /// If no director answers, or it has no such service.
+    pub fn zero(&self, service: Option<&Table>) -> Result<Zeroed, ClientError> {
+        let which = Which { service: service.cloned() };
+        let body = serde_json::to_vec(&which).map_err(|what| self.garbled(&what))?;
+        self.ask_with(Method::POST, "/v1/zero", body)
     }
 
     /// Asks which program answers.

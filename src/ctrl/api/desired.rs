@@ -31,6 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Services {
     /// The version of the desired state.
     pub version: u64,
+    /// The connections that their table is sized for.
+    #[serde(default)]
+    pub max_connections: u64,
     /// Virtual services, in the order in which they are looked through.
     pub services: Vec<ServiceState>,
 }
@@ -43,6 +46,9 @@ pub struct ServiceState {
     pub keys: Table,
     /// Its traffic.
     pub stats: TrafficReport,
+    /// Its traffic a second, by IPVS's estimate.
+    #[serde(default)]
+    pub rates: TrafficReport,
     /// What is counted of its sorry server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sorry_stats: Option<RealStats>,
@@ -75,12 +81,15 @@ pub struct RealStats {
     /// Its traffic.
     #[serde(flatten)]
     pub traffic: TrafficReport,
+    /// Its traffic a second, by IPVS's estimate.
+    #[serde(default)]
+    pub rates: TrafficReport,
 }
 
 impl From<&RealReport> for RealStats {
     fn from(report: &RealReport) -> Self {
-        let RealReport { active, inactive, persistent, slow_start_percent, traffic, .. } = *report;
-        Self { active, inactive, persistent, slow_start_percent, traffic }
+        let RealReport { active, inactive, persistent, slow_start_percent, traffic, rates, .. } = *report;
+        Self { active, inactive, persistent, slow_start_percent, traffic, rates }
     }
 }
 
@@ -166,7 +175,7 @@ pub(super) async fn change<D: Director>(State(director): State<Arc<D>>, body: Bo
 }
 
 /// Receives a request whole, if it is not too long and does not take too long.
-async fn received(body: Body) -> Result<Bytes, Response> {
+pub(super) async fn received(body: Body) -> Result<Bytes, Response> {
     let too_long = || refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("a request has at most {MAX_REQUEST} octets"));
     if body.size_hint().lower() > MAX_REQUEST as u64 {
         return Err(too_long());
@@ -179,7 +188,7 @@ async fn received(body: Body) -> Result<Bytes, Response> {
 }
 
 /// Makes an answer that may take a while, so that other requests and signals have their turn.
-async fn aside(answer: impl FnOnce() -> Response + Send + 'static) -> Response {
+pub(super) async fn aside(answer: impl FnOnce() -> Response + Send + 'static) -> Response {
     match tokio::task::spawn_blocking(answer).await {
         Ok(response) => response,
         Err(failed) => refuse(StatusCode::INTERNAL_SERVER_ERROR, format!("the answer did not finish: {failed}")),

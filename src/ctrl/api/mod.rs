@@ -6,6 +6,7 @@
 //! | `GET /v1/services` | [`Services`]: the virtual services, as they are configured, and what is counted of them |
 //! | `GET /v1/config` | a [`Configuration`]: what runs, with the keys of the file |
 //! | `POST /v1/changes` | a [`Changed`]; 409 or 422 if a change was refused, and none was made |
+//! | `POST /v1/zero` | a [`Zeroed`]: counters of one service (`{"service": {"mark": 7}}`) or of all (`{}`) begin anew |
 //! | `POST /v1/reload` | a [`Changed`]; 422 if the file was refused, and nothing changed |
 //! | `GET /v1/connections` | connections, a [`ConnectionReport`] each line, as they are found |
 //! | `GET /v1/connections/count` | a [`ConnectionCount`] |
@@ -39,6 +40,7 @@ mod report;
 mod server;
 #[cfg(test)]
 mod tests;
+mod zero;
 
 pub use client::{Client, ClientError};
 pub use desired::{Configuration, RealState, RealStats, ServiceState, Services};
@@ -48,3 +50,4 @@ pub use report::{
     ServiceReport, TableReport, TrafficReport, Version, WorkerReport,
 };
 pub use server::{BindError, Director, Socket, serve};
+pub use zero::Zeroed;

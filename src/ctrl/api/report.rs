@@ -1,6 +1,6 @@
 //! What a director says about itself: the JSON of `GET /v1/stats`.
 //!
-//! All counts are since the start. Octets of ports are Ethernet's without the frame check sequence; octets of
+//! All counts are since the start; those of services and real servers since they were set to zero, if they were. Octets of ports are Ethernet's without the frame check sequence; octets of
 //! services and real servers are IP's, as ipvsadm counts them.
 
 use std::collections::BTreeMap;
@@ -155,6 +155,9 @@ pub struct ServiceReport {
     /// Its traffic.
     #[serde(flatten)]
     pub traffic: TrafficReport,
+    /// Its traffic a second, by IPVS's estimate.
+    #[serde(default)]
+    pub rates: TrafficReport,
     /// Its real servers.
     pub reals: Vec<RealReport>,
     /// What takes its new connections while none of those does.
@@ -183,6 +186,9 @@ pub struct RealReport {
     /// Its traffic.
     #[serde(flatten)]
     pub traffic: TrafficReport,
+    /// Its traffic a second, by IPVS's estimate.
+    #[serde(default)]
+    pub rates: TrafficReport,
 }
 
 /// How often an outcome happened.

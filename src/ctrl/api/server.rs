@@ -23,8 +23,10 @@ use super::connections;
 use super::desired::{self, Services};
 use super::refusal::refuse;
 use super::report::{Changed, Report, Version};
+use super::zero;
 use crate::ctrl::change::{Refused, Transaction};
 use crate::ctrl::config::Selector;
+use crate::ctrl::config::document::Table;
 use crate::ctrl::connections::{Filter, Scan};
 use crate::ctrl::desired::Desired;
 
@@ -44,6 +46,12 @@ pub trait Director: Send + Sync + 'static {
 
     /// Returns the desired state.
     fn desired(&self) -> Arc<Desired>;
+
+    /// Sets the counters of a service and its real servers to zero, or those of all; returns of how many. May block.
+    ///
+    /// # Errors
+    /// If there is no such service.
+    fn zero(&self, service: Option<&Table>) -> Result<usize, Refused>;
 
     /// Applies the configuration file again and returns what changed, or with a dry run what would. May block.
     ///
@@ -172,6 +180,7 @@ fn router<D: Director>(director: Arc<D>) -> Router {
         .route("/v1/services", get(desired::services::<D>))
         .route("/v1/config", get(desired::config::<D>))
         .route("/v1/changes", post(desired::change::<D>))
+        .route("/v1/zero", post(zero::zero::<D>))
         .route("/v1/reload", post(reload::<D>))
         .route("/v1/connections", get(connections::list::<D>).delete(connections::flush::<D>))
         .route("/v1/connections/count", get(connections::count::<D>))

@@ -63,15 +63,24 @@ impl Director for Counting {
         let service = |service: &config::Service| ServiceState {
             keys: write::service(service, Detail::Full),
             stats: TrafficReport::default(),
+            rates: TrafficReport::default(),
             sorry_stats: None,
             real: Vec::new(),
         };
         let asked = |it: &&Arc<config::Service>| only.is_none_or(|only| it.selector == *only);
-        Services { version: 1, services: small().services.iter().filter(asked).map(|it| service(it)).collect() }
+        let services = small().services.iter().filter(asked).map(|it| service(it)).collect();
+        Services { version: 1, max_connections: 64, services }
     }
 
     fn desired(&self) -> Arc<Desired> {
         Arc::new(Desired::first(small()))
+    }
+
+    fn zero(&self, service: Option<&document::Table>) -> Result<usize, Refused> {
+        match service {
+            Some(_) => Err(Refused::new(Kind::NoSuchService, "there is no such service")),
+            None => Ok(1),
+        }
     }
 
     fn reload(&self, dry_run: bool) -> Result<Changed, String> {

@@ -18,6 +18,7 @@ use std::{fs, io};
 use fastrand::Rng;
 use log::warn;
 
+use super::accounts::Accounts;
 use super::apply::Applier;
 use super::config::{self, Config, ConfigError, Machine};
 use super::connections::{Filter, Scan};
@@ -216,7 +217,8 @@ fn write_stats(
     devices: &Devices,
 ) -> Result<(), ReplayError> {
     let snapshot = viewer.current();
-    let report = Survey { shared, snapshot: &snapshot, config, now }.report(|place| devices.counters(place));
+    let survey = Survey { shared, snapshot: &snapshot, config, accounts: &Accounts::default(), now };
+    let report = survey.report(|place| devices.counters(place));
     let text = serde_json::to_string_pretty(&report).map_err(io::Error::from);
     let written = text.and_then(|text| fs::write(file, text + "\n"));
     written.map_err(|cause| ReplayError::Output(file.to_owned(), cause))

@@ -1,0 +1,47 @@
+//! Sets counters of services and real servers to zero.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::desired::{aside, received};
+use super::refusal::{refuse, refuse_change};
+use super::server::Director;
+use crate::ctrl::config::document::Table;
+
+/// What `POST /v1/zero` takes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    /// The service, by the keys that name it; none for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Table>,
+}
+
+/// What it answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Zeroed {
+    /// How many services count from zero again.
+    pub services: usize,
+}
+
+pub(super) async fn zero<D: Director>(State(director): State<Arc<D>>, body: Body) -> Response {
+    let body = match received(body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let which: Which = match serde_json::from_slice(&body) {
+        Ok(which) => which,
+        Err(cause) => return refuse(StatusCode::BAD_REQUEST, format!("the request makes no sense: {cause}")),
+    };
+    let zero = move || match director.zero(which.service.as_ref()) {
+        Ok(services) => Json(Zeroed { services }).into_response(),
+        Err(refused) => refuse_change(refused),
+    };
+    aside(zero).await
+}

@@ -1,0 +1,69 @@
+//! From the director's answer to what a listing shows.
+
+use super::command::{Key, Mask};
+use super::layout::{Shown, ShownServer, ShownService, What};
+use crate::ctrl::api::{ServiceState, Services};
+use crate::ctrl::config::{ConfigError, Protocol, Selector, Service};
+
+/// Reads all services.
+///
+/// # Errors
+/// If the answer is not what a director writes.
+pub fn all(services: &Services) -> Result<Shown, ConfigError> {
+    let shown: Result<_, _> = services.services.iter().map(service).collect();
+    Ok(Shown { size: services.max_connections, services: shown? })
+}
+
+fn service(state: &ServiceState) -> Result<ShownService, ConfigError> {
+    let service = state.service()?;
+    let servers = service.reals.iter().zip(&state.real).map(|(real, state)| ShownServer {
+        address: real.address,
+        forwarding: real.forwarding,
+        weight: real.weight,
+        upper: real.thresholds.upper,
+        lower: real.thresholds.lower,
+        active: state.stats.active,
+        inactive: state.stats.inactive,
+        persistent: state.stats.persistent,
+        traffic: state.stats.traffic,
+        rates: state.stats.rates,
+    });
+    let persistent = service.persistence.map(|it| (it.timeout, mask(it.prefix)));
+    Ok(ShownService {
+        what: what(&service),
+        scheduler: service.scheduler.name().to_owned(),
+        flags: service.scheduler.flags().map(str::to_owned).collect(),
+        persistent,
+        one_packet: service.one_packet,
+        traffic: state.stats,
+        rates: state.rates,
+        servers: servers.collect(),
+    })
+}
+
+fn what(service: &Service) -> What {
+    let selector = service.selector;
+    let key = match selector {
+        Selector::Socket(address, protocol) if protocol != Protocol::Icmp => Some(Key::Socket(protocol, address)),
+        Selector::Mark(mark) => Some(Key::Mark { mark, ipv6: false }),
+        _ => None,
+    };
+    key.map_or_else(|| What::Other { protocol: selector.protocol().to_owned(), text: selector.to_string() }, What::Key)
+}
+
+/// The mask of so many leading ones.
+fn mask(prefix: u8) -> Mask {
+    Mask::V4(u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_are_leading_ones() {
+        for (prefix, text) in [(32, "255.255.255.255"), (24, "255.255.255.0"), (1, "128.0.0.0"), (0, "0.0.0.0")] {
+            assert_eq!(mask(prefix).to_string(), text);
+        }
+    }
+}
