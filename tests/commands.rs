@@ -157,7 +157,7 @@ impl api::Director for Shown {
     }
 
     fn change(&self, transaction: &Transaction) -> Result<Changed, Refused> {
-        let next = transaction.apply(&good())?;
+        let next = transaction.apply(&good(), config::check)?;
         Ok(Changed { version: 2, changed: diff::changes(&good(), &next).unwrap() })
     }
 }

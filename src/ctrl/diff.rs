@@ -5,7 +5,7 @@ use std::fmt::{self, Debug, Display};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::{Config, Mark, Neighbor, Port, Real, Route, Rules, Selector, Service};
+use super::config::{Changed, Config, Mark, Neighbor, Port, Real, Route, Rules, Selector, Service};
 
 /// A new configuration that cannot take the place of the running one; displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,10 +109,15 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<String> {
 
 fn services(lines: &mut Vec<String>, old: &[Arc<Service>], new: &[Arc<Service>]) {
     let unlike = lines.len();
+    let changed = Changed::between(old, new);
+    // Of ten thousand services one is compared, if it is only one that changed.
+    let some = |services: &[Arc<Service>], places: &[usize]| -> Vec<Arc<Service>> {
+        places.iter().map(|place| Arc::clone(&services[*place])).collect()
+    };
     compare(
         lines,
-        old,
-        new,
+        &some(old, &changed.before),
+        &some(new, &changed.after),
         |service| service.selector,
         |service| describe_service(service),
         |lines, old, new| {
@@ -154,7 +159,7 @@ fn services(lines: &mut Vec<String>, old: &[Arc<Service>], new: &[Arc<Service>])
         let several = services.iter().filter(|service| service.selector.socket().is_none());
         several.map(|service| service.selector).collect()
     };
-    if lines.len() == unlike && order(old) != order(new) {
+    if lines.len() == unlike && changed.reordered && order(old) != order(new) {
         lines.push("the services are in another order".to_owned());
     }
 }

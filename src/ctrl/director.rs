@@ -15,7 +15,7 @@ use super::api::{self, Changed, DeviceReport, Report, Services};
 use super::apply::Applier;
 use super::change::{Kind, Refused, Transaction};
 use super::config::document::Table;
-use super::config::{self, Config, Selector};
+use super::config::{self, Config, Index, Selector, Source};
 use super::connections::{Filter, Scan};
 use super::desired::Desired;
 use super::diff;
@@ -42,10 +42,17 @@ pub struct Running {
     file: PathBuf,
     origin: Instant,
     desired: ArcSwap<Desired>,
-    applier: Mutex<Applier>,
+    control: Mutex<Control>,
     accounts: RwLock<Accounts>,
     device: DeviceCounters,
     conflicts: Mutex<HashMap<Ipv4Addr, Instant>>,
+}
+
+/// What changes the desired state needs, for whoever holds it: one at a time.
+struct Control {
+    applier: Applier,
+    /// What the running configuration names.
+    index: Index,
 }
 
 impl fmt::Debug for Running {
@@ -64,13 +71,14 @@ impl Running {
         origin: Instant,
         device: DeviceCounters,
     ) -> Self {
+        let index = Index::new(&config);
         Self {
             shared,
             viewer: applier.viewer(),
             file,
             origin,
             desired: ArcSwap::from_pointee(Desired::first(config)),
-            applier: Mutex::new(applier),
+            control: Mutex::new(Control { applier, index }),
             accounts: RwLock::default(),
             device,
             conflicts: Mutex::new(HashMap::new()),
@@ -81,9 +89,9 @@ impl Running {
         now(self.origin)
     }
 
-    fn applier(&self) -> MutexGuard<'_, Applier> {
+    fn control(&self) -> MutexGuard<'_, Control> {
         // Whoever panicked with it held, panicked before the snapshot was published.
-        self.applier.lock().unwrap_or_else(PoisonError::into_inner)
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn accounts(&self) -> RwLockWriteGuard<'_, Accounts> {
@@ -101,28 +109,28 @@ impl Running {
         look(survey, desired.version)
     }
 
-    /// Has the workers go over to `next`, if anything has `changed`, and returns the version that runs then. Whoever holds the
-    /// applier is the only one to do so.
+    /// Has the workers go over from `running` to `next`, if they differ and it is not a dry run.
     fn replace(
         &self,
         applier: &mut Applier,
         running: &Desired,
-        next: Config,
-        changed: &[String],
-    ) -> Result<u64, String> {
-        if changed.is_empty() {
-            return Ok(running.version);
+        next: &Config,
+        dry_run: bool,
+    ) -> Result<Changed, String> {
+        let changed = diff::changes(&running.config, next).map_err(|error| error.to_string())?;
+        if changed.is_empty() || dry_run {
+            return Ok(Changed { version: running.version, changed });
         }
-        applier.apply(&next, self.now()).map_err(|error| error.to_string())?;
-        let next = running.next(next);
+        applier.apply(next, self.now()).map_err(|error| error.to_string())?;
+        let next = running.next(next.clone());
         let version = next.version;
         self.desired.store(Arc::new(next));
-        Ok(version)
+        Ok(Changed { version, changed })
     }
 
     /// Does what is due once a second.
     pub fn tend(&self) {
-        self.applier().tend(self.now());
+        self.control().applier.tend(self.now());
         self.accounts().tend(&self.shared, &self.viewer.current(), self.now());
     }
 
@@ -140,7 +148,7 @@ impl Running {
         }
         self.shared.set_carrier(port, up);
         if up {
-            self.applier().announce_again(port, &desired.config);
+            self.control().applier.announce_again(port, &desired.config);
         }
     }
 
@@ -183,7 +191,7 @@ impl api::Director for Running {
     }
 
     fn scan(&self, filter: Filter) -> Scan {
-        Scan::new(Arc::clone(&self.shared), self.viewer.clone(), self.applier().names(), filter, self.now())
+        Scan::new(Arc::clone(&self.shared), self.viewer.clone(), self.control().applier.names(), filter, self.now())
     }
 
     fn zero(&self, service: Option<&Table>) -> Result<usize, Refused> {
@@ -204,39 +212,41 @@ impl api::Director for Running {
     }
 
     fn reload(&self, dry_run: bool) -> Result<Changed, String> {
-        let mut applier = self.applier();
+        let control = &mut *self.control();
         let running = self.desired.load_full();
         let next = config::load(&self.file).map_err(|error| error.to_string())?.config;
-        let changed = diff::changes(&running.config, &next).map_err(|error| error.to_string())?;
-        if dry_run {
-            return Ok(Changed { version: running.version, changed });
+        let changed = self.replace(&mut control.applier, &running, &next, dry_run)?;
+        if !dry_run {
+            if changed.version != running.version {
+                control.index = Index::new(&next);
+            }
+            log("reload", &changed);
         }
-        let version = self.replace(&mut applier, &running, next, &changed)?;
-        log("reload", &changed, version);
-        Ok(Changed { version, changed })
+        Ok(changed)
     }
 
     fn change(&self, transaction: &Transaction) -> Result<Changed, Refused> {
-        let mut applier = self.applier();
+        let Control { applier, index } = &mut *self.control();
         let running = self.desired.load_full();
         if let Some(version) = transaction.version.filter(|version| *version != running.version) {
             let error = format!("the desired state has changed: it has version {}, not {version}", running.version);
             return Err(Refused::new(Kind::Version, error));
         }
-        let next = transaction.apply(&running.config)?;
-        let invalid = |error: String| Refused::new(Kind::Invalid, error);
-        let changed = diff::changes(&running.config, &next).map_err(|error| invalid(error.to_string()))?;
-        if transaction.dry_run {
-            return Ok(Changed { version: running.version, changed });
+        let nowhere = Source::none();
+        let next = transaction.apply(&running.config, |next| index.advance(&running.config, next, &nowhere))?;
+        let changed = self.replace(applier, &running, &next, transaction.dry_run);
+        if changed.as_ref().is_ok_and(|changed| changed.version != running.version) {
+            changed.iter().for_each(|changed| log("change", changed));
+        } else {
+            // What runs goes on, and was right before.
+            let _ = index.advance(&next, &running.config, &nowhere);
         }
-        let version = self.replace(&mut applier, &running, next, &changed).map_err(invalid)?;
-        log("change", &changed, version);
-        Ok(Changed { version, changed })
+        changed.map_err(|error| Refused::new(Kind::Invalid, error))
     }
 }
 
 /// Logs what a change has changed, as far as it fits.
-fn log(what: &str, changed: &[String], version: u64) {
+fn log(what: &str, Changed { version, changed }: &Changed) {
     for line in changed.iter().take(LOGGED) {
         info!("{what}: {line}");
     }

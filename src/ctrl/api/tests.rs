@@ -97,7 +97,7 @@ impl Director for Counting {
         if transaction.version == Some(9) {
             return Err(Refused::new(Kind::Version, "too late"));
         }
-        let next = transaction.apply(&small())?;
+        let next = transaction.apply(&small(), config::check)?;
         Ok(Changed { version: 2, changed: diff::changes(&small(), &next).unwrap() })
     }
 }

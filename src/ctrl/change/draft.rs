@@ -118,11 +118,11 @@ impl Draft {
         }
     }
 
-    /// Returns what was made, checked as a whole.
-    pub fn finish(self) -> Result<Config, Refused> {
+    /// Returns what was made, if `check` says that it is right as a whole.
+    pub fn finish(self, check: impl FnOnce(&Config) -> Result<(), ConfigError>) -> Result<Config, Refused> {
         let services = self.services.into_iter().flatten().collect();
         let config = Config { services, ..self.config };
-        match config::check(&config) {
+        match check(&config) {
             Ok(()) => Ok(config),
             Err(error) => Err(explain(&error, &config, &self.authors)),
         }

@@ -13,8 +13,8 @@ mod tests;
 
 use serde::Serialize;
 
-use super::config::Config;
 use super::config::document::Table;
+use super::config::{Config, ConfigError};
 use draft::Draft;
 pub use refused::{Kind, Refused};
 
@@ -90,16 +90,20 @@ impl Transaction {
         Self { changes: changes.into_iter().collect(), ..Self::default() }
     }
 
-    /// Returns what `running` becomes.
+    /// Returns what `running` becomes; `check` says whether that is right as a whole, as [`check`](super::config::check) does.
     ///
     /// # Errors
     /// The first change that cannot be made, or what the whole would have wrong with it.
-    pub fn apply(&self, running: &Config) -> Result<Config, Refused> {
+    pub fn apply(
+        &self,
+        running: &Config,
+        check: impl FnOnce(&Config) -> Result<(), ConfigError>,
+    ) -> Result<Config, Refused> {
         let mut draft = Draft::new(running);
         for (place, change) in self.changes.iter().enumerate() {
             draft.make(place, change).map_err(|refused| refused.at(place))?;
         }
-        draft.finish().map_err(|refused| match self.changes.len() {
+        draft.finish(check).map_err(|refused| match self.changes.len() {
             1 => refused.at(0),
             _ => refused,
         })
