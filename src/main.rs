@@ -1,14 +1,18 @@
 //! The `millrace` program: reads the command line and hands over.
 
+mod change;
 mod conn;
+mod desired;
 mod output;
+mod real;
+mod service;
 
 use std::env;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use millrace::cli::{CheckArgs, Cli, Command, ReloadArgs, StatsArgs};
+use millrace::cli::{CheckArgs, Cli, Command, StatsArgs};
 #[cfg(feature = "dpdk")]
 use millrace::cli::{ReplayArgs, RunArgs};
 use millrace::ctrl::api::Client;
@@ -40,7 +44,11 @@ fn main() -> ExitCode {
         #[cfg(feature = "dpdk")]
         Command::Replay(args) => replay(&args),
         Command::Stats(args) => stats(&args),
-        Command::Reload(args) => reload(&args),
+        Command::Reload(args) => desired::reload(&args),
+        Command::Diff(args) => desired::diff(&args),
+        Command::Save(args) => desired::save(&args),
+        Command::Service(args) => service::run(&args),
+        Command::Real(args) => real::run(&args),
         Command::Conn(args) => conn::run(&args),
         Command::Ipvsadm(args) => ipvsadm(Program::Ipvsadm, args.words.into_iter()),
     }
@@ -91,15 +99,6 @@ fn stats(args: &StatsArgs) -> ExitCode {
     match Client::new(&args.director.socket).stats() {
         Ok(report) if args.json => print_json(&report),
         Ok(report) => print(&listing::stats(&report, args.all)),
-        Err(error) => fail(1, error),
-    }
-}
-
-fn reload(args: &ReloadArgs) -> ExitCode {
-    match Client::new(&args.director.socket).reload(false) {
-        Ok(changed) if args.json => print_json(&changed),
-        Ok(changed) if changed.changed.is_empty() => print("nothing changed\n"),
-        Ok(changed) => print(&(changed.changed.join("\n") + "\n")),
         Err(error) => fail(1, error),
     }
 }

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use millrace::ctrl::api::{self, Changed, OutcomeReport, Report, Services, Socket};
+use millrace::ctrl::api::{
+    self, Changed, OutcomeReport, RealState, RealStats, Report, ServiceState, Services, Socket, TrafficReport,
+};
 use millrace::ctrl::apply::Applier;
 use millrace::ctrl::change::{Refused, Transaction};
-use millrace::ctrl::config::{self, Config, Machine, Selector, document};
+use millrace::ctrl::config::write::{self, Detail};
+use millrace::ctrl::config::{self, Config, Machine, Selector, Service, document};
 use millrace::ctrl::connections::{Filter, Scan};
 use millrace::ctrl::desired::Desired;
 use millrace::ctrl::diff;
@@ -126,7 +129,20 @@ fn nothing(filter: Filter) -> Scan {
     Scan::new(shared, applier.viewer(), applier.names(), filter, Now::default())
 }
 
-/// A director with something to show.
+/// A service whose real servers have three connections each.
+fn state(service: &Service) -> ServiceState {
+    let stats = RealStats { active: 2, inactive: 1, ..RealStats::default() };
+    let reals = service.reals.iter().map(|real| RealState { keys: write::real(real, service, Detail::Full), stats });
+    ServiceState {
+        keys: write::service(service, Detail::Full),
+        stats: TrafficReport::default(),
+        rates: TrafficReport::default(),
+        sorry_stats: None,
+        real: reals.collect(),
+    }
+}
+
+/// A director with something to show. What it is told to change it forgets at once.
 struct Shown;
 
 impl api::Director for Shown {
@@ -140,8 +156,10 @@ impl api::Director for Shown {
         nothing(filter)
     }
 
-    fn services(&self, _: Option<&Selector>) -> Services {
-        Services::default()
+    fn services(&self, only: Option<&Selector>) -> Services {
+        let all = good().services;
+        let asked = all.iter().filter(|service| only.is_none_or(|only| service.selector == *only));
+        Services { version: 1, max_connections: 64, services: asked.map(|service| state(service)).collect() }
     }
 
     fn desired(&self) -> Arc<Desired> {
@@ -190,6 +208,125 @@ fn stats_and_reload_ask_the_director() {
         assert_eq!((text(&output.stderr), output.status.code()), ("x.toml:3: no\n", Some(1)));
         let named = Command::new(env!("CARGO_BIN_EXE_millrace")).arg("stats").env("MILLRACE_SOCKET", socket).output();
         assert!(named.unwrap().status.success());
+    });
+}
+
+#[test]
+fn services_and_real_servers_are_listed() {
+    with_director("list", |path| {
+        let socket = path.to_str().unwrap();
+        for (arguments, expected) in [
+            (
+                &["service", "list"][..],
+                "SERVICE           SCHEDULER  METHOD  REAL SERVERS  ACTIVE  INACTIVE  CONNS\n\
+                 tcp 192.0.2.1:80  wlc        nat                1       2         1      0\n",
+            ),
+            (
+                &["service", "show", "192.0.2.1:80"],
+                "[[service]]\naddress = \"192.0.2.1:80\"\nprotocol = \"tcp\"\n\n  [[service.real]]\n  \
+                 address = \"10.0.0.2:80\"\n  forwarding = \"direct\"\n\n\
+                 SERVICE           REAL SERVER  METHOD  WEIGHT  ACTIVE  INACTIVE  PERSISTENT  CONNS\n\
+                 tcp 192.0.2.1:80  10.0.0.2:80  direct       1       2         1           0      0\n",
+            ),
+            (
+                &["real", "list", "--service", "tcp 192.0.2.1:80"],
+                "SERVICE           REAL SERVER  METHOD  WEIGHT  ACTIVE  INACTIVE  PERSISTENT  CONNS\n\
+                 tcp 192.0.2.1:80  10.0.0.2:80  direct       1       2         1           0      0\n",
+            ),
+        ] {
+            let output = millrace(&[arguments, &["--socket", socket]].concat());
+            assert_eq!((text(&output.stdout), text(&output.stderr)), (expected, ""), "{arguments:?}");
+            assert!(output.status.success());
+        }
+        let output = millrace(&["service", "list", "--json", "--socket", socket]);
+        let services: Services = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(services.services[0].service().unwrap(), *good().services[0]);
+        let output = millrace(&["service", "show", "udp/192.0.2.9:53", "--socket", socket]);
+        let expected = "there is no service udp 192.0.2.9:53\n";
+        assert_eq!((text(&output.stderr), output.status.code()), (expected, Some(1)));
+    });
+}
+
+#[test]
+fn services_and_real_servers_are_changed() {
+    with_director("change", |path| {
+        let name = "service TCP 192.0.2.1:80";
+        for (arguments, status, expected) in [
+            (
+                &["real", "set", "10.0.0.2", "--service", "192.0.2.1:80", "-w", "5"][..],
+                0,
+                format!("{name}: real server 10.0.0.2:80: weight 1 -> 5\n"),
+            ),
+            (
+                &["real", "add", "10.0.0.3", "--service", "tcp/192.0.2.1:80", "--weight", "0"],
+                0,
+                format!("{name}: real server 10.0.0.3:80 nat weight 0: added\n"),
+            ),
+            (
+                &["real", "drain", "10.0.0.2", "--service", "192.0.2.1:80"],
+                0,
+                format!("{name}: real server 10.0.0.2:80: weight 1 -> 0\n3 connections left (2 active, 1 inactive)\n"),
+            ),
+            (
+                &["real", "drain", "10.0.0.2", "--service", "192.0.2.1:80", "--wait", "--timeout", "0s"],
+                1,
+                format!(
+                    "{name}: real server 10.0.0.2:80: weight 1 -> 0\n3 connections left (2 active, 1 inactive)\n\
+                     10.0.0.2 still has connections\n"
+                ),
+            ),
+            (
+                &["real", "remove", "10.0.0.4", "--service", "192.0.2.1:80"],
+                1,
+                format!("{name}: there is no real server 10.0.0.4\n"),
+            ),
+            (
+                &["service", "set", "192.0.2.1:80", "-s", "mh", "-b", "mh-port", "-p", "--unset", "timeout"],
+                0,
+                format!("{name}: scheduler wlc -> mh (mh-port)\n{name}: persistence none -> 5m for /32\n"),
+            ),
+            (&["service", "set", "192.0.2.1:80", "--forwarding", "nat"], 0, "nothing changed\n".to_owned()),
+            (
+                &["service", "set", "192.0.2.1:80", "--scheduler", "rrr"],
+                2,
+                "set.scheduler: \"rrr\" is unknown; did you mean \"rr\"?\n".to_owned(),
+            ),
+            (&["service", "set", "192.0.2.1:80"], 2, "nothing to change: give an option, or --unset KEY\n".to_owned()),
+            (&["service", "add", "192.0.2.1:80"], 1, format!("{name} is already there\n")),
+            (
+                &["service", "add", "match/to=203.0.113.0/28,port=443", "--dry-run"],
+                0,
+                "service IP to 203.0.113.0/28:443, wlc, []: added\n".to_owned(),
+            ),
+            (
+                &["service", "remove", "192.0.2.1:80"],
+                0,
+                format!("{name}, wlc, [10.0.0.2:80 direct weight 1]: removed\n"),
+            ),
+        ] {
+            let output = millrace(&[arguments, &["--socket", path.to_str().unwrap()]].concat());
+            let said = text(&output.stdout).to_owned() + text(&output.stderr);
+            assert_eq!((said, output.status.code()), (expected, Some(status)), "{arguments:?}");
+        }
+    });
+}
+
+#[test]
+fn what_runs_is_saved_as_a_file() {
+    let folder = Folder::new("saved");
+    let file = folder.write("old");
+    with_director("save", |path| {
+        let socket = path.to_str().unwrap();
+        let output = millrace(&["save", "--socket", socket]);
+        assert_eq!(text(&output.stdout), write::config(&good()).to_toml());
+        let output = millrace(&["save", "-o", file.to_str().unwrap(), "--socket", socket]);
+        assert_eq!((text(&output.stdout), text(&output.stderr)), ("", ""));
+        assert_eq!(config::load(&file).unwrap().config, good());
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "nothing is left beside it");
+        let output = millrace(&["save", "-o", "/nowhere/x.toml", "--socket", socket]);
+        assert_eq!(output.status.code(), Some(1));
+        let output = millrace(&["diff", "--socket", socket]);
+        assert_eq!((text(&output.stderr), output.status.code()), ("x.toml:3: no\n", Some(2)));
     });
 }
 

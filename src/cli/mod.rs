@@ -1,7 +1,10 @@
 //! The command line's grammar, a file for each group of commands. What they do is in `main` and in [`crate::ctrl`].
 
 mod conn;
+mod desired;
+mod real;
 mod run;
+mod service;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -14,8 +17,16 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::ctrl::config::DEFAULT_SOCKET;
 pub use conn::{ConnArgs, ConnCommand, ConnFlushArgs, ConnListArgs, ConnShowArgs};
+pub use desired::{DiffArgs, ReloadArgs, SaveArgs};
+pub use real::{
+    RealAddArgs, RealArgs, RealCommand, RealDrainArgs, RealListArgs, RealName, RealOptions, RealRemoveArgs, RealSetArgs,
+};
 pub use run::{CheckArgs, PortFile, ReplayArgs, RunArgs, TimedFile};
-pub use stats::{ReloadArgs, StatsArgs};
+pub use service::{
+    ChangeArgs, ServiceAddArgs, ServiceArgs, ServiceCommand, ServiceKey, ServiceListArgs, ServiceOptions,
+    ServiceRemoveArgs, ServiceSetArgs, ServiceShowArgs,
+};
+pub use stats::StatsArgs;
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let dpdk = if crate::DPDK.is_empty() { "no DPDK".to_owned() } else { format!("DPDK {}", crate::DPDK) };
@@ -57,6 +68,22 @@ pub enum Command {
     ///
     /// A file with a mistake, or with a change that needs a restart, is refused: the director goes on as before.
     Reload(ReloadArgs),
+    /// Say what a running director's configuration file has that does not run: what reload would change
+    ///
+    /// Exit status 0 if there is no difference, 1 if there is one, 2 if it cannot be told.
+    Diff(DiffArgs),
+    /// Print what runs as a configuration file, or write it to one
+    ///
+    /// What is at its default is left out.
+    Save(SaveArgs),
+    /// List, add, change and remove virtual services of a running director
+    ///
+    /// The configuration file stays as it is: save writes what runs.
+    Service(ServiceArgs),
+    /// List, add, change, drain and remove real servers of a running director's virtual services
+    ///
+    /// The configuration file stays as it is: save writes what runs.
+    Real(RealArgs),
     /// Look at the connections of a running director, or remove some
     Conn(ConnArgs),
     /// Be ipvsadm: its command line, unchanged, for a running director; also by a link of that name

@@ -1,4 +1,4 @@
-//! `stats` and `reload`.
+//! `stats`: what is counted.
 
 use clap::Args;
 
@@ -18,16 +18,4 @@ pub struct StatsArgs {
     /// Also show outcomes that never happened
     #[arg(long)]
     pub all: bool,
-}
-
-/// Arguments of `reload`.
-#[derive(Clone, Debug, Args)]
-pub struct ReloadArgs {
-    /// The director.
-    #[command(flatten)]
-    pub director: SocketPath,
-
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
 }

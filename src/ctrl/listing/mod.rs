@@ -1,17 +1,27 @@
 //! A report as tables for people: first what clients depend on, then what may be wrong with it.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+mod columns;
+mod services;
 
 use super::api::{RealReport, Report, ServiceReport, TableReport, TrafficReport, WorkerReport};
 use crate::dataplane::stats::Outcome;
+use columns::Columns;
+pub use services::{reals, services};
 
 /// Lays `report` out as text. Outcomes that never happened are left out unless `all` is set.
 pub fn stats(report: &Report, all: bool) -> String {
     let mut parts = vec![headline(report)];
     parts.extend(
-        [services(report), tables(report), ports(report), workers(report), outcomes(report, all), neighbors(report)]
-            .into_iter()
-            .flatten(),
+        [
+            traffic_of_services(report),
+            tables(report),
+            ports(report),
+            workers(report),
+            outcomes(report, all),
+            neighbors(report),
+        ]
+        .into_iter()
+        .flatten(),
     );
     parts.join("\n\n") + "\n"
 }
@@ -29,7 +39,7 @@ fn headline(report: &Report) -> String {
     )
 }
 
-fn services(report: &Report) -> Option<String> {
+fn traffic_of_services(report: &Report) -> Option<String> {
     let mut table = Columns::new(
         &["SERVICE, REAL SERVER", "METHOD"],
         &["WEIGHT", "ACTIVE", "INACTIVE", "CONNS", "IN PACKETS", "IN OCTETS", "OUT PACKETS", "OUT OCTETS"],
@@ -42,7 +52,7 @@ fn services(report: &Report) -> Option<String> {
         row.extend([sum(|real| real.active), sum(|real| real.inactive)]);
         row.extend(traffic(&service.traffic));
         table.row(row);
-        let reals = service.reals.iter().map(|real| (real, weight(real)));
+        let reals = service.reals.iter().map(|real| (real, weight(real.weight, real.slow_start_percent)));
         for (real, weight) in reals.chain(service.sorry_server.iter().map(|sorry| (sorry, "sorry".to_owned()))) {
             let mut row = vec![format!("  -> {}", real.address), real.forwarding.clone(), weight];
             row.extend([real.active, real.inactive].map(|count| count.to_string()));
@@ -54,10 +64,10 @@ fn services(report: &Report) -> Option<String> {
 }
 
 /// A real server's weight, and how much of it counts while it starts slowly.
-fn weight(real: &RealReport) -> String {
-    match real.slow_start_percent {
-        Some(percent) => format!("{percent}% of {}", real.weight),
-        None => real.weight.to_string(),
+fn weight(weight: u16, slow_start_percent: Option<u8>) -> String {
+    match slow_start_percent {
+        Some(percent) => format!("{percent}% of {weight}"),
+        None => weight.to_string(),
     }
 }
 
@@ -133,44 +143,6 @@ fn neighbors(report: &Report) -> Option<String> {
         table.row(vec![neighbor.address.to_string(), mac, neighbor.port.clone(), neighbor.state.clone(), age]);
     }
     table.text()
-}
-
-/// A table without lines: text to the left, numbers to the right.
-struct Columns {
-    table: Table,
-}
-
-impl Columns {
-    fn new(left: &[&str], right: &[&str]) -> Self {
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(left.iter().chain(right));
-        for (place, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, 2));
-            if place >= left.len() {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        Self { table }
-    }
-
-    /// Aligns the column at `place` to the left after all.
-    fn left(mut self, place: usize) -> Self {
-        if let Some(column) = self.table.column_mut(place) {
-            column.set_cell_alignment(CellAlignment::Left);
-        }
-        self
-    }
-
-    fn row(&mut self, cells: Vec<String>) {
-        self.table.add_row(cells);
-    }
-
-    /// The text without blanks at the ends of lines; none if there are no rows.
-    fn text(self) -> Option<String> {
-        (self.table.row_count() > 0)
-            .then(|| self.table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n"))
-    }
 }
 
 /// Writes whole seconds as `2d 3h 4m 5s`, without the zero parts in front.

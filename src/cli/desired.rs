@@ -1,0 +1,47 @@
+//! `reload`, `save` and `diff`: the running state and the file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::SocketPath;
+
+/// Arguments of `reload`.
+#[derive(Clone, Debug, Args)]
+pub struct ReloadArgs {
+    /// The director.
+    #[command(flatten)]
+    pub director: SocketPath,
+
+    /// Only say what would change
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `save`.
+#[derive(Clone, Debug, Args)]
+pub struct SaveArgs {
+    /// The director.
+    #[command(flatten)]
+    pub director: SocketPath,
+
+    /// File to write instead of standard output; one that is there is replaced, and its comments are lost
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Arguments of `diff`.
+#[derive(Clone, Debug, Args)]
+pub struct DiffArgs {
+    /// The director.
+    #[command(flatten)]
+    pub director: SocketPath,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
