@@ -397,7 +397,11 @@ fn a_reload_says_what_became_of_rules_and_ranges() {
             one.replace(":80'\n", ":80'\nvips = ['203.0.113.1']\n"),
             vec!["service TCP 203.0.113.0/28:80: vips [] -> [203.0.113.1]"],
         ),
-        (service("mark = 1", "nat", &[]), service("mark = 1", "direct", &[]), vec![]),
+        (
+            service("mark = 1", "nat", &[]),
+            service("mark = 1", "direct", &[]),
+            vec!["service FWM 1: forwarding nat -> direct"],
+        ),
     ] {
         assert_eq!(changes(&old, &new), expected);
     }

@@ -89,7 +89,7 @@ impl Account {
             (self.last, self.rates) = (total, [0; 5]);
         }
         for ((rate, bits), (total, last)) in self.rates.iter_mut().zip(BITS).zip(total.iter().zip(self.last)) {
-            let now = (u128::from(total - last) << bits) * 1000 / u128::from(millis);
+            let now = (u128::from(total.saturating_sub(last)) << bits) * 1000 / u128::from(millis);
             *rate += (now as i64 - *rate) >> 2;
         }
         (self.last, self.pass) = (total, pass);
@@ -103,7 +103,7 @@ impl Account {
 fn shown(account: Option<&Account>, total: &TrafficReport) -> (TrafficReport, TrafficReport) {
     let account = account.copied().unwrap_or_default();
     let total = numbers(total);
-    let counted = std::array::from_fn(|place| total[place] - account.zero[place]);
+    let counted = std::array::from_fn(|place| total[place].saturating_sub(account.zero[place]));
     // Rounded up from one half, but not from exactly one half: as in the kernel.
     let rates =
         std::array::from_fn(|place| ((account.rates[place] + (1 << (BITS[place] - 1)) - 1) >> BITS[place]) as u64);

@@ -12,6 +12,9 @@ const NO_SCHEDULER: &str = "Scheduler or persistence engine not found";
 /// What it says of IPv6, to a kernel without.
 const NO_IPV6: &str = "Operation not supported with IPv6";
 
+/// What it says of a lower threshold above the upper one: what C's library calls ERANGE.
+const OUT_OF_RANGE: &str = "Numerical result out of range";
+
 /// What is asked of the director's desired state: a change, or none where the command asks for nothing new.
 ///
 /// # Errors
@@ -137,6 +140,7 @@ pub fn complaint(change: &Change, refused: &Refused) -> String {
         Kind::RealExists => "Destination already exists",
         Kind::NoSuchReal => "No such destination",
         Kind::Invalid if names_unknown_scheduler(change) => NO_SCHEDULER,
+        Kind::Invalid if turns_thresholds_round(change) => OUT_OF_RANGE,
         Kind::Version | Kind::Invalid => &refused.error,
     };
     known.to_owned()
@@ -150,4 +154,12 @@ fn names_unknown_scheduler(change: &Change) -> bool {
     let (Change::AddService { service: table } | Change::SetService { set: table, .. }) = change else { return false };
     let Some(Value::String(name)) = table.get("scheduler") else { return false };
     Scheduler::ALL.iter().all(|known| known.name() != name)
+}
+
+fn turns_thresholds_round(change: &Change) -> bool {
+    let (Change::AddReal { real: table, .. } | Change::SetReal { set: table, .. }) = change else { return false };
+    match (table.get("lower"), table.get("upper")) {
+        (Some(Value::Integer(lower)), Some(Value::Integer(upper))) => lower > upper,
+        _ => false,
+    }
 }

@@ -165,7 +165,9 @@ impl Flags {
             Some(name) if hash => format!("{scheduler}-{name}"),
             _ => format!("flag-{}", place + 1),
         };
-        (0..3).filter(|place| self.0[*place]).map(name).collect()
+        // The third means nothing to those two, and is not shown.
+        let known = if hash { HASH_FLAGS.len() } else { self.0.len() };
+        (0..known).filter(|place| self.0[*place]).map(name).collect()
     }
 }
 

@@ -2,14 +2,14 @@
 //! ipvsadm-save or ipvsadm-restore.
 //!
 //! ```text
-//! words ─► words ─► arguments ─► Command ─► changes ─► transactions (POST /v1/changes) ─┐
-//!          options   legality       │                                                   ├─► director
+//! a line ─► words ─► arguments ─► Command ─► changes ─► transactions (POST /v1/changes) ─┐
+//!            options   legality     │                                                   ├─► director
 //!                                   └────► shown ◄── GET /v1/services, /v1/connections ─┘
 //!                                            └─► layout ─► standard output
 //! ```
 //!
 //! What it prints, complains of and returns is ipvsadm's, since scripts read that; `docs/ipvsadm.md` says where it is
-//! otherwise, and why. The rules by which its options are read are its option parser's ([`words`]), not those of
+//! otherwise, and why. The rules by which its options are read are its option parser's (`words`), not those of
 //! millrace's own commands. It is a client of the director's API and knows nothing that another client could not.
 
 mod address;

@@ -126,8 +126,6 @@ fn cut(text: &str, longest: usize) -> String {
 fn protocol(what: &What) -> Option<Protocol> {
     match what {
         What::Key(Key::Socket(protocol, _)) => Some(*protocol),
-        // ipvsadm takes a mark's service for one of TCP.
-        What::Key(Key::Mark { .. }) => Some(Protocol::Tcp),
-        What::Other { .. } => None,
+        What::Key(Key::Mark { .. }) | What::Other { .. } => None,
     }
 }
