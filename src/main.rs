@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 fn run(args: &RunArgs) -> ExitCode {
     match run::run(&args.file.config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ RunError::Config(_)) => fail(USAGE, error),
+        Err(error @ (RunError::Config(_) | RunError::Listen(_))) => fail(USAGE, error),
         Err(error) => fail(1, error),
     }
 }

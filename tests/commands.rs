@@ -187,7 +187,7 @@ fn with_director(name: &str, test: impl FnOnce(&Path)) {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(api::serve(socket, Arc::new(Shown), async { drop(stopped.await) })).unwrap();
+        runtime.block_on(api::serve(socket, None, Arc::new(Shown), async { drop(stopped.await) })).unwrap();
     });
     test(&path);
     stop.send(()).unwrap();

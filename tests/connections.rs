@@ -61,7 +61,7 @@ impl Stand {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let server = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(api::serve(socket, Arc::new(running), async { drop(stopped.await) })).unwrap();
+            runtime.block_on(api::serve(socket, None, Arc::new(running), async { drop(stopped.await) })).unwrap();
         });
         let (worker, wires) = (workers.remove(0), wires.remove(0));
         Self { folder, worker, wires, shared, origin, stop: Some(stop), server: Some(server) }

@@ -91,6 +91,7 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<String> {
     differ_debug(&mut lines, "director", "poll", &was.poll, &is.poll);
     differ_debug(&mut lines, "director", "dpdk_args", &was.dpdk_args, &is.dpdk_args);
     differ_debug(&mut lines, "api", "socket", &old.api.socket, &new.api.socket);
+    differ_debug(&mut lines, "api", "listen", &old.api.listen, &new.api.listen);
     let name = |port: &Port| port.name.clone();
     let describe = |port: &Port| format!("port \"{}\"", port.name);
     compare(&mut lines, &old.ports, &new.ports, name, describe, |lines, old, new| {

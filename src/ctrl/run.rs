@@ -12,7 +12,7 @@ use log::{error, info, warn};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::api::{self, BindError, Director, Socket};
+use super::api::{self, BindError, Director, ListenError, Listener, Socket};
 use super::config::{self, Config, ConfigError, Device, Machine};
 use super::crew::Crew;
 use super::director::Running;
@@ -36,6 +36,9 @@ pub enum RunError {
     /// The socket cannot be listened on.
     #[error(transparent)]
     Socket(#[from] BindError),
+    /// The API cannot be offered on TCP. No port was touched.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// A port does not start, there is no memory, or the configuration is too large.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -78,6 +81,7 @@ fn control_core(cores: &[usize], workers: &[usize]) -> usize {
 async fn direct(config: Config, file: &Path, control: usize) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
     let socket = Socket::bind(&config.api.socket)?;
+    let listener = config.api.listen.as_ref().map(Listener::bind).transpose()?;
     let workers = config.director.workers.len();
     let equipment = Equipment {
         devices: config.ports.iter().map(|port| port.device.clone()).collect(),
@@ -97,7 +101,7 @@ async fn direct(config: Config, file: &Path, control: usize) -> Result<(), RunEr
     let counters = Box::new(move |place| devices.counters(place));
     let running = Arc::new(Running::new(Arc::clone(&shared), applier, config, file.to_owned(), origin, counters));
     let (tell, told) = oneshot::channel::<()>();
-    let server = tokio::spawn(api::serve(socket, Arc::clone(&running), async { drop(told.await) }));
+    let server = tokio::spawn(api::serve(socket, listener, Arc::clone(&running), async { drop(told.await) }));
     signals::notify_ready();
     info!("forwarding");
 

@@ -1,17 +1,14 @@
 //! Answers what is desired, and changes it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use hyper::body::Body as _;
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 
 use super::refusal::{refuse, refuse_change};
 use super::report::{RealReport, TrafficReport};
@@ -19,12 +16,6 @@ use super::server::Director;
 use crate::ctrl::change::Transaction;
 use crate::ctrl::config::document::Table;
 use crate::ctrl::config::{self, Config, ConfigError, Selector, write};
-
-/// How large a request for changes may be, in octets: a hundred thousand real servers fit.
-const MAX_REQUEST: usize = 32 << 20;
-
-/// How long a request for changes may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What `GET /v1/services` answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -162,29 +153,12 @@ pub(super) async fn config<D: Director>(State(director): State<Arc<D>>) -> Respo
 }
 
 /// Makes changes, all or none.
-pub(super) async fn change<D: Director>(State(director): State<Arc<D>>, body: Body) -> Response {
-    let body = match received(body).await {
-        Ok(body) => body,
-        Err(refusal) => return refusal,
-    };
+pub(super) async fn change<D: Director>(State(director): State<Arc<D>>, body: Bytes) -> Response {
     let change = move || match Transaction::read(&body).and_then(|transaction| director.change(&transaction)) {
         Ok(changed) => Json(changed).into_response(),
         Err(refused) => refuse_change(refused),
     };
     aside(change).await
-}
-
-/// Receives a request whole, if it is not too long and does not take too long.
-pub(super) async fn received(body: Body) -> Result<Bytes, Response> {
-    let too_long = || refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("a request has at most {MAX_REQUEST} octets"));
-    if body.size_hint().lower() > MAX_REQUEST as u64 {
-        return Err(too_long());
-    }
-    match timeout(PATIENCE, to_bytes(body, MAX_REQUEST)).await {
-        Ok(Ok(octets)) => Ok(octets),
-        Ok(Err(_)) => Err(too_long()),
-        Err(_) => Err(refuse(StatusCode::REQUEST_TIMEOUT, "the request did not come to its end".to_owned())),
-    }
 }
 
 /// Makes an answer that may take a while, so that other requests and signals have their turn.

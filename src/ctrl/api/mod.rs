@@ -1,4 +1,4 @@
-//! How a director is asked and told while it runs: HTTP with JSON on a Unix socket.
+//! How a director is asked and told while it runs: HTTP with JSON on a Unix socket, and on TCP where `[api] listen` says so.
 //!
 //! | request | answer |
 //! |---|---|
@@ -12,6 +12,7 @@
 //! | `GET /v1/connections/count` | a [`ConnectionCount`] |
 //! | `DELETE /v1/connections` | a [`Flushed`]: the connections are removed |
 //! | `GET /v1/version` | a [`Version`] |
+//! | `GET /metrics` | the report as Prometheus metrics: names and labels in `metrics.rs` |
 //!
 //! `GET /v1/services?service={"address":"203.0.113.10:80"}`, percent-encoded, asks for one service. `POST
 //! /v1/reload?dry_run=true` says what a reload would change.
@@ -23,8 +24,9 @@
 //! Requests about connections take the fields of a [`Filter`] as a query: `?service=203.0.113.10:80&state=ESTABLISHED`.
 //! Without any, all connections are meant.
 //!
-//! Whatever is refused is answered by a status of 400 or more and a [`Refusal`]. Who may write to the socket may
-//! control the director: it is open to its owner and group.
+//! Whatever is refused is answered by a status of 400 or more and a [`Refusal`]. Who may do what is in
+//! `access.rs`, what a client can cost at most in `connection.rs`. Who may write to the Unix socket may control the director: it is
+//! open to its owner and group.
 //!
 //! [`Transaction`]: super::change::Transaction
 //! [`ConnectionReport`]: super::connections::ConnectionReport
@@ -32,9 +34,14 @@
 //! [`Flushed`]: super::connections::Flushed
 //! [`Filter`]: super::connections::Filter
 
+mod access;
 mod client;
+mod complaints;
+mod connection;
 mod connections;
 mod desired;
+mod listen;
+mod metrics;
 mod refusal;
 mod report;
 mod server;
@@ -44,6 +51,7 @@ mod zero;
 
 pub use client::{Client, ClientError};
 pub use desired::{Configuration, RealState, RealStats, ServiceState, Services};
+pub use listen::{ListenError, Listener};
 pub use refusal::Refusal;
 pub use report::{
     Changed, ConnectionsReport, DeviceReport, NeighborReport, OutcomeReport, PortReport, RealReport, Report,

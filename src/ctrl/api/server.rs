@@ -1,26 +1,30 @@
-//! Answers the API on a Unix socket.
+//! Answers the API on a Unix socket, and on TCP where that is asked for.
 
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use std::{error, fmt, fs};
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::sync::watch;
 
+use super::access::{Access, guard};
+use super::connection::{Bounds, Door, receive, whole};
 use super::connections;
 use super::desired::{self, Services};
+use super::listen::Listener;
+use super::metrics;
 use super::refusal::refuse;
 use super::report::{Changed, Report, Version};
 use super::zero;
@@ -29,9 +33,6 @@ use crate::ctrl::config::Selector;
 use crate::ctrl::config::document::Table;
 use crate::ctrl::connections::{Filter, Scan};
 use crate::ctrl::desired::Desired;
-
-/// How long a stop waits for a client that began a request and does not finish it.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// The director as the API sees it.
 pub trait Director: Send + Sync + 'static {
@@ -153,29 +154,51 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// Answers requests on `socket` until `stop` is ready; those that were begun have one second more.
+/// Answers requests on `socket`, and on `listener` if there is one, until `stop` is ready; those that were begun have one second
+/// more.
 ///
 /// # Errors
-/// If the socket cannot be handed to the runtime.
+/// If a listener cannot be handed to the runtime.
 pub async fn serve<D: Director>(
     socket: Socket,
+    listener: Option<Listener>,
     director: Arc<D>,
     stop: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    let listener = tokio::net::UnixListener::from_std(socket.listener.try_clone()?)?;
-    let (tell, told) = oneshot::channel::<()>();
-    let told = async { drop(told.await) };
-    let mut server = tokio::spawn(axum::serve(listener, router(director)).with_graceful_shutdown(told).into_future());
+    serve_within(Bounds::default(), socket, listener, director, stop).await
+}
+
+/// The same with other bounds.
+pub(super) async fn serve_within<D: Director>(
+    bounds: Bounds,
+    socket: Socket,
+    listener: Option<Listener>,
+    director: Arc<D>,
+    stop: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let unix = Door::Unix(tokio::net::UnixListener::from_std(socket.listener.try_clone()?)?);
+    let mut doors = vec![(unix, Access::Full)];
+    if let Some(Listener { listener, tls, access }) = listener {
+        doors.push((Door::Tcp(tokio::net::TcpListener::from_std(listener)?, tls), access));
+    }
+    let (tell, told) = watch::channel(());
+    let receive = |(door, access)| {
+        let mut told = told.clone();
+        let told = async move { drop(told.changed().await) };
+        tokio::spawn(receive(door, router(Arc::clone(&director), access, bounds), bounds, told))
+    };
+    let receivers: Vec<_> = doors.into_iter().map(receive).collect();
     stop.await;
     drop(tell);
-    if timeout(GRACE, &mut server).await.is_err() {
-        server.abort();
+    for receiver in receivers {
+        let _ = receiver.await;
     }
     Ok(())
 }
 
-fn router<D: Director>(director: Arc<D>) -> Router {
+fn router<D: Director>(director: Arc<D>, access: Access, bounds: Bounds) -> Router {
     Router::new()
+        .route("/metrics", get(metrics::<D>))
         .route("/v1/stats", get(stats::<D>))
         .route("/v1/services", get(desired::services::<D>))
         .route("/v1/config", get(desired::config::<D>))
@@ -188,6 +211,18 @@ fn router<D: Director>(director: Arc<D>) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(director)
+        // `whole` knows a bound of its own.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(bounds, whole))
+        .layer(from_fn_with_state(access, guard))
+}
+
+/// Ten thousand services are a few megabytes of text: written aside, so that nobody waits for it.
+async fn metrics<D: Director>(State(director): State<Arc<D>>) -> Response {
+    match tokio::task::spawn_blocking(move || metrics::metrics(&director.report())).await {
+        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(failed) => refuse(StatusCode::INTERNAL_SERVER_ERROR, format!("metrics were not written: {failed}")),
+    }
 }
 
 async fn stats<D: Director>(State(director): State<Arc<D>>) -> Json<Report> {

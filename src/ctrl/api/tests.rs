@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::connection::Bounds;
+use super::server::serve_within;
 use super::*;
 use crate::ctrl::apply::Applier;
 use crate::ctrl::change::{Change, Kind, Refused, Transaction};
@@ -19,6 +21,8 @@ use crate::ctrl::diff;
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Table, Templates};
 use crate::dataplane::shared::Shared;
+
+mod listen;
 
 const SMALL: &str = "\
 [[port]]
@@ -125,7 +129,7 @@ fn with_director(name: &str, test: impl FnOnce(&Path)) {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(serve(socket, Arc::new(Counting::default()), async { drop(stopped.await) })).unwrap();
+        runtime.block_on(serve(socket, None, Arc::new(Counting::default()), async { drop(stopped.await) })).unwrap();
     });
     test(&path);
     stop.send(()).unwrap();

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::desired::{aside, received};
+use super::desired::aside;
 use super::refusal::{refuse, refuse_change};
 use super::server::Director;
 use crate::ctrl::config::document::Table;
@@ -30,11 +30,7 @@ pub struct Zeroed {
     pub services: usize,
 }
 
-pub(super) async fn zero<D: Director>(State(director): State<Arc<D>>, body: Body) -> Response {
-    let body = match received(body).await {
-        Ok(body) => body,
-        Err(refusal) => return refusal,
-    };
+pub(super) async fn zero<D: Director>(State(director): State<Arc<D>>, body: Bytes) -> Response {
     let which: Which = match serde_json::from_slice(&body) {
         Ok(which) => which,
         Err(cause) => return refuse(StatusCode::BAD_REQUEST, format!("the request makes no sense: {cause}")),

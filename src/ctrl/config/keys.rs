@@ -24,7 +24,11 @@ pub(super) const DIRECTOR: Keys = Keys {
     known: &["workers", "max_connections", "max_wide_connections", "max_templates", "poll", "dpdk_args", "transit"],
     later: &[],
 };
-pub(super) const API: Keys = Keys { header: "[api]", known: &["socket"], later: &["listen"] };
+pub(super) const API: Keys = Keys {
+    header: "[api]",
+    known: &["socket", "listen", "token_file", "certificate", "key", "client_ca", "public_reads"],
+    later: &[],
+};
 pub(super) const TIMEOUTS: Keys = Keys { header: "[timeouts]", known: &["tcp", "tcp_fin", "udp"], later: &[] };
 pub(super) const IPVS: Keys = Keys {
     header: "[ipvs]",

@@ -9,6 +9,7 @@
 //! comes alone in a request: a service, a real server, keys to replace.
 
 mod answers;
+mod api;
 mod bag;
 mod changed;
 mod check;
@@ -44,8 +45,8 @@ pub use index::Index;
 pub(super) use keys::Keys;
 pub use machine::Machine;
 pub use model::{
-    Api, Config, Director, Forwarding, Mark, Neighbor, Pattern, Poll, Port, Protocol, Queues, Real, Route, Rules,
-    Scheduler, Selector, Service, Thresholds, Timeouts, Transit,
+    Api, Config, Director, Forwarding, Listen, Mark, Neighbor, Pattern, Poll, Port, Protocol, Queues, Real, Route,
+    Rules, Scheduler, Selector, Service, Thresholds, Timeouts, Tls, Transit,
 };
 pub use reach::Reach;
 pub use read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET};

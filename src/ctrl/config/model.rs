@@ -84,6 +84,32 @@ pub enum Transit {
 pub struct Api {
     /// The Unix socket that answers HTTP. Default `/run/millrace/api.sock`.
     pub socket: PathBuf,
+    /// Where it is offered on TCP. Default nowhere.
+    pub listen: Option<Listen>,
+}
+
+/// `[api] listen` and what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address and port.
+    pub address: SocketAddr,
+    /// `token_file`: the token that requests must bear. Default none.
+    pub token_file: Option<PathBuf>,
+    /// Default none.
+    pub tls: Option<Tls>,
+    /// Whether others than this host may read without a token or a certificate. Default false.
+    pub public_reads: bool,
+}
+
+/// What TLS needs; files in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate, and those between it and the authority.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// The authority that clients' certificates must be of. Default none: clients need no certificate.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// `[timeouts]`: those that `ipvsadm --set` sets, in seconds, 1 to 31 days.

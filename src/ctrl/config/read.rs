@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::api;
 use super::device::Device;
 use super::document::Table;
 use super::keys::{
@@ -48,7 +49,7 @@ const FORWARDINGS: &[(&str, Forwarding)] =
 pub(super) fn file(source: &Source, root: &Table) -> Result<Config, ConfigError> {
     let root = Section::open(source, String::new(), root, &ROOT)?;
     let director = director(root.table("director", &DIRECTOR)?)?;
-    let api = api(root.table("api", &API)?)?;
+    let api = api::api(root.table("api", &API)?)?;
     let timeouts = timeouts(root.table("timeouts", &TIMEOUTS)?)?;
     let rules = rules(root.table("ipvs", &IPVS)?)?;
     let ports = each(root.tables("port", &PORT)?, port)?;
@@ -109,12 +110,6 @@ fn director(section: Option<Section<'_>>) -> Result<Director, ConfigError> {
         director.transit = item.word(TRANSITS, &["kernel", "route"])?;
     }
     Ok(director)
-}
-
-fn api(section: Option<Section<'_>>) -> Result<Api, ConfigError> {
-    let socket = section.and_then(|section| section.get("socket"));
-    let socket = socket.map(|item| item.parse(value::socket_path)).transpose()?;
-    Ok(Api { socket: socket.unwrap_or_else(|| DEFAULT_SOCKET.into()) })
 }
 
 pub(super) fn timeouts(section: Option<Section<'_>>) -> Result<Timeouts, ConfigError> {

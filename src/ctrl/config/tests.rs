@@ -6,6 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::dataplane::sched::HashFlags;
 
+mod api;
 mod between;
 mod edits;
 mod index;
@@ -90,7 +91,6 @@ fn what_this_version_does_not_do() {
         ("", "[[vrrp]]\nname = 'a'\n", "1: vrrp: "),
         ("", "[sync]\n", "1: sync: "),
         ("", "[[local_pool]]\n", "1: local_pool: "),
-        ("", "[api]\nlisten = '127.0.0.1:9180'\n", "2: api.listen: "),
         ("", "[director]\ntransit = 'kernel'\n", "2: director.transit: \"kernel\" is "),
         ("", "[director]\ntransit = 'route'\n", "2: director.transit: \"route\" is "),
         ("", "[[port]]\ntwin = 'a'\n", "2: port[0].twin: "),
@@ -111,7 +111,7 @@ fn what_this_version_does_not_do() {
 }
 
 #[test]
-fn values_of_the_director_and_the_api() {
+fn values_of_the_director() {
     for (text, expected) in [
         ("workers = []", "director.workers: at least one core must poll"),
         ("workers = 1", "director.workers: expected a list, in brackets, found an integer"),
@@ -136,9 +136,6 @@ fn values_of_the_director_and_the_api() {
     ] {
         assert_eq!(refusal(&format!("[director]\n{text}\n{PORTS}")), format!("2: {expected}"), "{text}");
     }
-    assert_eq!(refusal("[api]\nsocket = ''"), "2: api.socket: the path is empty");
-    let long = refusal(&format!("[api]\nsocket = '/{}'", "x".repeat(107)));
-    assert_eq!(long, "2: api.socket: a Unix socket's path has at most 107 octets; this one has 108");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! What is read from it is what was written: the same model, word for word.
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 use super::document::{Table, Value};
 use super::model::*;
@@ -172,6 +173,17 @@ fn api(api: &Api) -> Table {
     let mut table = Writer::short();
     let socket = api.socket.to_string_lossy();
     table.put("socket", &*socket, socket == DEFAULT_SOCKET);
+    if let Some(Listen { address, token_file, tls, public_reads }) = &api.listen {
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        table.put("listen", address.to_string(), false);
+        table.put_some("token_file", token_file.as_ref().map(path));
+        if let Some(Tls { certificate, key, client_ca }) = tls {
+            table.put("certificate", path(certificate), false);
+            table.put("key", path(key), false);
+            table.put_some("client_ca", client_ca.as_ref().map(path));
+        }
+        table.put("public_reads", *public_reads, !public_reads);
+    }
     table.table
 }
 

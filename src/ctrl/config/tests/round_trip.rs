@@ -189,6 +189,17 @@ fn director(rng: &mut Rng) -> Director {
     }
 }
 
+fn listen(rng: &mut Rng) -> Listen {
+    let file = |rng: &mut Rng| text(rng, "/a \"é", 40).into();
+    let tls = |rng: &mut Rng| Tls { certificate: file(rng), key: file(rng), client_ca: some(rng, file) };
+    Listen {
+        address: SocketAddr::from((host(rng), rng.u16(1..))),
+        token_file: some(rng, file),
+        tls: some(rng, tls),
+        public_reads: true,
+    }
+}
+
 fn config(rng: &mut Rng) -> Config {
     let mut ports = several(rng, 3, port);
     ports.push(port(rng));
@@ -201,7 +212,10 @@ fn config(rng: &mut Rng) -> Config {
     };
     Config {
         director: director(rng),
-        api: Api { socket: or(rng, DEFAULT_SOCKET.into(), |rng| text(rng, "/a \"é", 40).into()) },
+        api: Api {
+            socket: or(rng, DEFAULT_SOCKET.into(), |rng| text(rng, "/a \"é", 40).into()),
+            listen: some(rng, listen),
+        },
         timeouts: Timeouts {
             tcp: or(rng, 900, |rng| rng.u32(1..=LONGEST)),
             tcp_fin: or(rng, 120, |rng| rng.u32(1..=LONGEST)),

@@ -1,0 +1,146 @@
+//! What a client of the API can cost: each listener's connections, a request's head and body, and the time for them are bounded.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
+use hyper::body::Body as _;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use log::warn;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::complaints::complain;
+use super::refusal::refuse;
+
+/// What a client may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Connections to one listener at a time; more wait to be accepted.
+    pub connections: usize,
+    /// The time for a TLS handshake, for the head of a request, and between two requests.
+    pub head: Duration,
+    /// The time for the body.
+    pub body: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { connections: 64, head: Duration::from_secs(10), body: Duration::from_secs(30) }
+    }
+}
+
+/// Octets of a head.
+const HEAD_OCTETS: usize = 64 << 10;
+/// Octets of a body: a hundred thousand real servers fit.
+const BODY_OCTETS: usize = 32 << 20;
+/// How long a stop waits for a client that began a request and does not finish it.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long accepting rests after it failed: most likely there are no file descriptors.
+const REST: Duration = Duration::from_millis(100);
+
+/// Where connections come from.
+pub(super) enum Door {
+    /// The Unix socket.
+    Unix(UnixListener),
+    /// TCP, with TLS or without.
+    Tcp(TcpListener, Option<TlsAcceptor>),
+}
+
+enum Visitor {
+    Unix(UnixStream),
+    Tcp(TcpStream, Option<TlsAcceptor>),
+}
+
+impl Door {
+    async fn next(&self) -> io::Result<Visitor> {
+        match self {
+            Self::Unix(listener) => Ok(Visitor::Unix(listener.accept().await?.0)),
+            Self::Tcp(listener, tls) => Ok(Visitor::Tcp(listener.accept().await?.0, tls.clone())),
+        }
+    }
+}
+
+/// Answers who comes by `door` until `stop` is ready; requests that were begun have a second more.
+pub(super) async fn receive(door: Door, router: Router, bounds: Bounds, stop: impl Future<Output = ()>) {
+    let (graceful, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(bounds.connections)));
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let come = async {
+            let place = Arc::clone(&places).acquire_owned().await.ok()?;
+            Some((door.next().await, place))
+        };
+        let come = tokio::select! {
+            come = come => come,
+            () = &mut stop => break,
+        };
+        match come {
+            Some((Ok(visitor), place)) => {
+                tokio::spawn(welcome(visitor, router.clone(), bounds.head, graceful.watcher(), place));
+            }
+            Some((Err(cause), _)) => {
+                warn!("api: cannot accept a connection: {cause}");
+                sleep(REST).await;
+            }
+            None => break,
+        }
+    }
+    drop(door);
+    let _ = timeout(GRACE, graceful.shutdown()).await;
+}
+
+async fn welcome(visitor: Visitor, router: Router, head: Duration, watcher: Watcher, place: OwnedSemaphorePermit) {
+    match visitor {
+        Visitor::Unix(stream) => converse(stream, router, head, watcher).await,
+        Visitor::Tcp(stream, None) => converse(stream, router, head, watcher).await,
+        Visitor::Tcp(stream, Some(tls)) => match timeout(head, tls.accept(stream)).await {
+            Ok(Ok(stream)) => converse(stream, router, head, watcher).await,
+            Ok(Err(cause)) => complain(format_args!("TLS handshake refused: {cause}")),
+            Err(_) => complain(format_args!("no TLS handshake within {head:?}")),
+        },
+    }
+    drop(place);
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    head: Duration,
+    watcher: Watcher,
+) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head)
+        .max_buf_size(HEAD_OCTETS)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    if let Err(cause) = watcher.watch(connection).await {
+        complain(format_args!("a connection ended early: {cause}"));
+    }
+}
+
+/// Reads a request's body before anybody looks at it.
+pub(super) async fn whole(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let too_long = || refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {BODY_OCTETS} octets"));
+    if body.size_hint().lower() > BODY_OCTETS as u64 {
+        return too_long();
+    }
+    match timeout(bounds.body, to_bytes(body, BODY_OCTETS)).await {
+        Ok(Ok(octets)) => next.run(Request::from_parts(head, Body::from(octets))).await,
+        Ok(Err(_)) => too_long(),
+        Err(_) => refuse(StatusCode::REQUEST_TIMEOUT, format!("the body did not arrive within {:?}", bounds.body)),
+    }
+}

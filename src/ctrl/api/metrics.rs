@@ -1,0 +1,384 @@
+//! What a director says about itself, for Prometheus: `GET /metrics`, in the text format 0.0.4.
+//!
+//! Names follow Prometheus's conventions: base units, `_total` for what only grows, labels for what there are several of. Octets
+//! are counted as in [`Report`]: of services and real servers the IP packet, of ports the frame without its check sequence.
+//!
+//! | label | is |
+//! |---|---|
+//! | `service`, `protocol` | a virtual service, as [`ServiceReport::address`] and [`ServiceReport::protocol`] |
+//! | `real` | a real server, RIP and port; `role` tells `real` from `sorry`, the service's sorry server |
+//! | `port`, `worker`, `table` | the port's name, the worker's number, the table's name |
+//! | `outcome` | how a frame ended, as `millrace stats` names it |
+
+use std::iter;
+
+use arrayvec::ArrayVec;
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{Encoder, TextEncoder};
+
+use super::report::{PortReport, RealReport, Report, ServiceReport, TableReport, TrafficReport, WorkerReport};
+
+/// What the text is.
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+type Labels<'a> = ArrayVec<(&'static str, &'a str), 5>;
+
+/// A metric of a `T`: its name, its help text, and its value.
+struct Figure<T> {
+    name: &'static str,
+    help: &'static str,
+    of: fn(&T) -> u64,
+}
+
+const fn figure<T>(name: &'static str, help: &'static str, of: fn(&T) -> u64) -> Figure<T> {
+    Figure { name, help, of }
+}
+
+const TABLES: &[Figure<TableReport>] = &[
+    figure("millrace_table_entries", "Entries that a connection table holds.", |table| table.used),
+    figure("millrace_table_capacity", "Entries that a connection table is sized for.", |table| table.max),
+    figure(
+        "millrace_table_stashed",
+        "Entries of a connection table that found no place in their own lines.",
+        |table| table.stashed,
+    ),
+];
+
+const PORTS: &[Figure<PortReport>] = &[
+    figure("millrace_port_receive_frames_total", "Frames that workers received by a port.", |port| port.rx_frames),
+    figure("millrace_port_receive_bytes_total", "Octets that workers received by a port.", |port| port.rx_octets),
+    figure("millrace_port_transmit_frames_total", "Frames that a port's transmit queues took.", |port| port.tx_frames),
+    figure("millrace_port_transmit_bytes_total", "Octets that a port's transmit queues took.", |port| port.tx_octets),
+    figure("millrace_port_receive_missed_total", "Frames dropped because a port's receive queue was full.", |port| {
+        port.device_counters.rx_missed
+    }),
+    figure("millrace_port_receive_errors_total", "Frames that a port received with an error.", |port| {
+        port.device_counters.rx_errors
+    }),
+    figure("millrace_port_transmit_errors_total", "Frames that a port could not send.", |port| {
+        port.device_counters.tx_errors
+    }),
+    figure("millrace_port_no_buffer_total", "Frames dropped by a port because no buffer was free.", |port| {
+        port.device_counters.no_mbuf
+    }),
+];
+
+const PORT_STATES: &[Figure<PortReport>] = &[
+    figure("millrace_port_up", "Whether a port has carrier.", |port| port.link_up.into()),
+    figure("millrace_port_mtu_bytes", "The largest IP packet sent from a port.", |port| port.mtu.into()),
+];
+
+const WORKERS: &[Figure<WorkerReport>] = &[
+    figure("millrace_worker_receive_frames_total", "Frames that a worker received.", |worker| worker.received),
+    figure(
+        "millrace_worker_evicted_connections_total",
+        "Connections that never came to life and gave way.",
+        |worker| worker.evicted,
+    ),
+    figure("millrace_worker_evicted_templates_total", "Persistence templates that gave way.", |worker| {
+        worker.evicted_templates
+    }),
+    figure(
+        "millrace_worker_untemplated_connections_total",
+        "Connections for whose templates there was no room.",
+        |worker| worker.without_template,
+    ),
+    figure("millrace_worker_stateless_packets_total", "Packets forwarded without a stored connection.", |worker| {
+        worker.stateless
+    }),
+];
+
+/// What a neighbour can be ([`super::report::NeighborReport`]).
+const NEIGHBORS: &[&str] = &["static", "reachable", "stale", "resolving", "failed"];
+
+/// Of services and of real servers: the ends of the names, the beginnings of the texts.
+const TRAFFIC: &[Figure<TrafficReport>] = &[
+    figure("connections_total", "Connections scheduled", |traffic| traffic.connections),
+    figure("receive_packets_total", "Packets from clients", |traffic| traffic.in_packets),
+    figure("receive_bytes_total", "Octets from clients", |traffic| traffic.in_octets),
+    figure("transmit_packets_total", "Packets to clients that passed the director", |traffic| traffic.out_packets),
+    figure("transmit_bytes_total", "Octets to clients that passed the director", |traffic| traffic.out_octets),
+];
+
+/// Writes a report as metrics.
+pub fn metrics(report: &Report) -> String {
+    let mut page = Page(Vec::new());
+    page.director(report);
+    page.tables(report);
+    page.ports(report);
+    page.workers(report);
+    page.services(report);
+    page.reals(report);
+    String::from_utf8(page.0).unwrap_or_default()
+}
+
+/// The text so far.
+struct Page(Vec<u8>);
+
+impl Page {
+    /// Writes one metric with all its samples; nothing if there are none. One at a time: with a hundred thousand real servers all
+    /// together would take a gigabyte.
+    fn add<'a>(
+        &mut self,
+        kind: MetricType,
+        (name, help): (&str, &str),
+        samples: impl Iterator<Item = (Labels<'a>, f64)>,
+    ) {
+        let metrics: Vec<Metric> = samples.map(|(labels, value)| metric(kind, &labels, value)).collect();
+        if metrics.is_empty() {
+            return;
+        }
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(kind);
+        family.set_metric(metrics);
+        // It has a name and metrics, and a vector takes every octet: there is nothing to fail.
+        let _ = TextEncoder::new().encode(&[family], &mut self.0);
+    }
+
+    fn counter<'a>(&mut self, name: (&str, &str), samples: impl Iterator<Item = (Labels<'a>, u64)>) {
+        self.add(MetricType::COUNTER, name, samples.map(|(labels, value)| (labels, value as f64)));
+    }
+
+    fn gauge<'a>(&mut self, name: (&str, &str), samples: impl Iterator<Item = (Labels<'a>, f64)>) {
+        self.add(MetricType::GAUGE, name, samples);
+    }
+
+    fn one(&mut self, name: (&str, &str), value: f64) {
+        self.gauge(name, iter::once((Labels::default(), value)));
+    }
+
+    fn director(&mut self, report: &Report) {
+        let build = labels([("version", &report.version), ("commit", &report.commit)]);
+        self.gauge(("millrace_build_info", "The program that runs; always 1."), iter::once((build, 1.0)));
+        self.one(("millrace_uptime_seconds", "Seconds since the start."), report.uptime_seconds);
+        let help = "Counts what was published to the workers: configurations and steps of slow starts.";
+        self.one(("millrace_generation", help), report.generation as f64);
+        let states = [("active", report.connections.active), ("inactive", report.connections.inactive)];
+        let states = states.into_iter().map(|(state, count)| (labels([("state", state)]), count as f64));
+        self.gauge(("millrace_connections", "Connections that there are, as ipvsadm tells them apart."), states);
+        let count = |state: &str| report.neighbors.iter().filter(|neighbor| neighbor.state == state).count();
+        let states = NEIGHBORS.iter().map(|state| (labels([("state", state)]), count(state) as f64));
+        let help = "Stations on the director's links whose Ethernet addresses it knows or asks for.";
+        self.gauge(("millrace_neighbors", help), states);
+    }
+
+    fn tables(&mut self, report: &Report) {
+        for Figure { name, help, of } in TABLES {
+            let tables = report.connections.tables.iter();
+            self.gauge((name, help), tables.map(|table| (labels([("table", &table.name)]), of(table) as f64)));
+        }
+    }
+
+    fn ports(&mut self, report: &Report) {
+        let ports = || report.ports.iter().map(|port| (labels([("port", &port.name)]), port));
+        for Figure { name, help, of } in PORTS {
+            self.counter((name, help), ports().map(|(labels, port)| (labels, of(port))));
+        }
+        for Figure { name, help, of } in PORT_STATES {
+            self.gauge((name, help), ports().map(|(labels, port)| (labels, of(port) as f64)));
+        }
+    }
+
+    fn workers(&mut self, report: &Report) {
+        let numbers: Vec<String> = report.workers.iter().map(|worker| worker.id.to_string()).collect();
+        let workers = || report.workers.iter().zip(&numbers);
+        for Figure { name, help, of } in WORKERS {
+            self.counter((name, help), workers().map(|(worker, number)| (labels([("worker", number)]), of(worker))));
+        }
+        let outcomes = workers().flat_map(|(worker, number)| {
+            let outcomes = worker.outcomes.iter();
+            outcomes.map(move |(outcome, count)| (labels([("worker", number), ("outcome", outcome)]), *count))
+        });
+        self.counter(("millrace_worker_frames_total", "How the frames that a worker received ended."), outcomes);
+        let polls = workers().flat_map(|(worker, number)| {
+            let polls = [("frames", worker.bursts), ("nothing", worker.empty_polls)];
+            polls.into_iter().map(move |(brought, count)| (labels([("worker", number), ("brought", brought)]), count))
+        });
+        self.counter(("millrace_worker_polls_total", "How often a worker polled, by what that brought."), polls);
+        let waiting = workers().map(|(worker, number)| (labels([("worker", number)]), worker.waiting as f64));
+        let help = "Frames that wait for a neighbour's Ethernet address.";
+        self.gauge(("millrace_worker_waiting_frames", help), waiting);
+    }
+
+    fn services(&mut self, report: &Report) {
+        for Figure { name, help, of } in TRAFFIC {
+            let (name, help) = (format!("millrace_service_{name}"), format!("{help}, of a virtual service."));
+            let services = report.services.iter().map(|service| {
+                (labels([("service", &service.address), ("protocol", &service.protocol)]), of(&service.traffic))
+            });
+            self.counter((&name, &help), services);
+        }
+    }
+
+    fn reals(&mut self, report: &Report) {
+        let stations: Vec<Station<'_>> = report.services.iter().flat_map(stations).collect();
+        for Figure { name, help, of } in TRAFFIC {
+            let (name, help) = (format!("millrace_real_{name}"), format!("{help}, of a real server of a service."));
+            let samples = stations.iter().map(|station| (station.labels(None), of(&station.real.traffic)));
+            self.counter((&name, &help), samples);
+        }
+        let states = stations.iter().flat_map(|station| {
+            let RealReport { active, inactive, persistent, .. } = station.real;
+            let states = [("active", active), ("inactive", inactive), ("persistent", persistent)];
+            states.into_iter().map(|(state, count)| (station.labels(Some(state)), *count as f64))
+        });
+        let help = "Connections of a real server of a service, as ipvsadm tells them apart.";
+        self.gauge(("millrace_real_connections", help), states);
+        let weights = stations.iter().map(|station| (station.labels(None), f64::from(station.real.weight)));
+        self.gauge(("millrace_real_weight", "The weight of a real server of a service, as configured."), weights);
+    }
+}
+
+/// What a service's packets are sent to.
+struct Station<'a> {
+    service: &'a ServiceReport,
+    real: &'a RealReport,
+    address: String,
+    role: &'static str,
+}
+
+fn stations(service: &ServiceReport) -> impl Iterator<Item = Station<'_>> {
+    let reals = service.reals.iter().map(|real| (real, "real"));
+    let all = reals.chain(service.sorry_server.iter().map(|real| (real, "sorry")));
+    all.map(move |(real, role)| Station { service, real, address: real.address.to_string(), role })
+}
+
+impl Station<'_> {
+    fn labels<'a>(&'a self, state: Option<&'a str>) -> Labels<'a> {
+        let ServiceReport { address, protocol, .. } = self.service;
+        let mut all =
+            labels([("service", address), ("protocol", protocol), ("real", &self.address), ("role", self.role)]);
+        all.extend(state.map(|state| ("state", state)));
+        all
+    }
+}
+
+fn labels<'a, const N: usize>(pairs: [(&'static str, &'a str); N]) -> Labels<'a> {
+    pairs.into_iter().collect()
+}
+
+fn metric(kind: MetricType, labels: &[(&str, &str)], value: f64) -> Metric {
+    let pairs = labels.iter().map(|(name, value)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value((*value).to_owned());
+        pair
+    });
+    let mut metric = Metric::default();
+    metric.set_label(pairs.collect());
+    match kind {
+        MetricType::COUNTER => {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        }
+        _ => {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+    }
+    metric
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::report::{ConnectionsReport, DeviceReport, NeighborReport, TrafficReport};
+    use super::*;
+
+    fn real(address: &str) -> RealReport {
+        RealReport {
+            address: address.parse().unwrap(),
+            forwarding: "nat".to_owned(),
+            weight: 3,
+            slow_start_percent: None,
+            active: 4,
+            inactive: 5,
+            persistent: 6,
+            traffic: TrafficReport { connections: 7, ..TrafficReport::default() },
+            rates: TrafficReport::default(),
+        }
+    }
+
+    fn report() -> Report {
+        let table = TableReport { name: "templates".to_owned(), max: 100, used: 2, stashed: 0 };
+        let service = ServiceReport {
+            address: "203.0.113.10:80".to_owned(),
+            protocol: "tcp".to_owned(),
+            scheduler: "wlc".to_owned(),
+            ops: false,
+            traffic: TrafficReport { connections: 1, in_packets: 2, in_octets: 3, out_packets: 4, out_octets: 5 },
+            rates: TrafficReport::default(),
+            reals: vec![real("10.0.0.11:8080")],
+            sorry_server: Some(real("10.0.0.99:80")),
+        };
+        let neighbor = NeighborReport {
+            address: "10.0.0.11".parse().unwrap(),
+            mac: None,
+            port: "lan".to_owned(),
+            state: "failed".to_owned(),
+            age_seconds: None,
+        };
+        Report {
+            uptime_seconds: 1.5,
+            connections: ConnectionsReport { active: 8, inactive: 9, tables: vec![table] },
+            ports: vec![PortReport {
+                name: "a\"b\\".to_owned(),
+                device_counters: DeviceReport { rx_missed: 11, ..DeviceReport::default() },
+                ..PortReport::default()
+            }],
+            workers: vec![WorkerReport {
+                outcomes: BTreeMap::from([("drop_ttl".to_owned(), 12)]),
+                empty_polls: 13,
+                ..WorkerReport::default()
+            }],
+            services: vec![service],
+            neighbors: vec![neighbor],
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_report_is_there_with_its_labels() {
+        let text = metrics(&report());
+        let real = r#"service="203.0.113.10:80",protocol="tcp",real="10.0.0.11:8080",role="real""#;
+        for line in [
+            "millrace_uptime_seconds 1.5".to_owned(),
+            r#"millrace_connections{state="inactive"} 9"#.to_owned(),
+            r#"millrace_table_capacity{table="templates"} 100"#.to_owned(),
+            r#"millrace_port_receive_missed_total{port="a\"b\\"} 11"#.to_owned(),
+            r#"millrace_port_up{port="a\"b\\"} 0"#.to_owned(),
+            r#"millrace_worker_frames_total{worker="0",outcome="drop_ttl"} 12"#.to_owned(),
+            r#"millrace_worker_polls_total{worker="0",brought="nothing"} 13"#.to_owned(),
+            r#"millrace_service_transmit_bytes_total{service="203.0.113.10:80",protocol="tcp"} 5"#.to_owned(),
+            format!("millrace_real_connections_total{{{real}}} 7"),
+            format!("millrace_real_connections{{{real},state=\"persistent\"}} 6"),
+            format!("millrace_real_weight{{{real}}} 3"),
+            r#"millrace_neighbors{state="failed"} 1"#.to_owned(),
+        ] {
+            assert!(text.lines().any(|is| is == line), "{line} is not in\n{text}");
+        }
+        assert!(text.contains("real=\"10.0.0.99:80\",role=\"sorry\""), "{text}");
+    }
+
+    #[test]
+    fn each_metric_is_described_once_and_counters_end_in_total() {
+        let text = metrics(&report());
+        let mut described = Vec::new();
+        for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            let (name, kind) = line.split_once(' ').unwrap();
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+            assert!(!described.contains(&name), "{name} twice");
+            assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+            described.push(name);
+        }
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        for name in samples.filter_map(|line| line.split(['{', ' ']).next()) {
+            assert!(described.contains(&name), "{name}");
+        }
+    }
+}
