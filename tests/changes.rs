@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use millrace::ctrl::config::{Config, Real, Scheduler, Service};
 use millrace::dataplane::clock::Now;
 use millrace::dataplane::conn::Table;
@@ -74,18 +75,6 @@ fn all() -> Config {
     config(&text)
 }
 
-/// Xorshift.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % n
-    }
-}
-
 /// What the worker's side knows of the changes: of each lively service's real servers a number that is odd from the moment on
 /// that it is acknowledged that it is gone, or takes no new connections, until it is asked for again.
 struct Known {
@@ -123,26 +112,26 @@ impl Known {
 }
 
 /// One random change of one lively service, which is returned.
-fn change(config: &mut Config, all: &Config, random: &mut Random) -> usize {
-    let service = random.below(LIVELY);
+fn change(config: &mut Config, all: &Config, random: &mut Rng) -> usize {
+    let service = random.usize(..LIVELY);
     let full = &all.services[STEADY + service];
     let Some(place) = config.services.iter().position(|known| known.selector == full.selector) else {
-        let place = random.below(config.services.len() + 1);
+        let place = random.usize(..config.services.len() + 1);
         let mut added = Service::clone(full);
-        added.reals.truncate(1 + random.below(SERVERS));
+        added.reals.truncate(1 + random.usize(..SERVERS));
         config.services.insert(place, Arc::new(added));
         return service;
     };
-    let number = random.below(SERVERS);
+    let number = random.usize(..SERVERS);
     let real: Real = full.reals[number];
     let known = config.services[place].reals.iter().position(|known| known.address == real.address);
     let edited = Arc::make_mut(&mut config.services[place]);
-    match (random.below(8), known) {
+    match (random.usize(..8), known) {
         (0, _) => drop(config.services.remove(place)),
-        (1, _) => edited.scheduler = [Scheduler::Rr, Scheduler::Wrr, Scheduler::Wlc, Scheduler::Dh][random.below(4)],
+        (1, _) => edited.scheduler = [Scheduler::Rr, Scheduler::Wrr, Scheduler::Wlc, Scheduler::Dh][random.usize(..4)],
         (2 | 3, Some(known)) => drop(edited.reals.remove(known)),
         (4, Some(known)) => edited.reals[known].weight = 0,
-        (_, Some(known)) => edited.reals[known].weight = 1 + random.below(9) as u16,
+        (_, Some(known)) => edited.reals[known].weight = 1 + random.usize(..9) as u16,
         (_, None) => edited.reals.push(real),
     }
     service
@@ -294,7 +283,7 @@ fn changes_concern_only_what_they_name() {
     let exchanges = connect(&mut director);
     let clock = Clock { start: Instant::now(), first: director.now };
     let (known, stop, packets) = (Known::new(), AtomicBool::new(false), AtomicU64::new(0));
-    let (mut running, mut random) = (all.clone(), Random(0x9e37_79b9_7f4a_7c15));
+    let (mut running, mut random) = (all.clone(), Rng::with_seed(5));
     let (mut quiet, mut busy, mut times) = (Vec::new(), Vec::new(), Vec::new());
     std::thread::scope(|scope| {
         let (worker, wires) = (&mut director.workers[0], &director.wires[0]);

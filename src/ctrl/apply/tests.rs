@@ -41,15 +41,12 @@ const SELECTORS: [&str; 9] = [
 const SCHEDULERS: [&str; 15] =
     ["rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf", "twos", "dh", "sh", "mh", "lblc", "lblcr", "wrr"];
 
-/// Xorshift.
-struct Random(u64);
+/// What is drawn at random.
+struct Random(fastrand::Rng);
 
 impl Random {
     fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % n
+        self.0.usize(..n)
     }
 
     fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
@@ -198,7 +195,7 @@ fn visit(both: [&Applier; 2], busy: &mut Vec<RealId>, random: &mut Random) {
 #[test]
 fn changes_come_to_what_a_whole_build_does() {
     for seed in 1..=6 {
-        follow(Random(0x9e37_79b9_7f4a_7c15 ^ seed << 32));
+        follow(Random(fastrand::Rng::with_seed(seed)));
     }
 }
 
@@ -264,4 +261,35 @@ fn follow(mut random: Random) {
     assert!(one.references.iter().all(|count| *count == 0));
     assert!(one.restless.is_empty() && one.parts.is_empty());
     assert_eq!(one.pins.len(), 1, "the static neighbour");
+}
+
+#[test]
+fn what_a_change_does_not_concern_is_the_very_same() {
+    let text = |weight: u16, more: &str| {
+        let real = |host: u8| format!("{{ address = '10.0.0.1{host}', weight = {weight} }}");
+        format!(
+            "{HEAD}[[service]]\naddress = '192.0.2.1:80'\nreal = [{}]\n\
+             [[service]]\naddress = '192.0.2.2:81'\nscheduler = 'mh'\nreal = [{{ address = '10.0.0.13' }}]\n{more}",
+            [1, 2].map(real).join(", ")
+        )
+    };
+    let config = |text: &str| parse(Path::new("x.toml"), text).unwrap().config;
+    let mut applier = applier(&config(&text(1, "")));
+    let by_vip = |snapshot: &Snapshot, last: u8| {
+        let vip = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, last), 79 + u16::from(last));
+        snapshot.services.iter().flatten().find(|service| service.address == vip).cloned().unwrap()
+    };
+    let before = applier.publisher.current();
+    applier.apply(&config(&text(7, "")), Now::from_millis(1000)).unwrap();
+    let after = applier.publisher.current();
+    assert!(!Arc::ptr_eq(&by_vip(&before, 1), &by_vip(&after, 1)));
+    assert!(Arc::ptr_eq(&by_vip(&before, 2), &by_vip(&after, 2)), "its table, too");
+    assert!(Arc::ptr_eq(&before.addresses, &after.addresses) && Arc::ptr_eq(&before.sockets, &after.sockets));
+    // A second service that names a socket concerns the first.
+    let shared = "[[service]]\naddress = '192.0.2.4:83'\nreal = [{ address = '10.0.0.13:81' }]\n";
+    applier.apply(&config(&text(7, shared)), Now::from_millis(2000)).unwrap();
+    let last = applier.publisher.current();
+    assert!(Arc::ptr_eq(&by_vip(&after, 1), &by_vip(&last, 1)));
+    assert!(!Arc::ptr_eq(&by_vip(&after, 2), &by_vip(&last, 2)));
+    assert!(last.reals.iter().flatten().filter(|real| real.address.port() == 81).all(|real| real.shared.is_some()));
 }

@@ -36,6 +36,11 @@ impl<T: Hash + Eq> Bag<T> {
         }
     }
 
+    /// Puts one in, or takes one out.
+    pub fn count(&mut self, thing: T, more: bool) {
+        if more { self.add(thing) } else { self.remove(&thing) }
+    }
+
     /// Tells whether one is there.
     pub fn contains(&self, thing: &T) -> bool {
         self.counts.contains_key(thing)

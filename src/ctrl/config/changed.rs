@@ -1,8 +1,9 @@
 //! Which services two configurations do not have in common.
 
-use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::model::{Selector, Service};
 

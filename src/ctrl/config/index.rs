@@ -40,7 +40,7 @@ impl Index {
         let mut index = Self::default();
         config.routes.iter().for_each(|route| index.hosts.add(route.via));
         config.neighbors.iter().for_each(|neighbor| index.hosts.add(neighbor.address));
-        config.services.iter().for_each(|service| index.add(service));
+        config.services.iter().for_each(|service| index.count(service, true));
         index.vips.ranges = Ranges::new(config);
         index
     }
@@ -59,8 +59,8 @@ impl Index {
         let changed = Changed::between(&from.services, &to.services);
         let before: Vec<&Service> = changed.before.iter().map(|place| &*from.services[*place]).collect();
         let after: Vec<&Service> = changed.after.iter().map(|place| &*to.services[*place]).collect();
-        before.iter().for_each(|service| self.remove(service));
-        after.iter().for_each(|service| self.add(service));
+        before.iter().for_each(|service| self.count(service, false));
+        after.iter().for_each(|service| self.count(service, true));
         let ranges = before.iter().chain(&after).any(|service| matches!(service.selector, Selector::Range(_)));
         if ranges {
             self.vips.ranges = Ranges::new(to);
@@ -69,52 +69,32 @@ impl Index {
             return Ok(());
         }
         whole(to, source).inspect_err(|_| {
-            after.iter().for_each(|service| self.remove(service));
-            before.iter().for_each(|service| self.add(service));
+            after.iter().for_each(|service| self.count(service, false));
+            before.iter().for_each(|service| self.count(service, true));
             if ranges {
                 self.vips.ranges = Ranges::new(from);
             }
         })
     }
 
-    fn add(&mut self, service: &Service) {
-        self.selectors.add(service.selector);
-        service.vips.iter().for_each(|vip| self.vips.one.add(IpAddr::V4(*vip)));
+    /// Notes a service more, or one less.
+    fn count(&mut self, service: &Service, more: bool) {
+        self.selectors.count(service.selector, more);
+        service.vips.iter().for_each(|vip| self.vips.one.count(IpAddr::V4(*vip), more));
         for (_, real) in service.stations() {
-            self.stations.add(real.address.ip());
-            self.total += 1;
+            self.stations.count(real.address.ip(), more);
+            self.total = if more { self.total + 1 } else { self.total - 1 };
         }
         for (_, real) in nat(service) {
             let (address, protocols) = (real.address, service.selector.protocols());
             if service.selector.is_wide() {
-                protocols.iter().for_each(|protocol| self.wide.add((address.ip(), *protocol)));
-                self.wide_stations.add(address.ip());
+                protocols.iter().for_each(|protocol| self.wide.count((address.ip(), *protocol), more));
+                self.wide_stations.count(address.ip(), more);
             } else {
-                self.sockets.add((address, protocols));
+                self.sockets.count((address, protocols), more);
             }
             if service.one_packet {
-                self.one_packet.add(address);
-            }
-        }
-    }
-
-    fn remove(&mut self, service: &Service) {
-        self.selectors.remove(&service.selector);
-        service.vips.iter().for_each(|vip| self.vips.one.remove(&IpAddr::V4(*vip)));
-        for (_, real) in service.stations() {
-            self.stations.remove(&real.address.ip());
-            self.total -= 1;
-        }
-        for (_, real) in nat(service) {
-            let (address, protocols) = (real.address, service.selector.protocols());
-            if service.selector.is_wide() {
-                protocols.iter().for_each(|protocol| self.wide.remove(&(address.ip(), *protocol)));
-                self.wide_stations.remove(&address.ip());
-            } else {
-                self.sockets.remove(&(address, protocols));
-            }
-            if service.one_packet {
-                self.one_packet.remove(&address);
+                self.one_packet.count(address, more);
             }
         }
     }
