@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -31,6 +32,10 @@ const CONFLICT_PAUSE: Duration = Duration::from_secs(10);
 
 /// How many lines of one change are logged; whoever makes a larger one is told them all.
 const LOGGED: usize = 20;
+
+/// How long a change waits for workers to move on. They come by every few microseconds, or after a nap of a millisecond; one
+/// that the kernel has taken its core from may be longer, and must not hold up control.
+const SETTLING: Duration = Duration::from_millis(20);
 
 /// Tells what the driver of a port counts, by the port's place.
 pub type DeviceCounters = Box<dyn Fn(usize) -> DeviceReport + Send + Sync>;
@@ -125,6 +130,7 @@ impl Running {
         let next = running.next(next.clone());
         let version = next.version;
         self.desired.store(Arc::new(next));
+        settle(applier);
         Ok(Changed { version, changed })
     }
 
@@ -165,6 +171,14 @@ impl Running {
                 warn!("address conflict: {} claims our address {address} on port {name}", diff::mac(&mac));
             }
         }
+    }
+}
+
+/// Waits until every worker has moved on: what a change removed gets nothing any more from when the change is answered.
+fn settle(applier: &mut Applier) {
+    let start = Instant::now();
+    while !applier.is_settled() && start.elapsed() < SETTLING {
+        thread::sleep(Duration::from_micros(50));
     }
 }
 
