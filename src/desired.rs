@@ -1,14 +1,15 @@
-//! `millrace reload`, `save` and `diff`: the running state and the file.
+//! `millrace reload`, `save` and `diff`: the running state and the file; `apply`: changes from a file.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use millrace::cli::{DiffArgs, ReloadArgs, SaveArgs};
-use millrace::ctrl::api::Client;
+use millrace::cli::{ApplyArgs, DiffArgs, ReloadArgs, SaveArgs};
+use millrace::ctrl::api::{Client, ClientError};
+use millrace::ctrl::change::Transaction;
 
-use crate::change::show;
+use crate::change::{show, status};
 use crate::output::{USAGE, fail, print, print_json};
 
 /// Has the director apply its file again, or say what that would change.
@@ -53,7 +54,9 @@ fn replace(file: &Path, text: &str) -> io::Result<()> {
     let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     let mut aside = file.clone().into_os_string();
     aside.push(format!(".{}", std::process::id()));
-    let written = fs::write(&aside, text).and_then(|()| {
+    let written = File::create(&aside).and_then(|mut new| {
+        new.write_all(text.as_bytes())?;
+        new.sync_all()?;
         if let Ok(old) = fs::metadata(&file) {
             fs::set_permissions(&aside, old.permissions())?;
         }
@@ -64,4 +67,44 @@ fn replace(file: &Path, text: &str) -> io::Result<()> {
         let _ = fs::remove_file(&aside);
     }
     written
+}
+
+/// Makes the changes that a file lists.
+pub fn apply(args: &ApplyArgs) -> ExitCode {
+    let json = match read(&args.file) {
+        Ok(json) => json,
+        Err(cause) => return fail(1, format_args!("{}: cannot be read: {cause}", args.file.display())),
+    };
+    let mut transaction = match Transaction::read(&json) {
+        Ok(transaction) => transaction,
+        Err(refused) => return fail(USAGE, blame(refused.change, &refused)),
+    };
+    transaction.dry_run |= args.change.dry_run;
+    match Client::new(&args.change.director.socket).change(&transaction) {
+        Ok(changed) => show(&changed, args.change.json),
+        Err(error) => {
+            let place = match &error {
+                ClientError::Refused(refusal) => refusal.change,
+                _ => None,
+            };
+            fail(status(&error), blame(place, &error))
+        }
+    }
+}
+
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    if file != Path::new("-") {
+        return fs::read(file);
+    }
+    let mut json = Vec::new();
+    io::stdin().read_to_end(&mut json)?;
+    Ok(json)
+}
+
+/// Says which change of several is to blame, counted from 0 as in the file.
+fn blame(change: Option<usize>, error: &dyn std::fmt::Display) -> String {
+    match change {
+        Some(place) => format!("changes[{place}]: {error}"),
+        None => error.to_string(),
+    }
 }

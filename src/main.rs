@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         Command::Reload(args) => desired::reload(&args),
         Command::Diff(args) => desired::diff(&args),
         Command::Save(args) => desired::save(&args),
+        Command::Apply(args) => desired::apply(&args),
         Command::Service(args) => service::run(&args),
         Command::Real(args) => real::run(&args),
         Command::Conn(args) => conn::run(&args),

@@ -312,6 +312,35 @@ fn services_and_real_servers_are_changed() {
 }
 
 #[test]
+fn changes_are_made_from_a_file() {
+    let folder = Folder::new("apply");
+    let file = folder.0.join("changes.json");
+    with_director("apply", |path| {
+        let socket = path.to_str().unwrap();
+        let key = r#""service": {"address": "192.0.2.1:80"}"#;
+        let drain = format!(r#"{{"op": "set-real", {key}, "real": "10.0.0.2", "set": {{"weight": 0}}}}"#);
+        for (changes, status, expected) in [
+            (drain.clone(), 0, "service TCP 192.0.2.1:80: real server 10.0.0.2:80: weight 1 -> 0\n"),
+            (
+                format!(r#"{drain}, {{"op": "add-service", {key}}}"#),
+                1,
+                "changes[1]: service TCP 192.0.2.1:80 is already there\n",
+            ),
+            (r#"{"op": "add"}"#.to_owned(), 2, "changes[0]: op: \"add\" is unknown; did you mean \"add-real\"?\n"),
+        ] {
+            let json = format!(r#"{{"changes": [{changes}]}}"#);
+            fs::write(&file, &json).unwrap();
+            let output = millrace(&["apply", "-f", file.to_str().unwrap(), "--socket", socket]);
+            let said = text(&output.stdout).to_owned() + text(&output.stderr);
+            assert_eq!((said.as_str(), output.status.code()), (expected, Some(status)), "{json}");
+            let mut child = Command::new(env!("CARGO_BIN_EXE_millrace"));
+            let child = child.args(["apply", "-f", "-", "--socket", socket]).stdin(fs::File::open(&file).unwrap());
+            assert_eq!(child.output().unwrap().status.code(), Some(status), "from standard input");
+        }
+    });
+}
+
+#[test]
 fn what_runs_is_saved_as_a_file() {
     let folder = Folder::new("saved");
     let file = folder.write("old");

@@ -1,10 +1,10 @@
-//! `reload`, `save` and `diff`: the running state and the file.
+//! `reload`, `save` and `diff`: the running state and the file; `apply`: changes from a file.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::SocketPath;
+use super::{ChangeArgs, SocketPath};
 
 /// Arguments of `reload`.
 #[derive(Clone, Debug, Args)]
@@ -44,4 +44,16 @@ pub struct DiffArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `apply`.
+#[derive(Clone, Debug, Args)]
+pub struct ApplyArgs {
+    /// How it is done.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+
+    /// The changes, as JSON: {"changes": [{"op": "add-service", "service": {...}}, ...]}; - for standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: PathBuf,
 }

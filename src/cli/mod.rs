@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::ctrl::config::DEFAULT_SOCKET;
 pub use conn::{ConnArgs, ConnCommand, ConnFlushArgs, ConnListArgs, ConnShowArgs};
-pub use desired::{DiffArgs, ReloadArgs, SaveArgs};
+pub use desired::{ApplyArgs, DiffArgs, ReloadArgs, SaveArgs};
 pub use real::{
     RealAddArgs, RealArgs, RealCommand, RealDrainArgs, RealListArgs, RealName, RealOptions, RealRemoveArgs, RealSetArgs,
 };
@@ -76,6 +76,11 @@ pub enum Command {
     ///
     /// What is at its default is left out.
     Save(SaveArgs),
+    /// Make changes that a file lists in a running director, all of them or none
+    ///
+    /// The changes are those of POST /v1/changes: add-service, set-service, remove-service, clear, add-real, set-real, remove-real and
+    /// set-timeouts, with the keys of the configuration file. With a "version" they are refused if another one runs.
+    Apply(ApplyArgs),
     /// List, add, change and remove virtual services of a running director
     ///
     /// The configuration file stays as it is: save writes what runs.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::refusal::{refuse, refuse_change};
 use super::report::{RealReport, TrafficReport};
 use super::server::Director;
-use crate::ctrl::change::Transaction;
+use crate::ctrl::change::{Kind, Refused, Transaction};
 use crate::ctrl::config::document::Table;
 use crate::ctrl::config::{self, Config, ConfigError, Selector, write};
 
@@ -133,14 +133,15 @@ pub(super) async fn services<D: Director>(
     };
     let only = match service.map(|key| selector(&key, &director.desired().config)).transpose() {
         Ok(only) => only,
-        Err(wrong) => return refuse(StatusCode::BAD_REQUEST, wrong),
+        Err(refused) => return refuse_change(refused),
     };
     aside(move || Json(director.services(only.as_ref())).into_response()).await
 }
 
-fn selector(json: &str, config: &Config) -> Result<Selector, String> {
-    let key: Table = serde_json::from_str(json).map_err(|wrong| format!("service: {wrong}"))?;
-    config::parts::key(&key, "service", &config.ports).map_err(|error| error.to_string())
+fn selector(json: &str, config: &Config) -> Result<Selector, Refused> {
+    let wrong = |cause: serde_json::Error| Refused::new(Kind::Invalid, format!("service: {cause}"));
+    let key: Table = serde_json::from_str(json).map_err(wrong)?;
+    Ok(config::parts::key(&key, "service", &config.ports)?)
 }
 
 /// Shows the running configuration.

@@ -217,13 +217,13 @@ fn mistakes_are_answered_in_json() {
             ("GET /v1/stat", "404 Not Found", r#"{"error":"there is no /v1/stat"}"#),
             (
                 "GET /v1/services?service=7",
-                "400 Bad Request",
-                r#"{"error":"service: invalid type: integer `7`, expected an object at line 1 column 1"}"#,
+                "422 Unprocessable Entity",
+                r#"{"error":"service: invalid type: integer `7`, expected an object at line 1 column 1","kind":"invalid"}"#,
             ),
             (
                 "GET /v1/services?service={}",
-                "400 Bad Request",
-                r#"{"error":"service: the key \"address\" is missing"}"#,
+                "422 Unprocessable Entity",
+                r#"{"error":"service: the key \"address\" is missing","kind":"invalid"}"#,
             ),
             ("GET /v1/reload", "405 Method Not Allowed", r#"{"error":"/v1/reload does not take GET"}"#),
         ] {
