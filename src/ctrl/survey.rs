@@ -201,7 +201,7 @@ impl Survey<'_> {
             address: IpAddr::V4(neighbor.address),
             mac: neighbor.mac.as_ref().map(mac),
             port: self.config.ports.get(neighbor.port.index()).map(|port| port.name.clone()).unwrap_or_default(),
-            state: neighbor.state.to_owned(),
+            state: neighbor.state.name().to_owned(),
             age_seconds: neighbor.confirmed_seconds,
         });
         report.collect()

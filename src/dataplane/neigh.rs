@@ -94,10 +94,38 @@ pub struct Listed {
     pub port: PortId,
     /// Its Ethernet address, when known.
     pub mac: Option<[u8; 6]>,
-    /// `reachable`, `stale`, `incomplete` or `static`.
-    pub state: &'static str,
+    /// How well it is known.
+    pub state: State,
     /// Seconds since it was last confirmed; `None` if it never was, or is static.
     pub confirmed_seconds: Option<u64>,
+}
+
+/// How well a neighbour is known, in the words of `ip neighbour` (a static one is its "permanent").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It was asked for, and has not answered.
+    Incomplete,
+    /// The configuration says where it is.
+    Static,
+    /// It answered lately.
+    Reachable,
+    /// It answered once, and is asked again when it is needed.
+    Stale,
+}
+
+impl State {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Incomplete, Self::Static, Self::Reachable, Self::Stale];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Incomplete => "incomplete",
+            Self::Static => "static",
+            Self::Reachable => "reachable",
+            Self::Stale => "stale",
+        }
+    }
 }
 
 /// The table.
@@ -335,10 +363,10 @@ impl Neighbors {
             let word = slot.word.load(Ordering::Acquire);
             let age = age(now, slot.confirmed.load(Ordering::Relaxed));
             let state = match word >> STATE_SHIFT {
-                INCOMPLETE => "incomplete",
-                STATIC => "static",
-                _ if age < REACHABLE => "reachable",
-                _ => "stale",
+                INCOMPLETE => State::Incomplete,
+                STATIC => State::Static,
+                _ if age < REACHABLE => State::Reachable,
+                _ => State::Stale,
             };
             let dynamic = word >> STATE_SHIFT == REACHABLE_STATE;
             listed.push(Listed {

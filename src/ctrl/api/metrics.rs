@@ -17,6 +17,7 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 use prometheus::{Encoder, TextEncoder};
 
 use super::report::{PortReport, RealReport, Report, ServiceReport, TableReport, TrafficReport, WorkerReport};
+use crate::dataplane::neigh::State;
 
 /// What the text is.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -88,9 +89,6 @@ const WORKERS: &[Figure<WorkerReport>] = &[
     }),
 ];
 
-/// What a neighbour can be ([`super::report::NeighborReport`]).
-const NEIGHBORS: &[&str] = &["static", "reachable", "stale", "resolving", "failed"];
-
 /// Of services and of real servers: the ends of the names, the beginnings of the texts.
 const TRAFFIC: &[Figure<TrafficReport>] = &[
     figure("connections_total", "Connections scheduled", |traffic| traffic.connections),
@@ -159,7 +157,8 @@ impl Page {
         let states = states.into_iter().map(|(state, count)| (labels([("state", state)]), count as f64));
         self.gauge(("millrace_connections", "Connections that there are, as ipvsadm tells them apart."), states);
         let count = |state: &str| report.neighbors.iter().filter(|neighbor| neighbor.state == state).count();
-        let states = NEIGHBORS.iter().map(|state| (labels([("state", state)]), count(state) as f64));
+        let states = State::ALL.map(State::name);
+        let states = states.iter().map(|state| (labels([("state", state)]), count(state) as f64));
         let help = "Stations on the director's links whose Ethernet addresses it knows or asks for.";
         self.gauge(("millrace_neighbors", help), states);
     }
@@ -320,7 +319,7 @@ mod tests {
             address: "10.0.0.11".parse().unwrap(),
             mac: None,
             port: "lan".to_owned(),
-            state: "failed".to_owned(),
+            state: State::Incomplete.name().to_owned(),
             age_seconds: None,
         };
         Report {
@@ -358,7 +357,7 @@ mod tests {
             format!("millrace_real_connections_total{{{real}}} 7"),
             format!("millrace_real_connections{{{real},state=\"persistent\"}} 6"),
             format!("millrace_real_weight{{{real}}} 3"),
-            r#"millrace_neighbors{state="failed"} 1"#.to_owned(),
+            r#"millrace_neighbors{state="incomplete"} 1"#.to_owned(),
         ] {
             assert!(text.lines().any(|is| is == line), "{line} is not in\n{text}");
         }

@@ -213,7 +213,7 @@ mod tests {
                 address: "10.0.0.2".parse().unwrap(),
                 mac: None,
                 port: "lan".into(),
-                state: "resolving".into(),
+                state: "incomplete".into(),
                 age_seconds: None,
             }],
         }
@@ -243,8 +243,8 @@ forwarded_nat_in      40  what forwarded_nat_in means
 drop_fragment          2  what drop_fragment means
 drop_ttl               1  what drop_ttl means
 
-NEIGHBOUR  MAC  PORT  STATE      CONFIRMED
-10.0.0.2   -    lan   resolving          -
+NEIGHBOUR  MAC  PORT  STATE       CONFIRMED
+10.0.0.2   -    lan   incomplete          -
 ";
         assert_eq!(stats(&report(), false), expected);
     }

@@ -70,7 +70,7 @@ fn a_static_station_is_never_asked_nor_overwritten() {
     assert!(!table.learn(PORT, STATION, [4; 6], true, at(1)));
     table.maintain(0..CAPACITY, at(1000), |_, _| panic!("static"));
     assert_eq!(table.mac(id, at(1000)), Some(MAC));
-    assert_eq!(table.list(at(1000))[0].state, "static");
+    assert_eq!(table.list(at(1000))[0].state, State::Static);
     assert_eq!(table.pin(PORT, STATION, at(1000)), Some(id));
     table.fix(id, None);
     assert_eq!(table.mac(id, at(1000)), None, "no longer static: to be resolved");
@@ -86,7 +86,7 @@ fn what_another_worker_wrote_in_the_next_tick_is_new() {
     assert_eq!(requests(&table, now), 0);
     assert_eq!(table.mac(id, ahead), Some(MAC), "in use, and so not freed");
     let listed = &table.list(now)[0];
-    assert_eq!((listed.state, listed.confirmed_seconds), ("reachable", Some(0)));
+    assert_eq!((listed.state, listed.confirmed_seconds), (State::Reachable, Some(0)));
 }
 
 #[test]
