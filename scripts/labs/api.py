@@ -102,7 +102,9 @@ def strangers(lab, stage):
                                                 f"Authorization: Bearer {TOKEN}", "-H", "Expect:", "-T", "-",
                                                 f"http://{LISTEN}/v1/reload", "-X", "POST"))),
                            input=b"x" * (40 << 20), capture_output=True, check=False)
-    lab.report.check("40 MB are too much", large.stdout == b"413", large.stdout.decode() or large.stderr.decode())
+    # Who still sends when the answer is there may be cut off before it has read it.
+    told = (large.stdout + b" " + large.stderr).decode()
+    lab.report.check("40 MB are too much", large.stdout == b"413" or (large.stdout == b"000" and large.returncode in (55, 56)), told)
     told = asked(stage, "/v1/stats", "-H", f"Authorization: Bearer {TOKEN}")
     lab.report.check("who has the token gets in between them", told == "200", told)
     crowd.stop()

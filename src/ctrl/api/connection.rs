@@ -3,20 +3,23 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use hyper::body::Body as _;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use log::warn;
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -35,11 +38,14 @@ pub(super) struct Bounds {
     pub head: Duration,
     /// The time for the body.
     pub body: Duration,
+    /// The time in which a client on TCP acknowledges what it was sent, or at least makes room for more of it.
+    pub send: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { connections: 64, head: Duration::from_secs(10), body: Duration::from_secs(30) }
+        let [head, body, send] = [10, 30, 30].map(Duration::from_secs);
+        Self { connections: 64, head, body, send }
     }
 }
 
@@ -66,10 +72,16 @@ enum Visitor {
 }
 
 impl Door {
-    async fn next(&self) -> io::Result<Visitor> {
+    /// Waits for the next visitor. Who comes from afar and takes nothing for as long as `send` is cut off; somebody at this
+    /// machine may look at a long answer page by page.
+    async fn next(&self, send: Duration) -> io::Result<Visitor> {
         match self {
             Self::Unix(listener) => Ok(Visitor::Unix(listener.accept().await?.0)),
-            Self::Tcp(listener, tls) => Ok(Visitor::Tcp(listener.accept().await?.0, tls.clone())),
+            Self::Tcp(listener, tls) => {
+                let (stream, _) = listener.accept().await?;
+                set_tcp_user_timeout(&stream, send.as_millis() as u32)?;
+                Ok(Visitor::Tcp(stream, tls.clone()))
+            }
         }
     }
 }
@@ -81,7 +93,7 @@ pub(super) async fn receive(door: Door, router: Router, bounds: Bounds, stop: im
     loop {
         let come = async {
             let place = Arc::clone(&places).acquire_owned().await.ok()?;
-            Some((door.next().await, place))
+            Some((door.next(bounds.send).await, place))
         };
         let come = tokio::select! {
             come = come => come,
@@ -121,24 +133,36 @@ async fn converse(
     head: Duration,
     watcher: Watcher,
 ) {
+    let (asked, service) = (Arc::new(AtomicBool::new(false)), TowerToHyperService::new(router));
+    let answer = service_fn({
+        let asked = Arc::clone(&asked);
+        move |request| {
+            asked.store(true, Ordering::Relaxed);
+            service.call(request)
+        }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head)
         .max_buf_size(HEAD_OCTETS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    if let Err(cause) = watcher.watch(connection).await {
-        complain(format_args!("a connection ended early: {cause}"));
+        .serve_connection(TokioIo::new(stream), answer);
+    match watcher.watch(connection).await {
+        // Who has been answered, and may ask for more, need not.
+        Err(cause) if cause.is_timeout() && asked.load(Ordering::Relaxed) => {}
+        Err(cause) => complain(format_args!("a connection ended early: {cause}")),
+        Ok(()) => {}
     }
 }
 
-/// Reads a request's body before anybody looks at it.
+/// Reads a request's body before anybody looks at it. Only what is posted has one.
 pub(super) async fn whole(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
-    let too_long = || refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {BODY_OCTETS} octets"));
-    if body.size_hint().lower() > BODY_OCTETS as u64 {
+    let most = if head.method == Method::POST { BODY_OCTETS } else { 0 };
+    let too_long = || refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {most} octets here"));
+    if body.size_hint().lower() > most as u64 {
         return too_long();
     }
-    match timeout(bounds.body, to_bytes(body, BODY_OCTETS)).await {
+    match timeout(bounds.body, to_bytes(body, most)).await {
         Ok(Ok(octets)) => next.run(Request::from_parts(head, Body::from(octets))).await,
         Ok(Err(_)) => too_long(),
         Err(_) => refuse(StatusCode::REQUEST_TIMEOUT, format!("the body did not arrive within {:?}", bounds.body)),

@@ -12,7 +12,13 @@ use super::*;
 use crate::ctrl::config::{Listen, Tls};
 
 const TOKEN: &str = "0123456789abcdef";
-const SOON: Bounds = Bounds { connections: 4, head: Duration::from_millis(300), body: Duration::from_millis(300) };
+/// A little.
+const SOON: Duration = Duration::from_millis(300);
+
+/// Few places.
+fn few() -> Bounds {
+    Bounds { connections: 4, ..Bounds::default() }
+}
 
 fn plain() -> Listen {
     Listen { address: "127.0.0.1:0".parse().unwrap(), token_file: None, tls: None, public_reads: false }
@@ -253,7 +259,7 @@ fn a_body_that_is_too_large_is_not_read() {
         fs::write(folder.join("token"), TOKEN).unwrap();
         Listen { token_file: Some(folder.join("token")), ..plain() }
     };
-    with_listener("body", SOON, token, |address, _| {
+    with_listener("body", Bounds { body: SOON, ..few() }, token, |address, _| {
         let head = format!("authorization: Bearer {TOKEN}\r\n");
         let large = send(connect(address), "POST /v1/reload", &format!("{head}content-length: 9999999999\r\n"));
         assert!([408, 413].contains(&status(&large)), "{large}");
@@ -268,14 +274,14 @@ fn a_body_that_is_too_large_is_not_read() {
 fn those_who_say_nothing_are_shown_out_and_others_come_in() {
     with_listener(
         "idle",
-        SOON,
+        Bounds { head: SOON, ..few() },
         |_| plain(),
         |address, _| {
             let start = Instant::now();
             let mut idle: Vec<TcpStream> = (0..12).map(|_| connect(address)).collect();
             idle[1].write_all(b"GET /v1/st").unwrap();
             assert_eq!(status(&ask(connect(address), "GET /v1/stats", "")), 200);
-            assert!(start.elapsed() >= SOON.head, "there were places for four");
+            assert!(start.elapsed() >= SOON, "there were places for four");
             for stream in &mut idle {
                 let mut answer = Vec::new();
                 match stream.read_to_end(&mut answer) {
@@ -283,6 +289,38 @@ fn those_who_say_nothing_are_shown_out_and_others_come_in() {
                     Err(cause) => assert_eq!(cause.kind(), ErrorKind::ConnectionReset),
                 }
             }
+        },
+    );
+}
+
+#[test]
+fn those_who_take_nothing_of_what_they_asked_for_are_shown_out() {
+    with_listener(
+        "greedy",
+        Bounds { send: SOON, ..few() },
+        |_| plain(),
+        |address, _| {
+            let mut greedy: Vec<TcpStream> = (0..4).map(|_| connect(address)).collect();
+            // More answers than fit on the way to somebody who reads none of them.
+            let requests = "GET /v1/config HTTP/1.1\r\nhost: a\r\n\r\n".repeat(1_000);
+            for stream in &mut greedy {
+                stream.set_write_timeout(Some(SOON)).unwrap();
+                while stream.write_all(requests.as_bytes()).is_ok() {}
+            }
+            assert_eq!(status(&ask(connect(address), "GET /v1/stats", "")), 200);
+        },
+    );
+}
+
+#[test]
+fn only_what_is_posted_has_a_body() {
+    with_listener(
+        "bodies",
+        few(),
+        |_| plain(),
+        |address, _| {
+            let with_body = send(connect(address), "GET /v1/stats", "content-length: 1\r\n");
+            assert_eq!(status(&with_body), 413, "{with_body}");
         },
     );
 }
