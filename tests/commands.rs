@@ -175,8 +175,8 @@ impl api::Director for Shown {
     }
 
     fn change(&self, transaction: &Transaction) -> Result<Changed, Refused> {
-        let next = transaction.apply(&good(), config::check)?;
-        Ok(Changed { version: 2, changed: diff::changes(&good(), &next).unwrap() })
+        let next = transaction.apply(&good(), |_, next| config::check(next))?.config;
+        Ok(Changed { version: 2, changed: diff::changes(&good(), &next).unwrap(), ..Changed::default() })
     }
 }
 

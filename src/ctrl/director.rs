@@ -1,9 +1,10 @@
 //! The running director as control sees it: what it is asked for, what it is told, and what it looks after.
 
 use std::fmt;
+use std::mem;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use log::{info, warn};
 use super::accounts::Accounts;
 use super::api::{self, Changed, DeviceReport, Report, Services};
 use super::apply::Applier;
-use super::change::{Kind, Refused, Transaction};
+use super::change::{Kind, Made, Refused, Transaction};
 use super::config::document::Table;
 use super::config::{self, Config, Index, Selector, Source};
 use super::connections::{Filter, Scan};
@@ -51,6 +52,8 @@ pub struct Running {
     accounts: RwLock<Accounts>,
     device: DeviceCounters,
     conflicts: Mutex<HashMap<Ipv4Addr, Instant>>,
+    /// Ports with a link that came back and hears who is on it as soon as may be.
+    returned: Mutex<Vec<PortId>>,
 }
 
 /// What changes the desired state needs, for whoever holds it: one at a time.
@@ -86,7 +89,8 @@ impl Running {
             control: Mutex::new(Control { applier, index }),
             accounts: RwLock::default(),
             device,
-            conflicts: Mutex::new(HashMap::new()),
+            conflicts: Mutex::default(),
+            returned: Mutex::default(),
         }
     }
 
@@ -94,9 +98,19 @@ impl Running {
         now(self.origin)
     }
 
+    /// Waits for its turn to change the desired state.
     fn control(&self) -> MutexGuard<'_, Control> {
         // Whoever panicked with it held, panicked before the snapshot was published.
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same for those who must not wait: none while a change is made.
+    fn control_now(&self) -> Option<MutexGuard<'_, Control>> {
+        match self.control.try_lock() {
+            Ok(control) => Some(control),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     fn accounts(&self) -> RwLockWriteGuard<'_, Accounts> {
@@ -124,19 +138,22 @@ impl Running {
     ) -> Result<Changed, String> {
         let changed = diff::changes(&running.config, next).map_err(|error| error.to_string())?;
         if changed.is_empty() || dry_run {
-            return Ok(Changed { version: running.version, changed });
+            return Ok(Changed { version: running.version, changed, refused: Vec::new() });
         }
         applier.apply(next, self.now()).map_err(|error| error.to_string())?;
         let next = running.next(next.clone());
         let version = next.version;
         self.desired.store(Arc::new(next));
         settle(applier);
-        Ok(Changed { version, changed })
+        Ok(Changed { version, changed, refused: Vec::new() })
     }
 
-    /// Does what is due once a second.
+    /// Does what is due once a second; what a change that is being made stands in the way of, a second later.
     pub fn tend(&self) {
-        self.control().applier.tend(self.now());
+        if let Some(mut control) = self.control_now() {
+            control.applier.tend(self.now());
+        }
+        self.announce_returned();
         self.accounts().tend(&self.shared, &self.viewer.current(), self.now());
     }
 
@@ -145,6 +162,23 @@ impl Running {
         if self.shared.carrier(port) == up {
             return;
         }
+        self.note_carrier(port, up);
+        if up {
+            self.returned.lock().unwrap_or_else(PoisonError::into_inner).push(port);
+            self.announce_returned();
+        }
+    }
+
+    fn announce_returned(&self) {
+        // What is announced is what runs while nobody changes it: a VIP that was removed is not ours any more.
+        let Some(mut control) = self.control_now() else { return };
+        let returned = mem::take(&mut *self.returned.lock().unwrap_or_else(PoisonError::into_inner));
+        for port in returned {
+            control.applier.announce_again(port, &self.desired.load().config);
+        }
+    }
+
+    fn note_carrier(&self, port: PortId, up: bool) {
         let desired = self.desired.load();
         let name = desired.config.ports.get(port.index()).map(|port| port.name.as_str()).unwrap_or_default();
         if up {
@@ -153,9 +187,6 @@ impl Running {
             warn!("port {name}: link down")
         }
         self.shared.set_carrier(port, up);
-        if up {
-            self.control().applier.announce_again(port, &desired.config);
-        }
     }
 
     /// Logs what the workers saw.
@@ -174,10 +205,15 @@ impl Running {
     }
 }
 
-/// Waits until every worker has moved on: what a change removed gets nothing any more from when the change is answered.
+/// Waits until every worker has moved on: what a change removed gets nothing any more from when the change is answered. A worker
+/// that does not come by in [`SETTLING`] is not waited for; that is logged.
 fn settle(applier: &mut Applier) {
     let start = Instant::now();
-    while !applier.is_settled() && start.elapsed() < SETTLING {
+    while !applier.is_settled() {
+        if start.elapsed() >= SETTLING {
+            warn!("a worker did not come by within {SETTLING:?}: until it does, it forwards as before the change");
+            return;
+        }
         thread::sleep(Duration::from_micros(50));
     }
 }
@@ -247,7 +283,8 @@ impl api::Director for Running {
             return Err(Refused::new(Kind::Version, error));
         }
         let nowhere = Source::none();
-        let next = transaction.apply(&running.config, |next| index.advance(&running.config, next, &nowhere))?;
+        let made = transaction.apply(&running.config, |from, to| index.advance(from, to, &nowhere))?;
+        let Made { config: next, refused } = made;
         let changed = self.replace(applier, &running, &next, transaction.dry_run);
         if changed.as_ref().is_ok_and(|changed| changed.version != running.version) {
             changed.iter().for_each(|changed| log("change", changed));
@@ -255,12 +292,13 @@ impl api::Director for Running {
             // What runs goes on, and was right before.
             let _ = index.advance(&next, &running.config, &nowhere);
         }
-        changed.map_err(|error| Refused::new(Kind::Invalid, error))
+        let changed = changed.map_err(|error| Refused::new(Kind::Invalid, error))?;
+        Ok(Changed { refused, ..changed })
     }
 }
 
 /// Logs what a change has changed, as far as it fits.
-fn log(what: &str, Changed { version, changed }: &Changed) {
+fn log(what: &str, Changed { version, changed, .. }: &Changed) {
     for line in changed.iter().take(LOGGED) {
         info!("{what}: {line}");
     }

@@ -14,7 +14,6 @@
 
 mod address;
 mod arguments;
-mod batch;
 mod changes;
 mod command;
 mod layout;

@@ -5,7 +5,6 @@ use std::mem;
 use std::ops::ControlFlow;
 
 use super::arguments;
-use super::batch::{self, MOST};
 use super::changes::{self, complaint};
 use super::command::{Command, Key, Listed, Listing};
 use super::layout::{self, Shown, Spoken};
@@ -15,7 +14,7 @@ use super::restore::{Lines, Next};
 use super::shown;
 use super::usage::{USAGE, VERSION};
 use crate::ctrl::api::{Client, ClientError};
-use crate::ctrl::change::{Change, Kind, Refused, Transaction};
+use crate::ctrl::change::{Change, Kind, MOST, Transaction};
 use crate::ctrl::connections::Filter;
 
 /// Exit status when a service that is to be listed is not there, and of what has no other.
@@ -103,17 +102,28 @@ impl<'a> Talk<'a> {
             let asked = match asked {
                 Some(Ok(Asked::Change(change))) if pending.len() < MOST => {
                     pending.push(change);
+                    status = 0;
+                    continue;
+                }
+                // What makes no sense does not part the changes around it.
+                Some(Err(mistake)) if whole && !mistake.ends => {
+                    status = complain(&mistake);
                     continue;
                 }
                 other => other,
             };
             if !pending.is_empty() {
-                status = self.submit(&mem::take(&mut pending))?;
+                let submitted = self.submit(&mem::take(&mut pending))?;
+                // That of the last line, which may have been a mistake.
+                status = if status == 0 { submitted } else { status };
             }
             match asked {
                 None if next == Next::End => return Ok(status),
                 None => {}
-                Some(Ok(Asked::Change(change))) => pending.push(change),
+                Some(Ok(Asked::Change(change))) => {
+                    pending.push(change);
+                    status = 0;
+                }
                 Some(Ok(Asked::Other(Command::Restore))) => return Ok(complain(&Mistake::try_help(self.program))),
                 Some(Ok(Asked::Other(command))) => {
                     status = self.answer(&command)?;
@@ -133,24 +143,21 @@ impl<'a> Talk<'a> {
 
     /// Has changes made, and complains of each that is refused; returns the exit status of the last.
     fn submit(&self, changes: &[Change]) -> Done {
-        let mut last = None;
-        let send = |some: &[Change]| {
-            let transaction = Transaction::new(some.iter().cloned());
-            match self.client.change(&transaction) {
-                Ok(_) => Ok(Ok(())),
-                Err(ClientError::Refused(refusal)) => {
-                    let kind = refusal.kind.unwrap_or(Kind::Invalid);
-                    Ok(Err(Refused { error: refusal.error, kind, change: refusal.change }))
+        let transaction = Transaction { skip_refused: true, ..Transaction::new(changes.iter().cloned()) };
+        match self.client.change(&transaction) {
+            Ok(changed) => {
+                for refused in &changed.refused {
+                    if let Some(change) = refused.change.and_then(|place| changes.get(place)) {
+                        refuse(&complaint(change, refused));
+                    }
                 }
-                Err(error) => Err(error),
+                let last = changed.refused.last().and_then(|refused| refused.change);
+                Ok(if last.is_some_and(|place| place + 1 == changes.len()) { REFUSED } else { 0 })
             }
-        };
-        let refused = |place: usize, refused: &Refused| {
-            refuse(&complaint(&changes[place], refused));
-            last = Some(place);
-        };
-        batch::submit(changes, send, refused).map_err(|error| lost(&error))?;
-        Ok(if last.is_some_and(|place| place + 1 == changes.len()) { REFUSED } else { 0 })
+            // All of them: there is no room for what they make together.
+            Err(ClientError::Refused(refusal)) => Ok(refuse(&refusal.error)),
+            Err(error) => Err(lost(&error)),
+        }
     }
 
     /// Asks for all services, or for one; `None` if there is no such one.

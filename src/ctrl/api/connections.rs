@@ -26,13 +26,20 @@ static LAST_FLUSH: Mutex<Option<Instant>> = Mutex::const_new(None);
 
 type Asked = Result<Query<Filter>, QueryRejection>;
 
+/// Starts a walk; for who answers to which id it may have to wait until a change is made.
+async fn walk<D: Director>(director: Arc<D>, asked: Asked) -> Result<Scan, Response> {
+    let Query(filter) = asked.map_err(|wrong| refuse(StatusCode::BAD_REQUEST, wrong.body_text()))?;
+    let started = tokio::task::spawn_blocking(move || director.scan(filter)).await;
+    started.map_err(|failed| refuse(StatusCode::INTERNAL_SERVER_ERROR, format!("the walk did not start: {failed}")))
+}
+
 /// Lists connections, one JSON object a line, as they are found.
 pub(super) async fn list<D: Director>(State(director): State<Arc<D>>, asked: Asked) -> Response {
-    let Query(filter) = match asked {
-        Ok(filter) => filter,
-        Err(wrong) => return refuse(StatusCode::BAD_REQUEST, wrong.body_text()),
+    let scan = match walk(director, asked).await {
+        Ok(scan) => scan,
+        Err(refused) => return refused,
     };
-    let lines = stream::unfold(director.scan(filter), |mut scan| async move {
+    let lines = stream::unfold(scan, |mut scan| async move {
         loop {
             tokio::task::yield_now().await;
             let mut lines = Vec::new();
@@ -52,12 +59,12 @@ pub(super) async fn list<D: Director>(State(director): State<Arc<D>>, asked: Ask
 
 /// Counts connections by state.
 pub(super) async fn count<D: Director>(State(director): State<Arc<D>>, asked: Asked) -> Response {
-    let Query(filter) = match asked {
-        Ok(filter) => filter,
-        Err(wrong) => return refuse(StatusCode::BAD_REQUEST, wrong.body_text()),
+    let scan = match walk(director, asked).await {
+        Ok(scan) => scan,
+        Err(refused) => return refused,
     };
     let mut count = ConnectionCount::default();
-    for connections in director.scan(filter) {
+    for connections in scan {
         connections.iter().for_each(|connection| count.add(connection));
         tokio::task::yield_now().await;
     }
@@ -66,9 +73,9 @@ pub(super) async fn count<D: Director>(State(director): State<Arc<D>>, asked: As
 
 /// Removes connections: their next packets are those of unknown connections.
 pub(super) async fn flush<D: Director>(State(director): State<Arc<D>>, asked: Asked) -> Response {
-    let Query(filter) = match asked {
-        Ok(filter) => filter,
-        Err(wrong) => return refuse(StatusCode::BAD_REQUEST, wrong.body_text()),
+    let scan = match walk(director, asked).await {
+        Ok(scan) => scan,
+        Err(refused) => return refused,
     };
     // A task of its own, so that a client that hangs up does not leave half of it undone.
     let task = tokio::spawn(async move {
@@ -77,7 +84,7 @@ pub(super) async fn flush<D: Director>(State(director): State<Arc<D>>, asked: As
             sleep_until(last + FLUSH_PAUSE).await;
         }
         *last = Some(Instant::now());
-        flush_all(director.scan(filter)).await
+        flush_all(scan).await
     });
     match task.await {
         Ok(flushed) => Json(flushed).into_response(),

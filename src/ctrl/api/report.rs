@@ -1,12 +1,14 @@
 //! What a director says about itself: the JSON of `GET /v1/stats`.
 //!
-//! All counts are since the start; those of services and real servers since they were set to zero, if they were. Octets of ports are Ethernet's without the frame check sequence; octets of
-//! services and real servers are IP's, as ipvsadm counts them.
+//! All counts are since the start; those of services and real servers since they were set to zero, if they were. Octets of ports
+//! are Ethernet's without the frame check sequence; octets of services and real servers are IP's, as ipvsadm counts them.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
+
+use crate::ctrl::change::Refused;
 
 /// The state of a director at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -209,7 +211,7 @@ pub struct NeighborReport {
     pub mac: Option<String>,
     /// The port it is on.
     pub port: String,
-    /// `static`, `reachable`, `stale`, `resolving` or `failed`.
+    /// `incomplete`, `static`, `reachable` or `stale`.
     pub state: String,
     /// Whole seconds since it was last confirmed; none for a static or unknown one.
     pub age_seconds: Option<u64>,
@@ -222,6 +224,9 @@ pub struct Changed {
     pub version: u64,
     /// What changed, one line each; empty if nothing did.
     pub changed: Vec<String>,
+    /// The changes that were left out because they were refused, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
 }
 
 /// What `GET /v1/version` answers.

@@ -39,7 +39,7 @@ pub trait Director: Send + Sync + 'static {
     /// Adds up the counters. Called on the control runtime: must not block.
     fn report(&self) -> Report;
 
-    /// Starts a walk through the connection table.
+    /// Starts a walk through the connection table. May block.
     fn scan(&self, filter: Filter) -> Scan;
 
     /// Returns the services as they are configured, or one of them, with what is counted. May block.

@@ -89,10 +89,13 @@ impl Director for Counting {
 
     fn reload(&self, dry_run: bool) -> Result<Changed, String> {
         if dry_run {
-            return Ok(Changed { version: 1, changed: vec!["something".to_owned()] });
+            return Ok(Changed { version: 1, changed: vec!["something".to_owned()], ..Changed::default() });
         }
         match self.0.fetch_add(1, Ordering::Relaxed) % 2 {
-            0 => Ok(Changed { version: 2, changed: vec!["route to 0.0.0.0/0 via 10.0.0.9: added".to_owned()] }),
+            0 => {
+                let changed = vec!["route to 0.0.0.0/0 via 10.0.0.9: added".to_owned()];
+                Ok(Changed { version: 2, changed, ..Changed::default() })
+            }
             _ => Err("x.toml:1: no".to_owned()),
         }
     }
@@ -101,8 +104,8 @@ impl Director for Counting {
         if transaction.version == Some(9) {
             return Err(Refused::new(Kind::Version, "too late"));
         }
-        let next = transaction.apply(&small(), config::check)?;
-        Ok(Changed { version: 2, changed: diff::changes(&small(), &next).unwrap() })
+        let next = transaction.apply(&small(), |_, next| config::check(next))?.config;
+        Ok(Changed { version: 2, changed: diff::changes(&small(), &next).unwrap(), ..Changed::default() })
     }
 }
 
@@ -164,7 +167,7 @@ fn the_desired_state_is_shown_and_changed() {
         let change = Change::SetReal { service: key.clone(), real: "10.0.0.2:80".to_owned(), set };
         let changed = client.change(&Transaction::new([change.clone()])).unwrap();
         let line = "service TCP 192.0.2.1:80: real server 10.0.0.2:80: weight 1 -> 7".to_owned();
-        assert_eq!(changed, Changed { version: 2, changed: vec![line] });
+        assert_eq!(changed, Changed { version: 2, changed: vec![line], ..Changed::default() });
 
         let refused = |transaction: &Transaction| match client.change(transaction).unwrap_err() {
             ClientError::Refused(refusal) => refusal,

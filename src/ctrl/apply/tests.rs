@@ -6,6 +6,7 @@ use std::path::Path;
 use super::super::config::{Changed, parse};
 use super::*;
 use crate::dataplane::conn::{State, Table, Templates, Tick, Value};
+use crate::dataplane::neigh::CAPACITY;
 use crate::dataplane::sched::Plan;
 use crate::dataplane::service::{Endpoint, Forwarding, Local};
 use crate::dataplane::snapshot::Endpoints;
@@ -80,9 +81,14 @@ impl Random {
 }
 
 fn applier(config: &Config) -> Applier {
+    applier_of(config, 4096)
+}
+
+/// With room for the counters of so many real servers.
+fn applier_of(config: &Config, reals: usize) -> Applier {
     let secret = [3, 5, 7, 9];
     let tables = (Table::new(0, secret).unwrap(), Table::new(0, secret).unwrap(), Templates::new(0, secret).unwrap());
-    let shared = Arc::new(Shared::new(tables, 2, 1, ENDPOINT_IDS, 4096).unwrap());
+    let shared = Arc::new(Shared::new(tables, 2, 1, ENDPOINT_IDS, reals).unwrap());
     Applier::start(shared, config, vec![[2, 0, 0, 0, 0, 1]], Now::from_millis(0)).unwrap()
 }
 
@@ -292,4 +298,38 @@ fn what_a_change_does_not_concern_is_the_very_same() {
     assert!(Arc::ptr_eq(&by_vip(&after, 1), &by_vip(&last, 1)));
     assert!(!Arc::ptr_eq(&by_vip(&after, 2), &by_vip(&last, 2)));
     assert!(last.reals.iter().flatten().filter(|real| real.address.port() == 81).all(|real| real.shared.is_some()));
+}
+
+#[test]
+fn what_a_build_that_fails_has_given_out_is_taken_back() {
+    let head = HEAD.replace("10.0.0.1/24", "10.0.0.1/16");
+    // Two services of the same real servers: their sockets are shared, and have ids, too.
+    let config = |net: usize, reals: usize| {
+        let real = |n: usize| format!("{{ address = '10.0.{}.{}', weight = 3 }}", net + n / 250, n % 250 + 2);
+        let reals: Vec<_> = (0..reals).map(real).chain(["{ address = '10.0.15.13' }".to_owned()]).collect();
+        let service = |vip: u8| {
+            format!("[[service]]\naddress = '192.0.2.{vip}:80'\nscheduler = 'wrr'\nreal = [{}]\n", reals.join(", "))
+        };
+        parse(Path::new("x.toml"), &format!("{head}{}{}", service(1), service(2))).unwrap().config
+    };
+    let mut one = applier_of(&config(0, 0), 1 << 16);
+    let before = one.publisher.current();
+    let mut now = 0;
+    for round in 1..6 {
+        // More than there are neighbours.
+        let refused = one.apply(&config(16 * round, 4_000), Now::from_millis(now)).unwrap_err();
+        assert!(matches!(refused, ApplyError::Neighbors(_)), "{refused}");
+        assert!(Arc::ptr_eq(&one.publisher.current(), &before));
+        for _ in 0..130 {
+            now += 1000;
+            one.tend(Now::from_millis(now));
+        }
+        one.shared.neighbors.maintain(0..CAPACITY, Now::from_millis(now), |_, _| {});
+        // Two services, the socket they share; two real servers.
+        assert_eq!((one.endpoints.owners().count(), one.reals.owners().count()), (3, 2));
+        assert_eq!(one.shared.neighbors.list(Now::from_millis(now)).len(), 2, "the static one, the real server");
+    }
+    assert_kept(&one);
+    one.apply(&config(0, 500), Now::from_millis(now)).unwrap();
+    assert_kept(&one);
 }

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::{Change, Kind, Refused};
 use crate::ctrl::config::document::Table;
-use crate::ctrl::config::{self, Config, ConfigError, Selector, Service, parts};
+use crate::ctrl::config::{self, Config, ConfigError, Real, Selector, Service, parts};
 
 /// What the changes so far have made of a configuration.
 pub(super) struct Draft {
@@ -30,7 +30,7 @@ impl Draft {
         Self { config, services: services.into_iter().map(Some).collect(), places, authors: HashMap::new() }
     }
 
-    /// Makes one change, the one at `number` of its transaction. What is refused may be half made.
+    /// Makes one change, the one at `number` of its transaction; what is refused leaves everything as it was.
     pub fn make(&mut self, number: usize, change: &Change) -> Result<(), Refused> {
         let touched = match change {
             Change::AddService { service } => self.add_service(service)?,
@@ -63,6 +63,7 @@ impl Draft {
         if self.places.contains_key(&selector) {
             return Err(Refused::new(Kind::ServiceExists, format!("{} is already there", name(&selector))));
         }
+        service.stations().try_for_each(|(_, real)| self.leads_to(&selector, real))?;
         self.places.insert(selector, self.services.len());
         self.services.push(Some(Arc::new(service)));
         Ok(selector)
@@ -89,8 +90,18 @@ impl Draft {
             let error = format!("{}: the real server {} is already there", name(&service.selector), real.address);
             return Err(Refused::new(Kind::RealExists, error));
         }
+        let selector = service.selector;
+        self.leads_to(&selector, &real)?;
+        let (service, _) = self.service(key)?;
         Arc::make_mut(service).reals.push(real);
-        Ok(service.selector)
+        Ok(selector)
+    }
+
+    /// Refuses a real server that packets do not get to, which the check of the whole would lay at the door of whoever
+    /// changes its service last.
+    fn leads_to(&self, selector: &Selector, real: &Real) -> Result<(), Refused> {
+        let wrong = |message| Refused::new(Kind::Invalid, format!("{}: {message}", name(selector)));
+        self.config.leads_to(real).map_err(wrong)
     }
 
     fn set_real(&mut self, key: &Table, address: &str, set: &Table) -> Result<Selector, Refused> {

@@ -1,10 +1,11 @@
 //! Reads a request for changes from JSON. Keys of services and real servers are read when the change is made.
 
-use super::{Change, Kind, Refused, Transaction};
+use super::{Change, Kind, MOST, Refused, Transaction};
 use crate::ctrl::config::document::Table;
 use crate::ctrl::config::{ConfigError, Keys, Section, Source};
 
-const REQUEST: Keys = Keys { header: "the request", known: &["version", "dry_run", "changes"], later: &[] };
+const REQUEST: Keys =
+    Keys { header: "the request", known: &["version", "dry_run", "skip_refused", "changes"], later: &[] };
 const CHANGE: Keys = Keys { header: "a change", known: &["op", "service", "real", "set"], later: &[] };
 
 #[derive(Clone, Copy)]
@@ -41,13 +42,20 @@ impl Transaction {
             .map_err(|cause| Refused::new(Kind::Invalid, format!("the request makes no sense: {cause}")))?;
         let source = Source::none();
         let request = Section::open(&source, String::new(), &root, &REQUEST)?;
-        let mut changes = Vec::new();
-        for (place, item) in request.required("changes")?.list()?.into_iter().enumerate() {
+        let flag =
+            |key| Ok::<_, ConfigError>(request.get(key).map(|item| item.boolean()).transpose()?.unwrap_or(false));
+        let (items, mut changes) = (request.required("changes")?.list()?, Vec::new());
+        if items.len() > MOST {
+            let message = format!("there are {}; at most {MOST} are made at once", items.len());
+            return Err(source.error("changes", message).into());
+        }
+        for (place, item) in items.into_iter().enumerate() {
             changes.push(change(&source, item.entries()?).map_err(|error| Refused::from(error).at(place))?);
         }
         Ok(Self {
             version: request.get("version").map(|item| item.integer(0..=u64::MAX)).transpose()?,
-            dry_run: request.get("dry_run").map(|item| item.boolean()).transpose()?.unwrap_or(false),
+            dry_run: flag("dry_run")?,
+            skip_refused: flag("skip_refused")?,
             changes,
         })
     }
@@ -92,10 +100,18 @@ mod tests {
             Change::RemoveReal { service: key(), real: real() },
             Change::SetTimeouts { set: set() },
         ];
-        let transaction = Transaction { version: Some(17), dry_run: true, ..Transaction::new(all) };
+        let transaction = Transaction { version: Some(17), dry_run: true, skip_refused: true, ..Transaction::new(all) };
         let json = serde_json::to_vec(&transaction).unwrap();
         assert_eq!(Transaction::read(&json), Ok(transaction));
         assert_eq!(Transaction::read(br#"{"changes":[]}"#), Ok(Transaction::default()));
+    }
+
+    #[test]
+    fn there_is_a_most_of_changes() {
+        let request = |count: usize| format!(r#"{{"changes":[{}]}}"#, vec![r#"{"op":"clear"}"#; count].join(","));
+        assert_eq!(Transaction::read(request(MOST).as_bytes()).unwrap().changes.len(), MOST);
+        let refused = Transaction::read(request(MOST + 1).as_bytes()).unwrap_err();
+        assert_eq!(refused.error, "changes: there are 100001; at most 100000 are made at once");
     }
 
     #[test]

@@ -106,6 +106,9 @@ struct Model {
     services: Vec<ModelService>,
 }
 
+/// Why a change is refused, and which.
+type Blame = (Kind, Option<usize>);
+
 /// The last octet of its VIP, its scheduler, and its real servers with their weights.
 type ModelService = (u8, &'static str, Vec<(u8, u16)>);
 
@@ -134,6 +137,9 @@ impl Model {
                 if reals.iter().any(|other| other.0 == *real) {
                     return Err(Kind::RealExists);
                 }
+                if *real >= 200 {
+                    return Err(Kind::Invalid);
+                }
                 reals.push((*real, *weight));
             }
             Step::SetReal(vip, real, weight) => {
@@ -153,22 +159,17 @@ impl Model {
         Ok(())
     }
 
-    /// All steps or none.
-    fn make_all(&self, steps: &[Step]) -> Result<Self, (Kind, Option<usize>)> {
-        let mut next = self.clone();
+    /// All steps or none; or those that can be made, with those that are refused.
+    fn make_all(&self, steps: &[Step], skip_refused: bool) -> Result<(Self, Vec<Blame>), Blame> {
+        let (mut next, mut refused) = (self.clone(), Vec::new());
         for (place, step) in steps.iter().enumerate() {
-            next.make(step).map_err(|kind| (kind, Some(place)))?;
+            match next.make(step) {
+                Ok(()) => {}
+                Err(kind) if skip_refused => refused.push((kind, Some(place))),
+                Err(kind) => return Err((kind, Some(place))),
+            }
         }
-        // What is unreachable is found out in the end; the last to touch the service is to blame.
-        if let Some(service) = next.services.iter().find(|service| service.2.iter().any(|real| real.0 >= 200)) {
-            let touches = |step: &Step| match step {
-                Step::AddService(vip, ..) | Step::SetService(vip, _) | Step::AddReal(vip, ..) => *vip == service.0,
-                Step::SetReal(vip, ..) | Step::RemoveReal(vip, _) => *vip == service.0,
-                Step::RemoveService(_) | Step::Clear | Step::SetTimeouts(_) => false,
-            };
-            return Err((Kind::Invalid, steps.iter().rposition(touches)));
-        }
-        Ok(next)
+        Ok((next, refused))
     }
 
     /// Tells whether one is the other in another order: of addresses that counts for nothing.
@@ -221,19 +222,22 @@ fn a_director_does_what_the_model_does() {
             let mut transaction = Transaction::new(steps.iter().map(Step::change));
             transaction.dry_run = rng.u8(..5) == 0;
             transaction.version = [None, Some(version), Some(version + 1)][rng.usize(..3)];
+            transaction.skip_refused = rng.bool();
             let expected = match transaction.version {
                 Some(asked) if asked != version => Err((Kind::Version, None)),
-                _ => model.make_all(&steps),
+                _ => model.make_all(&steps, transaction.skip_refused),
             };
             let before = director.desired();
             let made = director.change(&transaction);
             let after = director.desired();
             match (&made, expected) {
-                (Ok(changed), Ok(next)) if transaction.dry_run => {
+                (Ok(changed), Ok((next, refused))) if transaction.dry_run => {
+                    assert_eq!(blames(&changed.refused), refused, "seed {seed}: {steps:?}");
                     assert_eq!(changed.changed.is_empty(), next.is_like(&model), "seed {seed}: {steps:?} {changed:?}");
                     assert_eq!((changed.version, &after), (version, &before));
                 }
-                (Ok(changed), Ok(next)) => {
+                (Ok(changed), Ok((next, refused))) => {
+                    assert_eq!(blames(&changed.refused), refused, "seed {seed}: {steps:?}");
                     assert_eq!(changed.changed.is_empty(), next.is_like(&model), "seed {seed}: {steps:?} {changed:?}");
                     if !next.is_like(&model) {
                         version += 1;
@@ -243,8 +247,6 @@ fn a_director_does_what_the_model_does() {
                     others_are_untouched(&before.config, &after.config, &steps);
                 }
                 (Err(refused), Err((kind, place))) => {
-                    let single = steps.len() == 1 && kind != Kind::Version;
-                    let place = place.or(single.then_some(0));
                     assert_eq!((refused.kind, refused.change), (kind, place), "seed {seed}: {steps:?} {refused}");
                     assert!(Arc::ptr_eq(&before, &after));
                 }
@@ -253,6 +255,10 @@ fn a_director_does_what_the_model_does() {
             assert_eq!(Model::of(&after.config), model, "seed {seed}: {steps:?}");
         }
     }
+}
+
+fn blames(refused: &[Refused]) -> Vec<Blame> {
+    refused.iter().map(|refused| (refused.kind, refused.change)).collect()
 }
 
 fn refusal(running: &Running, changes: &str) -> Refused {
@@ -310,6 +316,24 @@ fn a_mistake_between_two_services_names_the_one_that_has_it() {
     let refused = refusal(&running, &changes);
     let error = "service TCP 203.0.113.1:85-99: some of these ports are those of 203.0.113.1:80-90 already";
     assert_eq!((refused.error.as_str(), refused.change), (error, Some(1)));
+}
+
+#[test]
+fn what_only_the_whole_shows_is_left_out_too() {
+    let running = director(LAN);
+    let add = |address: String| Change::AddService { service: Table::from_iter([("address", address)]) };
+    let mut changes: Vec<_> = (1..100).map(|vip| add(format!("203.0.113.{vip}:80"))).collect();
+    // The address of a port's network, and ranges of the same ports.
+    changes[7] = add("10.0.0.0:80".to_owned());
+    changes[50] = add("203.0.113.200:80-90".to_owned());
+    changes[60] = add("203.0.113.200:85-99".to_owned());
+    let transaction = Transaction { skip_refused: true, ..Transaction::new(changes) };
+    let changed = running.change(&transaction).unwrap();
+    assert_eq!(blames(&changed.refused), [(Kind::Invalid, Some(7)), (Kind::Invalid, Some(60))]);
+    assert_eq!((changed.version, changed.changed.len()), (2, 97));
+    assert_eq!(running.desired().config.services.len(), 97);
+    let nothing = running.change(&transaction).unwrap();
+    assert_eq!((nothing.version, nothing.changed.len(), nothing.refused.len()), (2, 0, 99), "they are there already");
 }
 
 #[test]

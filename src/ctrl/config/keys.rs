@@ -129,8 +129,14 @@ impl Keys {
     }
 }
 
+/// Nothing this long was meant to be a word of ours.
+const LONGEST: usize = 64;
+
 /// Returns the word that `written` was most likely meant to be.
 pub(super) fn nearest<'a>(written: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if written.len() > LONGEST {
+        return None;
+    }
     let written = written.to_ascii_lowercase().replace('-', "_");
     words
         .map(|word| (word, strsim::jaro_winkler(&written, word)))

@@ -67,9 +67,16 @@ impl<'a> Known<'a> {
 
     /// Says why packets cannot get to `real` by its forwarding method.
     pub fn reachable(&self, real: &Real) -> Result<(), String> {
+        self.not_ours(real.address.ip(), "real server")?;
+        self.config.leads_to(real)
+    }
+}
+
+impl Config {
+    /// Says why neither a port's network nor a route leads to `real` by its forwarding method.
+    pub fn leads_to(&self, real: &Real) -> Result<(), String> {
         let address = real.address.ip();
-        self.not_ours(address, "real server")?;
-        match (self.config.reach(address), real.forwarding) {
+        match (self.reach(address), real.forwarding) {
             (None, _) => Err(format!("the real server {address} is on no port's network and no route leads to it")),
             (Some(Reach::Gateway(route)), Forwarding::Direct) => Err(format!(
                 "the real server {address} is behind the gateway {}: direct routing reaches only a port's own network",

@@ -61,18 +61,19 @@ pub fn real(table: &Table, path: &str, service: &Service) -> Result<Real, Config
     read::real(&Section::open(&Source::none(), path.to_owned(), table, &REAL)?, service)
 }
 
-/// Returns the place of the real server of `service` that `text` names by address and port; by its address alone where the
-/// port is the service's, as it is by tunnel and direct routing.
+/// Returns the place of the real server of `service` that `text` names by address and port. Without a port it is the service's.
+/// Where the service has none of its own, packets keep theirs by tunnel and direct routing, and the address is enough.
 ///
 /// # Errors
 /// If `text` is no address.
 pub fn find_real(service: &Service, text: &str, path: &str) -> Result<Option<usize>, ConfigError> {
     let (address, port) = value::address_and_port(text).map_err(|message| Source::none().error(path, message))?;
-    let usual = service.selector.ports().one().unwrap_or(0);
-    let socket = SocketAddr::new(address, port.unwrap_or(usual));
+    let usual = service.selector.ports().one();
+    let socket = SocketAddr::new(address, port.or(usual).unwrap_or(0));
     let exact = service.reals.iter().position(|real| real.address == socket);
     let by_address = |real: &Real| real.forwarding != Forwarding::Nat && real.address.ip() == address;
-    Ok(exact.or_else(|| service.reals.iter().position(by_address)))
+    let any = || service.reals.iter().position(by_address).filter(|_| usual.is_none());
+    Ok(exact.or_else(any))
 }
 
 /// Returns `old` with the keys in `set` replaced. A real server that has what the service has takes what the service gets. A

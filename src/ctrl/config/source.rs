@@ -101,8 +101,19 @@ impl Source {
     /// Builds the error that blames the key at `path`.
     pub fn error(&self, path: impl Into<String>, message: impl Into<String>) -> ConfigError {
         let key = path.into();
-        ConfigError { file: self.file.clone(), line: self.line(&key), key, message: message.into() }
+        let line = self.line(&key);
+        ConfigError { file: self.file.clone(), line, key: readable(key), message: readable(message.into()) }
     }
+}
+
+/// As many characters of a quoted key or value as anybody reads.
+const READABLE: usize = 1_000;
+
+fn readable(text: String) -> String {
+    if text.len() <= READABLE {
+        return text;
+    }
+    text.chars().take(READABLE).chain(['…']).collect()
 }
 
 /// The path of `key` in the table at `path`.

@@ -63,6 +63,10 @@ impl Loaded {
                 }
             }
         }
+        let listen = self.config.api.listen.as_ref();
+        if listen.is_some_and(|it| it.token_file.is_some() && it.tls.is_none() && !it.address.ip().is_loopback()) {
+            note("api.listen".to_owned(), "without TLS (certificate, key), the token can be read on the way");
+        }
         for (place, rule) in self.config.marks.iter().enumerate() {
             if !served.contains(&Selector::Mark(rule.mark)) {
                 note(

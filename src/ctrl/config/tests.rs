@@ -54,6 +54,15 @@ fn mistakes_in_the_text() {
 }
 
 #[test]
+fn what_is_too_long_to_read_is_cut_and_no_word_is_like_it() {
+    let long = "director".repeat(100_000);
+    let said = refusal(&format!("{long} = 1\n"));
+    assert!(said.starts_with("1: directordirector") && said.contains("…: unknown key in the file"), "{}", said.len());
+    let said = refusal(&format!("[director]\npoll = '{}'\n", "ä".repeat(100_000)));
+    assert!(said.starts_with("2: director.poll: \"ää") && said.ends_with('…') && said.len() < 5_000, "{}", said.len());
+}
+
+#[test]
 fn keys_that_do_not_belong() {
     for (text, expected) in [
         ("[directer]\n", "1: directer: unknown key; did you mean \"director\"?"),

@@ -258,6 +258,10 @@ fn what_is_allowed_but_seldom_meant() {
              through this director",
         ]
     );
+    let listen = "[api]\nlisten = '192.0.2.2:9180'\ntoken_file = '/etc/token'\n";
+    let notes = parse(Path::new("x.toml"), &format!("{listen}{PORTS}")).unwrap().notes();
+    let said = "x.toml:2: api.listen: note: without TLS (certificate, key), the token can be read on the way";
+    assert_eq!(notes.iter().map(ConfigError::to_string).collect::<Vec<_>>(), [said]);
     assert_eq!(
         loaded.config.summary(),
         "1 worker, 2 ports, 1 route, 0 static neighbours, 2 services with 2 real servers"

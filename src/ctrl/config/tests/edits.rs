@@ -107,11 +107,19 @@ fn real_servers_are_found_by_address_and_port() {
         ("10.0.0.2:80", Some(0)),
         ("10.0.0.2", Some(0)),
         ("10.0.0.2:8080", None),
-        ("10.0.0.3:8080", Some(1)),
+        ("10.0.0.3", Some(1)),
+        ("10.0.0.3:80", Some(1)),
         ("10.0.0.4", None),
     ] {
         assert_eq!(parts::find_real(&service, text, "real").unwrap(), place, "{text}");
     }
+    let direct = Service {
+        reals: vec![Real { forwarding: Forwarding::Direct, ..service.reals[0] }],
+        ..Service::clone(&service)
+    };
+    assert_eq!(parts::find_real(&direct, "10.0.0.2:8080", "real").unwrap(), None, "it is at another port");
+    let marked = Service { selector: Selector::Mark(7), ..direct };
+    assert_eq!(parts::find_real(&marked, "10.0.0.2:8080", "real").unwrap(), Some(0), "every port is its own");
     let error = parts::find_real(&service, "web", "real").unwrap_err().to_string();
     assert_eq!(error, "real: \"web\" is not an IP address and port (names are not resolved)");
 }
