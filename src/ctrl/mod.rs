@@ -16,6 +16,8 @@ pub mod ids;
 pub mod link;
 pub mod listing;
 #[cfg(feature = "dpdk")]
+mod notify;
+#[cfg(feature = "dpdk")]
 pub mod ports;
 #[cfg(feature = "dpdk")]
 pub mod replay;
@@ -25,3 +27,5 @@ pub mod signals;
 #[cfg(feature = "dpdk")]
 pub mod start;
 pub mod survey;
+#[cfg(feature = "dpdk")]
+mod watchdog;

@@ -17,9 +17,11 @@ use super::config::{self, Config, ConfigError, Device, Machine};
 use super::crew::Crew;
 use super::director::Running;
 use super::link::{LinkError, LinkWatch};
+use super::notify;
 use super::ports::{Devices, Equipment, Ports};
-use super::signals::{self, Signal, Signals};
+use super::signals::{Signal, Signals};
 use super::start::{self, Start, StartError};
+use super::watchdog;
 use crate::dataplane::port::dpdk::LaunchError;
 use crate::dataplane::service::PortId;
 use crate::dataplane::shared::Shared;
@@ -102,12 +104,14 @@ async fn direct(config: Config, file: &Path, control: usize) -> Result<(), RunEr
     let running = Arc::new(Running::new(Arc::clone(&shared), applier, config, file.to_owned(), origin, counters));
     let (tell, told) = oneshot::channel::<()>();
     let server = tokio::spawn(api::serve(socket, listener, Arc::clone(&running), async { drop(told.await) }));
-    signals::notify_ready();
+    notify::ready();
+    let watchdog = tokio::spawn(watchdog::watch(Arc::clone(&shared)));
     info!("forwarding");
 
     let ended = attend(&running, &mut signals, &mut carriers, &crew).await;
 
-    signals::notify_stopping();
+    watchdog.abort();
+    notify::stopping();
     drop(tell);
     let _ = server.await;
     let finished = crew.finish();
@@ -150,14 +154,14 @@ async fn attend(
 }
 
 async fn reload(running: &Arc<Running>) {
-    signals::notify_reloading();
+    notify::reloading();
     let director = Arc::clone(running);
     match tokio::task::spawn_blocking(move || director.reload(false)).await {
         Ok(Ok(_)) => {}
         Ok(Err(refusal)) => error!("reload refused, nothing changed: {refusal}"),
         Err(failed) => error!("reload did not finish: {failed}"),
     }
-    signals::notify_ready();
+    notify::ready();
 }
 
 /// Who knows about the carrier of each port.

@@ -1,8 +1,7 @@
-//! Signals from the operator, and words to the service manager.
+//! Signals from the operator.
 
 use std::io;
 
-use sd_notify::NotifyState;
 use tokio::signal::unix::{self, SignalKind};
 
 /// What a signal asks for.
@@ -47,30 +46,6 @@ impl Signals {
             hangup.poll_recv(context).map(|_| Signal::Reload)
         })
         .await
-    }
-}
-
-/// Tells the service manager, if there is one, that packets are forwarded.
-pub fn notify_ready() {
-    notify(&[NotifyState::Ready]);
-}
-
-/// Tells the service manager that the configuration is being applied again; follow it with [`notify_ready`].
-pub fn notify_reloading() {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => notify(&[NotifyState::Reloading, now]),
-        Err(cause) => log::warn!("no monotonic time for the service manager: {cause}"),
-    }
-}
-
-/// Tells the service manager that the director is about to stop.
-pub fn notify_stopping() {
-    notify(&[NotifyState::Stopping]);
-}
-
-fn notify(state: &[NotifyState<'_>]) {
-    if let Err(cause) = sd_notify::notify(state) {
-        log::warn!("the service manager could not be told: {cause}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // Each test file is a program of its own and uses its own part of this.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -63,9 +64,15 @@ pub struct Director<'a> {
 
 impl<'a> Director<'a> {
     pub fn start(desk: &'a Desk) -> Self {
+        Self::start_with(desk, [])
+    }
+
+    /// Starts it with these in its environment, too.
+    pub fn start_with(desk: &'a Desk, variables: impl IntoIterator<Item = (&'static str, OsString)>) -> Self {
         let log = File::create(desk.path("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
         let command = command.args(["run", "-c", "x.toml"]).current_dir(&desk.0).stdout(Stdio::null()).stderr(log);
+        let command = command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").envs(variables);
         let director = Self { desk, child: command.spawn().unwrap() };
         director.until("it answers", |director| director.stats().is_some());
         director

@@ -58,7 +58,8 @@ impl Machine {
             return Err(format!("there is no interface \"{missing}\" here"));
         }
         for file in ["rx_pcap", "rx_pcap_in"].iter().flat_map(|name| device.values(name)) {
-            if !Path::new(file).is_file() {
+            // A pipe will do, too.
+            if !fs::metadata(file).is_ok_and(|found| !found.is_dir()) {
                 return Err(format!("there is no file \"{file}\""));
             }
         }
