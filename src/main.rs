@@ -3,6 +3,7 @@
 mod change;
 mod conn;
 mod desired;
+mod network;
 mod output;
 mod real;
 mod service;
@@ -51,6 +52,9 @@ fn main() -> ExitCode {
         Command::Service(args) => service::run(&args),
         Command::Real(args) => real::run(&args),
         Command::Conn(args) => conn::run(&args),
+        Command::Port(args) => network::port(&args),
+        Command::Neighbor(args) => network::neighbor(&args),
+        Command::Route(args) => network::route(&args),
         Command::Ipvsadm(args) => ipvsadm(Program::Ipvsadm, args.words.into_iter()),
     }
 }

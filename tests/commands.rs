@@ -6,7 +6,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use millrace::ctrl::api::{
-    self, Changed, OutcomeReport, RealState, RealStats, Report, ServiceState, Services, Socket, TrafficReport,
+    self, Changed, NeighborReport, Network, OutcomeReport, PortReport, PortState, RealState, RealStats, Report,
+    RouteReport, ServiceState, Services, Socket, TrafficReport,
 };
 use millrace::ctrl::apply::Applier;
 use millrace::ctrl::change::{Refused, Transaction};
@@ -152,6 +153,23 @@ impl api::Director for Shown {
         Report { generation: 3, outcomes: outcomes.into(), ..Report::default() }
     }
 
+    fn network(&self) -> Network {
+        let report = PortReport { name: "lan".to_owned(), device: "net_ring0".to_owned(), ..PortReport::default() };
+        let neighbor = |octet: u8| NeighborReport {
+            address: [10, 0, 0, octet].into(),
+            mac: None,
+            port: "lan".to_owned(),
+            state: "incomplete".to_owned(),
+            age_seconds: None,
+        };
+        let route = |to: &str| RouteReport { to: to.to_owned(), port: "lan".to_owned(), via: None, via_state: None };
+        Network {
+            ports: vec![PortState { report, addresses: vec!["10.0.0.1/24".to_owned()] }],
+            neighbors: vec![neighbor(2), neighbor(3)],
+            routes: vec![route("10.0.0.0/8"), route("10.0.0.0/24")],
+        }
+    }
+
     fn scan(&self, filter: Filter) -> Scan {
         nothing(filter)
     }
@@ -244,6 +262,53 @@ fn services_and_real_servers_are_listed() {
         let output = millrace(&["service", "show", "udp/192.0.2.9:53", "--socket", socket]);
         let expected = "there is no service udp 192.0.2.9:53\n";
         assert_eq!((text(&output.stderr), output.status.code()), (expected, Some(1)));
+    });
+}
+
+#[test]
+fn ports_neighbours_and_routes_are_listed() {
+    with_director("links", |path| {
+        let socket = path.to_str().unwrap();
+        let head = "DESTINATION  GATEWAY  PORT  STATE\n";
+        let (wide, narrow) = ("10.0.0.0/8   -        lan   connected\n", "10.0.0.0/24  -        lan   connected\n");
+        let neighbors = "NEIGHBOUR  MAC  PORT  STATE       CONFIRMED\n";
+        for (arguments, status, expected) in [
+            (
+                &["port", "list"][..],
+                0,
+                "PORT  DEVICE     MAC  ADDRESSES    LINK  MTU  RX FRAMES  TX FRAMES\n\
+                 lan   net_ring0       10.0.0.1/24  DOWN    0          0          0\n"
+                    .to_owned(),
+            ),
+            (&["port", "show", "wan"], 1, "there is no port wan\n".to_owned()),
+            (
+                &["neighbor", "list"],
+                0,
+                format!(
+                    "{neighbors}10.0.0.2   -    lan   incomplete          -\n\
+                     10.0.0.3   -    lan   incomplete          -\n"
+                ),
+            ),
+            (&["neighbor", "show", "10.0.0.3"], 0, format!("{neighbors}10.0.0.3   -    lan   incomplete          -\n")),
+            (&["neighbor", "show", "10.0.0.4"], 1, "there is no neighbour 10.0.0.4\n".to_owned()),
+            (&["route", "list"], 0, format!("{head}{wide}{narrow}")),
+            (&["route", "show", "10.0.0.9"], 0, format!("{head}{narrow}")),
+            (&["route", "show", "10.0.0.0/8"], 0, format!("{head}{wide}")),
+            (&["route", "show", "192.0.2.1"], 1, "there is no route to 192.0.2.1\n".to_owned()),
+        ] {
+            let output = millrace(&[arguments, &["--socket", socket]].concat());
+            let said = text(&output.stdout).to_owned() + text(&output.stderr);
+            assert_eq!((said, output.status.code()), (expected, Some(status)), "{arguments:?}");
+        }
+        let json = |arguments: &[&str]| -> serde_json::Value {
+            let output = millrace(&[arguments, &["--json", "--socket", socket]].concat());
+            serde_json::from_slice(&output.stdout).unwrap()
+        };
+        assert_eq!(json(&["port", "list"])["ports"][0]["addresses"][0], "10.0.0.1/24");
+        assert_eq!(json(&["port", "show", "lan"])["name"], "lan");
+        assert_eq!(json(&["neighbor", "show", "10.0.0.2"])[0]["address"], "10.0.0.2");
+        assert_eq!(json(&["route", "list"])["routes"][1]["to"], "10.0.0.0/24");
+        assert_eq!(json(&["route", "show", "10.0.0.9"])["to"], "10.0.0.0/24");
     });
 }
 

@@ -2,6 +2,7 @@
 
 mod conn;
 mod desired;
+mod network;
 mod real;
 mod run;
 mod service;
@@ -18,6 +19,10 @@ use clap::{Args, Parser, Subcommand};
 use crate::ctrl::config::DEFAULT_SOCKET;
 pub use conn::{ConnArgs, ConnCommand, ConnFlushArgs, ConnListArgs, ConnShowArgs};
 pub use desired::{ApplyArgs, DiffArgs, ReloadArgs, SaveArgs};
+pub use network::{
+    Destination, NeighborArgs, NeighborCommand, NeighborShowArgs, NetworkListArgs, PortArgs, PortCommand, PortShowArgs,
+    RouteArgs, RouteCommand, RouteShowArgs,
+};
 pub use real::{
     RealAddArgs, RealArgs, RealCommand, RealDrainArgs, RealListArgs, RealName, RealOptions, RealRemoveArgs, RealSetArgs,
 };
@@ -91,6 +96,12 @@ pub enum Command {
     Real(RealArgs),
     /// Look at the connections of a running director, or remove some
     Conn(ConnArgs),
+    /// Look at the ports of a running director
+    Port(PortArgs),
+    /// Look at the stations on the links of a running director
+    Neighbor(NeighborArgs),
+    /// Look at where a running director sends packets
+    Route(RouteArgs),
     /// Be ipvsadm: its command line, unchanged, for a running director; also by a link of that name
     ///
     /// Links named ipvsadm-save and ipvsadm-restore are those programs. The director is the one at MILLRACE_SOCKET.

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use log::{info, warn};
 
 use super::accounts::Accounts;
-use super::api::{self, Changed, DeviceReport, Report, Services};
+use super::api::{self, Changed, DeviceReport, Network, Report, Services};
 use super::apply::Applier;
 use super::change::{Kind, Made, Refused, Transaction};
 use super::config::document::Table;
@@ -226,6 +226,10 @@ pub fn now(origin: Instant) -> Now {
 impl api::Director for Running {
     fn report(&self) -> Report {
         self.survey(|survey, _| survey.report(&self.device))
+    }
+
+    fn network(&self) -> Network {
+        self.survey(|survey, _| survey.network(&self.device))
     }
 
     fn services(&self, only: Option<&Selector>) -> Services {

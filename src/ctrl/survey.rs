@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use hashbrown::HashMap;
+use ipnet::IpNet;
 
 use super::accounts::Accounts;
 use super::api::{
-    ConnectionsReport, DeviceReport, NeighborReport, OutcomeReport, PortReport, RealReport, RealState, Report,
-    ServiceReport, ServiceState, TableReport, WorkerReport,
+    ConnectionsReport, DeviceReport, NeighborReport, Network, OutcomeReport, PortReport, PortState, RealReport,
+    RealState, Report, RouteReport, ServiceReport, ServiceState, TableReport, WorkerReport,
 };
 use super::config::write::{self, Detail};
-use super::config::{self, Config, Selector};
+use super::config::{self, Config, Selector, Way};
 use super::diff::mac;
 use crate::dataplane::clock::Now;
 use crate::dataplane::sched::Candidate;
@@ -50,6 +51,32 @@ impl Survey<'_> {
             outcomes: self.outcomes(),
             neighbors: self.neighbors(),
         }
+    }
+
+    /// Tells what is known of the links. `device` is as for a report.
+    pub fn network(&self, device: impl Fn(usize) -> DeviceReport) -> Network {
+        let ports = self.ports(device).into_iter().zip(&self.config.ports).map(|(report, port)| PortState {
+            report,
+            addresses: port.addresses.iter().map(ToString::to_string).collect(),
+        });
+        let neighbors = self.neighbors();
+        Network { ports: ports.collect(), routes: self.routes(&neighbors), neighbors }
+    }
+
+    /// The routes by destination. Of two for the same prefix the later counts.
+    fn routes(&self, neighbors: &[NeighborReport]) -> Vec<RouteReport> {
+        let routes: BTreeMap<IpNet, Way> = self.config.ways().map(|way| (way.to, way)).collect();
+        let report = routes.into_values().map(|Way { to, port, via }| {
+            let port = self.port_name(port);
+            let is_gateway = |other: &&NeighborReport| Some(other.address) == via && other.port == port;
+            let via_state = neighbors.iter().find(is_gateway).map(|gateway| gateway.state.clone());
+            RouteReport { to: to.to_string(), port, via, via_state }
+        });
+        report.collect()
+    }
+
+    fn port_name(&self, place: usize) -> String {
+        self.config.ports.get(place).map(|port| port.name.clone()).unwrap_or_default()
     }
 
     fn connections(&self) -> ConnectionsReport {
@@ -200,7 +227,7 @@ impl Survey<'_> {
         let report = listed.map(|neighbor| NeighborReport {
             address: IpAddr::V4(neighbor.address),
             mac: neighbor.mac.as_ref().map(mac),
-            port: self.config.ports.get(neighbor.port.index()).map(|port| port.name.clone()).unwrap_or_default(),
+            port: self.port_name(neighbor.port.index()),
             state: neighbor.state.name().to_owned(),
             age_seconds: neighbor.confirmed_seconds,
         });

@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use super::desired::{Configuration, Services};
+use super::network::{Neighbors, Ports, Routes};
 use super::refusal::Refusal;
 use super::report::{Changed, Report, Version};
 use super::zero::{Which, Zeroed};
@@ -85,6 +86,30 @@ impl Client {
         let key = serde_json::to_string(key).map_err(|what| self.garbled(&what))?;
         let query = serde_urlencoded::to_string([("service", key)]).map_err(|what| self.garbled(&what))?;
         self.ask(Method::GET, &format!("/v1/services?{query}"))
+    }
+
+    /// Asks for the ports.
+    ///
+    /// # Errors
+    /// If no director answers.
+    pub fn ports(&self) -> Result<Ports, ClientError> {
+        self.ask(Method::GET, "/v1/ports")
+    }
+
+    /// Asks for the stations on the links.
+    ///
+    /// # Errors
+    /// If no director answers.
+    pub fn neighbors(&self) -> Result<Neighbors, ClientError> {
+        self.ask(Method::GET, "/v1/neighbors")
+    }
+
+    /// Asks where packets go.
+    ///
+    /// # Errors
+    /// If no director answers.
+    pub fn routes(&self) -> Result<Routes, ClientError> {
+        self.ask(Method::GET, "/v1/routes")
     }
 
     /// Asks for the running configuration.

@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `GET /v1/stats` | a [`Report`] |
 //! | `GET /v1/services` | [`Services`]: the virtual services, as they are configured, and what is counted of them |
+//! | `GET /v1/ports` | [`Ports`]: the ports, and what is counted of them |
+//! | `GET /v1/neighbors` | [`Neighbors`]: stations on the links |
+//! | `GET /v1/routes` | [`Routes`]: where packets go |
 //! | `GET /v1/config` | a [`Configuration`]: what runs, with the keys of the file |
 //! | `POST /v1/changes` | a [`Changed`]; 409 or 422 if a change was refused, and none was made |
 //! | `POST /v1/zero` | a [`Zeroed`]: counters of one service (`{"service": {"mark": 7}}`) or of all (`{}`) begin anew |
@@ -42,6 +45,7 @@ mod connections;
 mod desired;
 mod listen;
 mod metrics;
+mod network;
 mod refusal;
 mod report;
 mod server;
@@ -52,6 +56,7 @@ mod zero;
 pub use client::{Client, ClientError};
 pub use desired::{Configuration, RealState, RealStats, ServiceState, Services};
 pub use listen::{ListenError, Listener};
+pub use network::{Neighbors, Network, PortState, Ports, RouteReport, Routes};
 pub use refusal::Refusal;
 pub use report::{
     Changed, ConnectionsReport, DeviceReport, NeighborReport, OutcomeReport, PortReport, RealReport, Report,

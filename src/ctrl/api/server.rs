@@ -25,6 +25,7 @@ use super::connections;
 use super::desired::{self, Services};
 use super::listen::Listener;
 use super::metrics;
+use super::network::{self, Network};
 use super::refusal::refuse;
 use super::report::{Changed, Report, Version};
 use super::zero;
@@ -38,6 +39,9 @@ use crate::ctrl::desired::Desired;
 pub trait Director: Send + Sync + 'static {
     /// Adds up the counters. Called on the control runtime: must not block.
     fn report(&self) -> Report;
+
+    /// Tells what is known of the links. Called on the control runtime: must not block.
+    fn network(&self) -> Network;
 
     /// Starts a walk through the connection table. May block.
     fn scan(&self, filter: Filter) -> Scan;
@@ -201,6 +205,9 @@ fn router<D: Director>(director: Arc<D>, access: Access, bounds: Bounds) -> Rout
         .route("/metrics", get(metrics::<D>))
         .route("/v1/stats", get(stats::<D>))
         .route("/v1/services", get(desired::services::<D>))
+        .route("/v1/ports", get(network::ports::<D>))
+        .route("/v1/neighbors", get(network::neighbors::<D>))
+        .route("/v1/routes", get(network::routes::<D>))
         .route("/v1/config", get(desired::config::<D>))
         .route("/v1/changes", post(desired::change::<D>))
         .route("/v1/zero", post(zero::zero::<D>))

@@ -47,6 +47,11 @@ impl Director for Counting {
         Report { generation: self.0.load(Ordering::Relaxed), ..Report::default() }
     }
 
+    fn network(&self) -> Network {
+        let route = RouteReport { to: "10.0.0.0/24".to_owned(), port: "lan".to_owned(), via: None, via_state: None };
+        Network { routes: vec![route], ..Network::default() }
+    }
+
     fn scan(&self, filter: Filter) -> Scan {
         let config = small();
         let shared = Arc::new(
@@ -149,6 +154,8 @@ fn questions_are_answered() {
         assert_eq!(client.reload(false).unwrap_err().to_string(), "x.toml:1: no");
         assert_eq!(client.reload(true).unwrap().changed, ["something"]);
         assert_eq!(client.stats().unwrap().generation, 2);
+        assert_eq!((client.ports().unwrap(), client.neighbors().unwrap()), Default::default());
+        assert_eq!(client.routes().unwrap().routes[0].to, "10.0.0.0/24");
         assert_eq!(client.version().unwrap().version, env!("CARGO_PKG_VERSION"));
     });
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use ipnet::IpNet;
 
-use super::super::config::{self, Config};
+use super::super::config::{self, Config, Way};
 use super::super::ids::How;
 use super::growth::{destinations, former, known};
 use super::owner::{EndpointOwner, RealOwner, endpoint_id};
 use super::part::Part;
-use super::settings::{v4, v4_net};
+use super::settings::v4;
 use super::slow_start::SlowStarts;
 use super::station::Draft;
 use super::{Applier, ApplyError};
@@ -90,17 +90,16 @@ impl Build<'_> {
             pinned.push(self.pin(PortId(port as u8), address)?.neighbor);
         }
         let mut routes = Vec::new();
-        for route in &config.routes {
-            if let (IpNet::V4(to), IpAddr::V4(gateway), Some(port)) = (route.to, route.via, config.on_link(route.via)) {
-                let hop = self.pin(PortId(port as u8), gateway)?;
-                pinned.push(hop.neighbor);
-                routes.push((to, Target::Via { gateway, hop }));
-            }
-        }
-        // After the routes: a port's own network comes before a route of the same length.
-        for (place, port) in config.ports.iter().enumerate() {
-            for net in port.addresses.iter().filter_map(v4_net) {
-                routes.push((net, Target::OnLink(PortId(place as u8))));
+        for Way { to, port, via } in config.ways() {
+            let (IpNet::V4(to), port) = (to, PortId(port as u8)) else { continue };
+            match via {
+                Some(IpAddr::V4(gateway)) => {
+                    let hop = self.pin(port, gateway)?;
+                    pinned.push(hop.neighbor);
+                    routes.push((to, Target::Via { gateway, hop }));
+                }
+                Some(IpAddr::V6(_)) => {}
+                None => routes.push((to, Target::OnLink(port))),
             }
         }
         self.ways.routes = routes.into_iter().collect();

@@ -36,7 +36,7 @@ pub(super) fn settings(config: &Config, macs: &[[u8; 6]]) -> Arc<[PortSettings]>
     ports.collect()
 }
 
-pub(super) fn v4_net(net: &IpNet) -> Option<Ipv4Net> {
+fn v4_net(net: &IpNet) -> Option<Ipv4Net> {
     match net {
         IpNet::V4(v4) => Some(*v4),
         IpNet::V6(_) => None,

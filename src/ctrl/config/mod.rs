@@ -48,7 +48,7 @@ pub use model::{
     Api, Config, Director, Forwarding, Listen, Mark, Neighbor, Pattern, Poll, Port, Protocol, Queues, Real, Route,
     Rules, Scheduler, Selector, Service, Thresholds, Timeouts, Tls, Transit,
 };
-pub use reach::Reach;
+pub use reach::{Reach, Way};
 pub use read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET};
 pub(super) use section::Section;
 pub use source::{ConfigError, Source};

@@ -1,11 +1,13 @@
 //! A report as tables for people: first what clients depend on, then what may be wrong with it.
 
 mod columns;
+mod network;
 mod services;
 
 use super::api::{RealReport, Report, ServiceReport, TableReport, TrafficReport, WorkerReport};
 use crate::dataplane::stats::Outcome;
 use columns::Columns;
+pub use network::{neighbors, port, ports, routes};
 pub use services::{reals, services};
 
 /// Lays `report` out as text. Outcomes that never happened are left out unless `all` is set.
@@ -15,10 +17,10 @@ pub fn stats(report: &Report, all: bool) -> String {
         [
             traffic_of_services(report),
             tables(report),
-            ports(report),
+            network::port_table(&report.ports).text(),
             workers(report),
             outcomes(report, all),
-            neighbors(report),
+            network::neighbor_table(&report.neighbors).text(),
         ]
         .into_iter()
         .flatten(),
@@ -88,24 +90,6 @@ fn traffic(traffic: &TrafficReport) -> [String; 5] {
     [connections, in_packets, in_octets, out_packets, out_octets].map(|count| count.to_string())
 }
 
-fn ports(report: &Report) -> Option<String> {
-    let mut table = Columns::new(
-        &["PORT", "DEVICE", "MAC", "LINK"],
-        &["MTU", "RX FRAMES", "RX OCTETS", "TX FRAMES", "TX OCTETS", "MISSED", "RX ERRORS", "TX ERRORS", "NO BUFFER"],
-    );
-    for port in &report.ports {
-        let link = if port.link_up { "up" } else { "DOWN" };
-        let mut row = vec![port.name.clone(), port.device.clone(), port.mac.clone(), link.to_owned()];
-        let device = &port.device_counters;
-        let counts = [port.rx_frames, port.rx_octets, port.tx_frames, port.tx_octets];
-        let lost = [device.rx_missed, device.rx_errors, device.tx_errors, device.no_mbuf];
-        row.push(port.mtu.to_string());
-        row.extend(counts.into_iter().chain(lost).map(|count| count.to_string()));
-        table.row(row);
-    }
-    table.text()
-}
-
 fn workers(report: &Report) -> Option<String> {
     let mut table =
         Columns::new(&["WORKER"], &["CORE", "RECEIVED", "BURSTS", "EMPTY POLLS", "WAITING", "EVICTED", "STATELESS"]);
@@ -135,14 +119,8 @@ fn outcomes(report: &Report, all: bool) -> Option<String> {
     table.text()
 }
 
-fn neighbors(report: &Report) -> Option<String> {
-    let mut table = Columns::new(&["NEIGHBOUR", "MAC", "PORT", "STATE"], &["CONFIRMED"]);
-    for neighbor in &report.neighbors {
-        let mac = neighbor.mac.clone().unwrap_or_else(|| "-".to_owned());
-        let age = neighbor.age_seconds.map_or_else(|| "-".to_owned(), |age| format!("{} ago", duration(age)));
-        table.row(vec![neighbor.address.to_string(), mac, neighbor.port.clone(), neighbor.state.clone(), age]);
-    }
-    table.text()
+fn lines(table: Columns, none: &str) -> String {
+    table.text().unwrap_or_else(|| none.to_owned()) + "\n"
 }
 
 /// Writes whole seconds as `2d 3h 4m 5s`, without the zero parts in front.

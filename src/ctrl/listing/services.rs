@@ -1,6 +1,7 @@
 //! Virtual services and real servers as tables.
 
 use super::columns::Columns;
+use super::lines;
 use crate::ctrl::api::{RealStats, ServiceState};
 use crate::ctrl::config::{ConfigError, Service};
 
@@ -41,10 +42,6 @@ pub fn reals(states: &[ServiceState]) -> Result<String, ConfigError> {
         }
     }
     Ok(lines(table, "no real servers"))
-}
-
-fn lines(table: Columns, none: &str) -> String {
-    table.text().unwrap_or_else(|| none.to_owned()) + "\n"
 }
 
 /// As in `millrace stats`.
