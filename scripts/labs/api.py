@@ -33,6 +33,7 @@ def run(lab, _options):
         stage.director.start()
         requests(lab, stage, "requests go to the real servers")
         metrics(lab, stage)
+        document(lab, stage)
         access(lab, stage)
         strangers(lab, stage)
     finally:
@@ -53,7 +54,7 @@ def requests(lab, stage, what):
 def metrics(lab, stage):
     """Prometheus's own tool reads them, and they say what `millrace stats` says."""
     stats = stage.director.settled()
-    text = command("curl", "-sS", "--fail", "--unix-socket", stage.director.socket, "http://millrace/metrics").stdout
+    text = told(stage, "/metrics")
     said = promtool.check(text)
     lab.report.check("promtool check metrics is content", not said, said or f"{len(text.splitlines())} lines")
     sums = {}
@@ -67,6 +68,24 @@ def metrics(lab, stage):
     ended = sums["millrace_worker_frames_total"] + sums["millrace_worker_waiting_frames"]
     lab.report.check("frames received = frames by outcome + waiting",
                      sums["millrace_worker_receive_frames_total"] == ended >= received, f"{ended:.0f}")
+
+
+def told(stage, path):
+    """Asks on the Unix socket; returns the answer."""
+    return command("curl", "-sS", "--fail", "--unix-socket", stage.director.socket, f"http://millrace{path}").stdout
+
+
+def document(lab, stage):
+    """What the director answers has the keys that its own description of the API requires."""
+    described = json.loads(told(stage, "/v1/openapi.json"))
+    looked, missing = 0, []
+    for path, methods in described["paths"].items():
+        schema = methods.get("get", {}).get("responses", {}).get("200", {}).get("content", {}).get("application/json", {}).get("schema", {})
+        if "$ref" in schema:
+            answer, looked = json.loads(told(stage, path)), looked + 1
+            required = described["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]["required"]
+            missing += [f"{path} {key}" for key in required if key not in answer]
+    lab.report.check("answers have what /v1/openapi.json says", looked >= 8 and not missing, missing or f"{looked} paths")
 
 
 def asked(stage, path, *more):

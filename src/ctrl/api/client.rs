@@ -18,7 +18,7 @@ use super::desired::{Configuration, Services};
 use super::network::{Neighbors, Ports, Routes};
 use super::refusal::Refusal;
 use super::report::{Changed, Report, Version};
-use super::zero::{Which, Zeroed};
+use super::zero::{Whose, Zeroed};
 use crate::ctrl::change::Transaction;
 use crate::ctrl::config::document::Table;
 use crate::ctrl::connections::{ConnectionCount, ConnectionReport, Filter, Flushed};
@@ -134,7 +134,7 @@ impl Client {
     /// # Errors
     /// If no director answers, or it has no such service.
     pub fn zero(&self, service: Option<&Table>) -> Result<Zeroed, ClientError> {
-        let which = Which { service: service.cloned() };
+        let which = Whose { service: service.cloned() };
         let body = serde_json::to_vec(&which).map_err(|what| self.garbled(&what))?;
         self.ask_with(Method::POST, "/v1/zero", body)
     }

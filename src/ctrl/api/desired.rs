@@ -8,6 +8,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::refusal::{refuse, refuse_change};
@@ -15,10 +16,11 @@ use super::report::{RealReport, TrafficReport};
 use super::server::Director;
 use crate::ctrl::change::{Kind, Refused, Transaction};
 use crate::ctrl::config::document::Table;
+use crate::ctrl::config::schema::{self, Shown, Written};
 use crate::ctrl::config::{self, Config, ConfigError, Selector, write};
 
 /// What `GET /v1/services` answers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Services {
     /// The version of the desired state.
     pub version: u64,
@@ -30,10 +32,11 @@ pub struct Services {
 }
 
 /// A virtual service: its keys in the configuration, those at their defaults included, and what is counted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceState {
     /// The keys of `[[service]]`, but for `real`.
     #[serde(flatten)]
+    #[schemars(with = "Shown<schema::Service>")]
     pub keys: Table,
     /// Its traffic.
     pub stats: TrafficReport,
@@ -48,17 +51,18 @@ pub struct ServiceState {
 }
 
 /// A real server: its keys in the configuration, those at their defaults included, and what is counted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RealState {
     /// The keys of `[[service.real]]`.
     #[serde(flatten)]
+    #[schemars(with = "Shown<schema::Real>")]
     pub keys: Table,
     /// What is counted.
     pub stats: RealStats,
 }
 
 /// What is counted of a real server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RealStats {
     /// Its connections in an established state.
     pub active: u64,
@@ -97,11 +101,12 @@ impl ServiceState {
 }
 
 /// What `GET /v1/config` answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Configuration {
     /// The version of the desired state.
     pub version: u64,
     /// The running configuration, with the keys of the file; what is at its default is left out.
+    #[schemars(with = "Written<schema::File>")]
     pub config: Table,
 }
 
@@ -116,18 +121,19 @@ impl Configuration {
 }
 
 /// Which services are asked for.
-#[derive(Deserialize)]
-pub(super) struct Asked {
-    /// One, by its key as JSON.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Which {
+    /// One, by the keys that say which it is, as JSON.
+    #[schemars(extend("contentMediaType" = "application/json", "contentSchema" = {"$ref": "#/components/schemas/ServiceKey"}))]
     service: Option<String>,
 }
 
 /// Lists the services, or shows one.
 pub(super) async fn services<D: Director>(
     State(director): State<Arc<D>>,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<Which>, QueryRejection>,
 ) -> Response {
-    let Query(Asked { service }) = match asked {
+    let Query(Which { service }) = match asked {
         Ok(asked) => asked,
         Err(wrong) => return refuse(StatusCode::BAD_REQUEST, wrong.body_text()),
     };

@@ -15,6 +15,7 @@
 //! | `GET /v1/connections/count` | a [`ConnectionCount`] |
 //! | `DELETE /v1/connections` | a [`Flushed`]: the connections are removed |
 //! | `GET /v1/version` | a [`Version`] |
+//! | `GET /v1/openapi.json` | this API, described for programs: OpenAPI 3.1 |
 //! | `GET /metrics` | the report as Prometheus metrics: names and labels in `metrics.rs` |
 //!
 //! `GET /v1/services?service={"address":"203.0.113.10:80"}`, percent-encoded, asks for one service. `POST
@@ -38,6 +39,7 @@
 //! [`Filter`]: super::connections::Filter
 
 mod access;
+mod calls;
 mod client;
 mod complaints;
 mod connection;
@@ -46,6 +48,7 @@ mod desired;
 mod listen;
 mod metrics;
 mod network;
+mod openapi;
 mod refusal;
 mod report;
 mod server;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::report::{NeighborReport, PortReport};
@@ -22,14 +23,14 @@ pub struct Network {
 }
 
 /// What `GET /v1/ports` answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ports {
     /// Ports, in the order of the configuration.
     pub ports: Vec<PortState>,
 }
 
 /// A port, and what is configured of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PortState {
     /// What it is and what is counted of it, as in `GET /v1/stats`.
     #[serde(flatten)]
@@ -39,21 +40,21 @@ pub struct PortState {
 }
 
 /// What `GET /v1/neighbors` answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Neighbors {
     /// Stations on the director's links, by port and address.
     pub neighbors: Vec<NeighborReport>,
 }
 
 /// What `GET /v1/routes` answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Routes {
     /// The routes, by destination; the longest prefix that a packet fits is the one it takes.
     pub routes: Vec<RouteReport>,
 }
 
 /// Where packets to a prefix go: to the stations of a port's own network, or to a gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RouteReport {
     /// The prefix: `0.0.0.0/0`.
     pub to: String,

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ctrl::change::Refused;
 
 /// The state of a director at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// The program's version.
     pub version: String,
@@ -36,7 +37,7 @@ pub struct Report {
 }
 
 /// The connections.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectionsReport {
     /// Connections in an established state.
     pub active: u64,
@@ -47,7 +48,7 @@ pub struct ConnectionsReport {
 }
 
 /// A table's fill.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TableReport {
     /// `connections`, `wide_connections` (to services of every port) or `templates`.
     pub name: String,
@@ -60,7 +61,7 @@ pub struct TableReport {
 }
 
 /// One port.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PortReport {
     /// Its name in the configuration.
     pub name: String,
@@ -85,7 +86,7 @@ pub struct PortReport {
 }
 
 /// What a port's device counts of frames that no worker saw.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceReport {
     /// Frames dropped because the receive queue was full.
     pub rx_missed: u64,
@@ -98,7 +99,7 @@ pub struct DeviceReport {
 }
 
 /// One worker. At rest, `received` is the sum of `outcomes` and `waiting`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerReport {
     /// Its number, from 0.
     pub id: usize,
@@ -127,7 +128,7 @@ pub struct WorkerReport {
 }
 
 /// Connections, packets and octets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrafficReport {
     /// Connections scheduled.
     pub connections: u64,
@@ -142,7 +143,7 @@ pub struct TrafficReport {
 }
 
 /// One virtual service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceReport {
     /// What it is for, as the configuration has it: VIP and port (`203.0.113.10:80`), a range of either
     /// (`203.0.113.0/28:8000-8999`), a match (`from 198.51.100.0/24 to 203.0.113.10:0 in wan`) or a mark (`7`).
@@ -168,7 +169,7 @@ pub struct ServiceReport {
 }
 
 /// One real server of a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RealReport {
     /// RIP and port.
     pub address: SocketAddr,
@@ -194,7 +195,7 @@ pub struct RealReport {
 }
 
 /// How often an outcome happened.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OutcomeReport {
     /// Frames.
     pub count: u64,
@@ -203,7 +204,7 @@ pub struct OutcomeReport {
 }
 
 /// One neighbour.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NeighborReport {
     /// Its IP address.
     pub address: IpAddr,
@@ -218,7 +219,7 @@ pub struct NeighborReport {
 }
 
 /// What `POST /v1/reload` and `POST /v1/changes` answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changed {
     /// The version of the desired state that runs now.
     pub version: u64,
@@ -230,7 +231,7 @@ pub struct Changed {
 }
 
 /// What `GET /v1/version` answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
     /// The program's version.
     pub version: String,

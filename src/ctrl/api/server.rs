@@ -14,18 +14,21 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Json, Router};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::access::{Access, guard};
+use super::calls::{Call, OPERATIONS};
 use super::connection::{Bounds, Door, receive, whole};
 use super::connections;
 use super::desired::{self, Services};
 use super::listen::Listener;
 use super::metrics;
 use super::network::{self, Network};
+use super::openapi;
 use super::refusal::refuse;
 use super::report::{Changed, Report, Version};
 use super::zero;
@@ -201,27 +204,37 @@ pub(super) async fn serve_within<D: Director>(
 }
 
 fn router<D: Director>(director: Arc<D>, access: Access, bounds: Bounds) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics::<D>))
-        .route("/v1/stats", get(stats::<D>))
-        .route("/v1/services", get(desired::services::<D>))
-        .route("/v1/ports", get(network::ports::<D>))
-        .route("/v1/neighbors", get(network::neighbors::<D>))
-        .route("/v1/routes", get(network::routes::<D>))
-        .route("/v1/config", get(desired::config::<D>))
-        .route("/v1/changes", post(desired::change::<D>))
-        .route("/v1/zero", post(zero::zero::<D>))
-        .route("/v1/reload", post(reload::<D>))
-        .route("/v1/connections", get(connections::list::<D>).delete(connections::flush::<D>))
-        .route("/v1/connections/count", get(connections::count::<D>))
-        .route("/v1/version", get(version))
-        .fallback(unknown)
+    let all = OPERATIONS.iter().fold(Router::new(), |router, operation| {
+        router.route(operation.path, answer::<D>(operation.call, operation.method.filter))
+    });
+    all.fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(director)
         // `whole` knows a bound of its own.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(bounds, whole))
         .layer(from_fn_with_state(access, guard))
+}
+
+/// What answers a call.
+fn answer<D: Director>(call: Call, method: MethodFilter) -> MethodRouter<Arc<D>> {
+    match call {
+        Call::Metrics => on(method, metrics::<D>),
+        Call::Stats => on(method, stats::<D>),
+        Call::Services => on(method, desired::services::<D>),
+        Call::Ports => on(method, network::ports::<D>),
+        Call::Neighbors => on(method, network::neighbors::<D>),
+        Call::Routes => on(method, network::routes::<D>),
+        Call::Config => on(method, desired::config::<D>),
+        Call::Change => on(method, desired::change::<D>),
+        Call::Zero => on(method, zero::zero::<D>),
+        Call::Reload => on(method, reload::<D>),
+        Call::Connections => on(method, connections::list::<D>),
+        Call::Count => on(method, connections::count::<D>),
+        Call::Flush => on(method, connections::flush::<D>),
+        Call::Version => on(method, version),
+        Call::Document => on(method, openapi::answer),
+    }
 }
 
 /// Ten thousand services are a few megabytes of text: written aside, so that nobody waits for it.
@@ -237,14 +250,15 @@ async fn stats<D: Director>(State(director): State<Arc<D>>) -> Json<Report> {
 }
 
 /// How a reload is done.
-#[derive(Deserialize)]
-struct Reload {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct How {
+    /// Only say what would change.
     #[serde(default)]
     dry_run: bool,
 }
 
-async fn reload<D: Director>(State(director): State<Arc<D>>, asked: Result<Query<Reload>, QueryRejection>) -> Response {
-    let Query(Reload { dry_run }) = match asked {
+async fn reload<D: Director>(State(director): State<Arc<D>>, asked: Result<Query<How>, QueryRejection>) -> Response {
+    let Query(How { dry_run }) = match asked {
         Ok(asked) => asked,
         Err(wrong) => return refuse(StatusCode::BAD_REQUEST, wrong.body_text()),
     };

@@ -23,6 +23,7 @@ use crate::dataplane::conn::{Table, Templates};
 use crate::dataplane::shared::Shared;
 
 mod listen;
+mod openapi;
 
 const SMALL: &str = "\
 [[port]]
@@ -131,13 +132,18 @@ impl Drop for Folder {
 
 /// Runs `test` while a director answers at the path it is given.
 fn with_director(name: &str, test: impl FnOnce(&Path)) {
+    with(name, Counting::default(), test)
+}
+
+/// Runs `test` while `director` answers at the path it is given.
+fn with(name: &str, director: impl Director, test: impl FnOnce(&Path)) {
     let folder = Folder::new(name);
     let path = folder.0.join("run/api.sock");
     let socket = Socket::bind(&path).unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(serve(socket, None, Arc::new(Counting::default()), async { drop(stopped.await) })).unwrap();
+        runtime.block_on(serve(socket, None, Arc::new(director), async { drop(stopped.await) })).unwrap();
     });
     test(&path);
     stop.send(()).unwrap();

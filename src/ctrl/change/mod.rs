@@ -13,9 +13,11 @@ mod refused;
 #[cfg(test)]
 mod tests;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::config::document::Table;
+use super::config::schema::{self, Set, Written};
 use super::config::{Config, ConfigError};
 use draft::Draft;
 pub use refused::{Kind, Refused};
@@ -24,40 +26,49 @@ pub use refused::{Kind, Refused};
 pub const MOST: usize = 100_000;
 
 /// Changes that apply together.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Transaction {
     /// The version of the desired state that they are for; none for whatever runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
     /// Whether it is only said what would change.
+    #[schemars(default)]
     pub dry_run: bool,
     /// Whether a change that is refused is left out, and the others are made.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
     pub skip_refused: bool,
     /// The changes, in their order.
+    #[schemars(length(max = MOST))]
     pub changes: Vec<Change>,
 }
 
 /// One change. Services and real servers have the keys and values of the configuration file; a service is named by those
 /// that say what it is for (`address` and `protocol`, `match` or `mark`), a real server by its address and port.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 #[serde(tag = "op", rename_all = "kebab-case")]
 pub enum Change {
     /// Adds a service, behind all others.
     AddService {
         /// Its keys, `real` included.
+        #[schemars(with = "Written<schema::Service>")]
         service: Table,
     },
     /// Replaces keys of a service; those that are null go back to their defaults.
     SetService {
         /// Which service.
+        #[schemars(with = "Written<schema::Key>")]
         service: Table,
         /// Any keys but those that say which service it is, and `real`.
+        #[schemars(with = "Set<schema::Service>")]
         set: Table,
     },
     /// Removes a service and its real servers.
     RemoveService {
         /// Which service.
+        #[schemars(with = "Written<schema::Key>")]
         service: Table,
     },
     /// Removes all services.
@@ -65,22 +76,27 @@ pub enum Change {
     /// Adds a real server.
     AddReal {
         /// To which service.
+        #[schemars(with = "Written<schema::Key>")]
         service: Table,
         /// Its keys.
+        #[schemars(with = "Written<schema::Real>")]
         real: Table,
     },
     /// Replaces keys of a real server; those that are null go back to their defaults.
     SetReal {
         /// Of which service.
+        #[schemars(with = "Written<schema::Key>")]
         service: Table,
         /// Which real server.
         real: String,
         /// Any keys but `address`.
+        #[schemars(with = "Set<schema::Real>")]
         set: Table,
     },
     /// Removes a real server.
     RemoveReal {
         /// Of which service.
+        #[schemars(with = "Written<schema::Key>")]
         service: Table,
         /// Which real server.
         real: String,
@@ -88,6 +104,7 @@ pub enum Change {
     /// Replaces keys of `[timeouts]`.
     SetTimeouts {
         /// Times as in the file, or seconds; null for the default.
+        #[schemars(with = "Set<schema::Timeouts>")]
         set: Table,
     },
 }

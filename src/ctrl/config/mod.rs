@@ -24,6 +24,7 @@ pub mod parts;
 mod reach;
 mod read;
 mod scheduler;
+pub(super) mod schema;
 mod section;
 mod selector;
 mod source;

@@ -26,23 +26,25 @@ pub const DEFAULT_PERSISTENCE: u32 = 300;
 /// Default of a port's `mtu`, in octets: Ethernet's.
 pub const DEFAULT_MTU: u16 = 1500;
 
+/// A line or two of any table.
+pub(super) const MIN_CONNECTIONS: u64 = 64;
 /// The table addresses its lines by 32 bits and has two connections to a line; 32 octets each make 128 GB here.
-const MAX_CONNECTIONS: u64 = 4_000_000_000;
+pub(super) const MAX_CONNECTIONS: u64 = 4_000_000_000;
 /// The same lines hold two of these at 0.4: 128 GB.
-const MAX_WIDE_CONNECTIONS: u64 = 1_600_000_000;
+pub(super) const MAX_WIDE_CONNECTIONS: u64 = 1_600_000_000;
 /// By default there is room for one wide connection, and for one template, to so many other connections.
 pub(super) const WIDE_SHARE: usize = 10;
 /// DPDK's largest CPU number, RTE_MAX_LCORE, is below this everywhere.
-const MAX_CORE: u64 = 1023;
+pub(super) const MAX_CORE: u64 = 1023;
 /// RFC 791: every link carries 68 octets.
-const MIN_MTU: u64 = 68;
+pub(super) const MIN_MTU: u64 = 68;
 /// What jumbo-frame switches carry, without the Ethernet header.
-const MAX_MTU: u64 = 9216;
+pub(super) const MAX_MTU: u64 = 9216;
 
 pub(super) const POLLS: &[(&str, Poll)] = &[("busy", Poll::Busy), ("adaptive", Poll::Adaptive)];
-const TRANSITS: &[(&str, Transit)] = &[("drop", Transit::Drop)];
-const QUEUES: &[(&str, Queues)] = &[("per-worker", Queues::PerWorker)];
-const FORWARDINGS: &[(&str, Forwarding)] =
+pub(super) const TRANSITS: &[(&str, Transit)] = &[("drop", Transit::Drop)];
+pub(super) const QUEUES: &[(&str, Queues)] = &[("per-worker", Queues::PerWorker)];
+pub(super) const FORWARDINGS: &[(&str, Forwarding)] =
     &[("nat", Forwarding::Nat), ("tunnel", Forwarding::Tunnel), ("direct", Forwarding::Direct)];
 
 /// Reads the whole file.
@@ -89,15 +91,15 @@ fn director(section: Option<Section<'_>>) -> Result<Director, ConfigError> {
         director.workers = cores?;
     }
     if let Some(item) = section.get("max_connections") {
-        director.max_connections = item.integer(64..=MAX_CONNECTIONS)? as usize;
+        director.max_connections = item.integer(MIN_CONNECTIONS..=MAX_CONNECTIONS)? as usize;
         director.max_wide_connections = director.max_connections / WIDE_SHARE;
         director.max_templates = director.max_connections / WIDE_SHARE;
     }
     if let Some(item) = section.get("max_templates") {
-        director.max_templates = item.integer(64..=MAX_WIDE_CONNECTIONS)? as usize;
+        director.max_templates = item.integer(MIN_CONNECTIONS..=MAX_WIDE_CONNECTIONS)? as usize;
     }
     if let Some(item) = section.get("max_wide_connections") {
-        director.max_wide_connections = item.integer(64..=MAX_WIDE_CONNECTIONS)? as usize;
+        director.max_wide_connections = item.integer(MIN_CONNECTIONS..=MAX_WIDE_CONNECTIONS)? as usize;
     }
     if let Some(item) = section.get("poll") {
         director.poll = item.word(POLLS, &[])?;

@@ -26,7 +26,7 @@ pub(super) fn scheduler(section: &Section<'_>) -> Result<Scheduler, ConfigError>
 }
 
 /// The flags that `ipvsadm -b` takes, and whose they are.
-const FLAGS: [(&str, &str, HashFlags); 4] = [
+pub(super) const FLAGS: [(&str, &str, HashFlags); 4] = [
     ("sh-fallback", "sh", HashFlags { fallback: true, port: false }),
     ("sh-port", "sh", HashFlags { fallback: false, port: true }),
     ("mh-fallback", "mh", HashFlags { fallback: true, port: false }),

@@ -15,9 +15,10 @@ use crate::dataplane::service::PortId;
 /// The most addresses that one service is answered for.
 const MAX_VIPS: u64 = 4096;
 
-const PROTOCOLS: &[(&str, Protocol)] =
+pub(super) const PROTOCOLS: &[(&str, Protocol)] =
     &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp), ("icmp", Protocol::Icmp)];
-const TRANSPORTS: &[(&str, Protocol)] = &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp)];
+pub(super) const TRANSPORTS: &[(&str, Protocol)] =
+    &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp)];
 
 /// Reads what a service is for: one of the three.
 pub(super) fn service(section: &Section<'_>, ports: &[Port]) -> Result<Selector, ConfigError> {

@@ -12,6 +12,7 @@ mod edits;
 mod index;
 mod pools;
 mod round_trip;
+mod schema;
 mod selectors;
 
 /// Lines 1 to 8 of most cases.

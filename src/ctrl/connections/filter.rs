@@ -6,12 +6,13 @@ use std::str::FromStr;
 
 use clap::Args;
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ConnectionReport;
 
 /// What a connection must have in common with all that are meant; nothing set means every connection.
-#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     /// Only of this client: an address, a network (198.51.100.0/24), or an address and port
@@ -65,7 +66,7 @@ impl Filter {
 }
 
 /// An address, a network, or one of these with a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Site {
     net: IpNet,

@@ -13,10 +13,11 @@ pub use scan::{Names, Scan};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One connection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectionReport {
     /// `TCP`, `UDP`, `SCTP` or `ICMP`; of a template of several protocols, `IP`.
     pub protocol: String,
@@ -39,7 +40,7 @@ pub struct ConnectionReport {
 }
 
 /// How many connections a filter finds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectionCount {
     /// In all.
     pub connections: u64,
@@ -56,7 +57,7 @@ impl ConnectionCount {
 }
 
 /// What a flush removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Flushed {
     /// Connections removed.
     pub removed: u64,

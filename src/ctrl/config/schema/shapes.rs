@@ -1,0 +1,333 @@
+//! The tables of the file: what each of their keys may hold, and what it is. `etc/millrace.toml` says more of each.
+
+use schemars::SchemaGenerator;
+
+use super::super::read::{
+    FORWARDINGS, MAX_CONNECTIONS, MAX_CORE, MAX_MTU, MAX_WIDE_CONNECTIONS, MIN_CONNECTIONS, MIN_MTU, POLLS, QUEUES,
+    TRANSITS,
+};
+use super::super::scheduler::FLAGS;
+use super::super::selector::{PROTOCOLS, TRANSPORTS};
+use super::super::value::LONGEST_TIMEOUT;
+use super::super::{keys, model};
+use super::{Keys, Kind, Shape, Written};
+use crate::dataplane::new_flows;
+use crate::dataplane::sched::MH_SIZES;
+
+/// The whole file.
+pub enum File {}
+/// `[director]`.
+pub enum Director {}
+/// `[api]`.
+pub enum Api {}
+/// `[timeouts]`.
+pub enum Timeouts {}
+/// `[ipvs]`.
+pub enum Ipvs {}
+/// `[[port]]`.
+pub enum Port {}
+/// `[[route]]`.
+pub enum Route {}
+/// `[[neighbor]]`.
+pub enum Neighbor {}
+/// `[[mark]]`.
+pub enum Mark {}
+/// `match`.
+pub enum Match {}
+/// `[[service]]`.
+pub enum Service {}
+/// What tells a service from every other.
+pub enum Key {}
+/// `service.persistence`.
+pub enum Persistence {}
+/// `service.sorry_server`.
+pub enum Sorry {}
+/// `[[service.real]]`.
+pub enum Real {}
+
+type Values = &'static [(&'static str, Kind, &'static str)];
+
+const FORWARDING: Kind = Kind::Word(|| words(FORWARDINGS));
+const MARK: Kind = Kind::Integer(1, u32::MAX as u64);
+const MATCH: Kind = Kind::Table(SchemaGenerator::subschema_for::<Written<Match>>);
+const COUNT: Kind = Kind::Integer(0, u32::MAX as u64);
+const SWITCH: Kind = Kind::Integer(0, 1);
+const SERVICE_HAS: &[&str] = &["address", "match", "mark"];
+
+fn words<T>(known: &[(&'static str, T)]) -> Vec<&'static str> {
+    known.iter().map(|(word, _)| *word).collect()
+}
+
+impl Shape for File {
+    const NAME: &'static str = "File";
+    const KEYS: &'static Keys = &keys::ROOT;
+    const VALUES: Values = &[
+        ("director", Kind::Table(SchemaGenerator::subschema_for::<Written<Director>>), "The program itself."),
+        ("api", Kind::Table(SchemaGenerator::subschema_for::<Written<Api>>), "Where the program is asked and told."),
+        (
+            "timeouts",
+            Kind::Table(SchemaGenerator::subschema_for::<Written<Timeouts>>),
+            "How long idle connections are kept.",
+        ),
+        (
+            "ipvs",
+            Kind::Table(SchemaGenerator::subschema_for::<Written<Ipvs>>),
+            "By the names and values of the kernel's sysctls, net.ipv4.vs.*.",
+        ),
+        ("port", Kind::List(&Kind::Table(SchemaGenerator::subschema_for::<Written<Port>>)), "Ports."),
+        (
+            "route",
+            Kind::List(&Kind::Table(SchemaGenerator::subschema_for::<Written<Route>>)),
+            "Static routes; a port's own network comes before a route of the same length.",
+        ),
+        (
+            "neighbor",
+            Kind::List(&Kind::Table(SchemaGenerator::subschema_for::<Written<Neighbor>>)),
+            "Static neighbours; all others are found by ARP.",
+        ),
+        (
+            "mark",
+            Kind::List(&Kind::Table(SchemaGenerator::subschema_for::<Written<Mark>>)),
+            "Rules that give marks; the first that fits a packet does.",
+        ),
+        ("service", Kind::List(&Kind::Table(SchemaGenerator::subschema_for::<Written<Service>>)), "Virtual services."),
+    ];
+}
+
+impl Shape for Director {
+    const NAME: &'static str = "Director";
+    const KEYS: &'static Keys = &keys::DIRECTOR;
+    const VALUES: Values = &[
+        ("workers", Kind::List(&Kind::Integer(0, MAX_CORE)), "CPU cores that poll, one worker each. Default [1]."),
+        (
+            "max_connections",
+            Kind::Integer(MIN_CONNECTIONS, MAX_CONNECTIONS),
+            "Connections that the table is sized for. Default 1000000.",
+        ),
+        (
+            "max_wide_connections",
+            Kind::Integer(MIN_CONNECTIONS, MAX_WIDE_CONNECTIONS),
+            "Connections to services of several ports or addresses that their table is sized for. Default a tenth of \
+             max_connections.",
+        ),
+        (
+            "max_templates",
+            Kind::Integer(MIN_CONNECTIONS, MAX_WIDE_CONNECTIONS),
+            "Persistence templates that their table is sized for. Default a tenth of max_connections.",
+        ),
+        ("poll", Kind::Word(|| words(POLLS)), "What a worker does when there is nothing to do. Default busy."),
+        ("dpdk_args", Kind::List(&Kind::Text), "Arguments passed to the EAL as they are. Default none."),
+        (
+            "transit",
+            Kind::Word(|| words(TRANSITS)),
+            "What becomes of a packet that a NAT real server sends in no connection. Default drop.",
+        ),
+    ];
+}
+
+impl Shape for Api {
+    const NAME: &'static str = "Api";
+    const KEYS: &'static Keys = &keys::API;
+    const VALUES: Values = &[
+        ("socket", Kind::Text, "The Unix socket that answers HTTP. Default /run/millrace/api.sock."),
+        ("listen", Kind::Text, "The address and port where it is offered on TCP. Default nowhere."),
+        ("token_file", Kind::Text, "The file with the token that requests must bear. Default none."),
+        ("certificate", Kind::Text, "For TLS: the file with the certificate, in PEM. Default none."),
+        ("key", Kind::Text, "For TLS: the file with its key, in PEM."),
+        ("client_ca", Kind::Text, "The file with the authority that clients' certificates must be of. Default none."),
+        (
+            "public_reads",
+            Kind::Boolean,
+            "Whether others than this host may read without a token or a certificate. Default false.",
+        ),
+    ];
+}
+
+impl Shape for Timeouts {
+    const NAME: &'static str = "Timeouts";
+    const KEYS: &'static Keys = &keys::TIMEOUTS;
+    const SECONDS: bool = true;
+    const VALUES: Values = &[
+        ("tcp", Kind::Time, "Of an open TCP connection. Default 15m."),
+        ("tcp_fin", Kind::Time, "Of a TCP connection that one side closed. Default 2m."),
+        ("udp", Kind::Time, "Of UDP. Default 5m."),
+    ];
+}
+
+impl Shape for Ipvs {
+    const NAME: &'static str = "Ipvs";
+    const KEYS: &'static Keys = &keys::IPVS;
+    const VALUES: Values = &[
+        ("sloppy_tcp", SWITCH, "Whether a TCP packet in the middle of a stream opens a connection. Default 0."),
+        ("sloppy_sctp", SWITCH, "Whether an SCTP packet in the middle of an association does. Default 0."),
+        ("conn_reuse_mode", Kind::Integer(0, 3), "Which connections a SYN lets start over. Default 1."),
+        ("expire_nodest_conn", SWITCH, "Whether connections of removed real servers end at once. Default 0."),
+        (
+            "expire_quiescent_template",
+            SWITCH,
+            "Whether a real server of weight 0 gets no new connections by persistence either. Default 0.",
+        ),
+    ];
+}
+
+impl Shape for Port {
+    const NAME: &'static str = "Port";
+    const KEYS: &'static Keys = &keys::PORT;
+    const REQUIRED: &'static [&'static str] = &["name", "device"];
+    const VALUES: Values = &[
+        ("name", Kind::Text, "The name in listings: 1 to 32 letters, digits, '-', '_' or '.'."),
+        ("device", Kind::Text, "A PCI address, or a DPDK vdev with its arguments."),
+        (
+            "addresses",
+            Kind::List(&Kind::Text),
+            "Its own addresses, each with the length of the prefix of this link's network. Default none.",
+        ),
+        ("mac", Kind::Text, "The Ethernet address to use. Default the device's own."),
+        ("queues", Kind::Word(|| words(QUEUES)), "How many queue pairs it has. Default per-worker."),
+        ("mtu", Kind::Integer(MIN_MTU, MAX_MTU), "The largest IP packet, in octets. Default 1500."),
+    ];
+}
+
+impl Shape for Route {
+    const NAME: &'static str = "Route";
+    const KEYS: &'static Keys = &keys::ROUTE;
+    const REQUIRED: &'static [&'static str] = keys::ROUTE.known;
+    const VALUES: Values = &[
+        ("to", Kind::Text, "The prefix of the destinations: 0.0.0.0/0."),
+        ("via", Kind::Text, "The gateway, on a port's own network."),
+    ];
+}
+
+impl Shape for Neighbor {
+    const NAME: &'static str = "Neighbor";
+    const KEYS: &'static Keys = &keys::NEIGHBOR;
+    const REQUIRED: &'static [&'static str] = keys::NEIGHBOR.known;
+    const VALUES: Values = &[
+        ("address", Kind::Text, "Its address, on a port's own network."),
+        ("mac", Kind::Text, "Its Ethernet address."),
+    ];
+}
+
+impl Shape for Mark {
+    const NAME: &'static str = "Mark";
+    const KEYS: &'static Keys = &keys::MARK;
+    const REQUIRED: &'static [&'static str] = keys::MARK.known;
+    const VALUES: Values =
+        &[("mark", MARK, "The mark that it gives."), ("match", MATCH, "The packets that it gives it to.")];
+}
+
+impl Shape for Match {
+    const NAME: &'static str = "Match";
+    const KEYS: &'static Keys = &keys::MATCH;
+    const VALUES: Values = &[
+        ("protocol", Kind::Word(|| words(TRANSPORTS)), "Default any of these."),
+        ("from", Kind::Text, "The client's address, a prefix or a range. Default any."),
+        ("to", Kind::Text, "The address that the client talks to, a prefix or a range. Default any."),
+        (
+            "port",
+            Kind::Either(&Kind::Integer(0, u16::MAX as u64), &Kind::Text),
+            "The port that the client talks to, or several: 8000-8999. Default any.",
+        ),
+        ("ingress", Kind::Text, "The name of the director's port that it comes by. Default any."),
+    ];
+}
+
+impl Shape for Service {
+    const NAME: &'static str = "Service";
+    const KEYS: &'static Keys = &keys::SERVICE;
+    const ONE_OF: &'static [&'static str] = SERVICE_HAS;
+    const FIXED: &'static [&'static str] = &["address", "protocol", "match", "mark", "real"];
+    const APART: &'static [&'static str] = &["real"];
+    const VALUES: Values = &[
+        (
+            "address",
+            Kind::Text,
+            "VIP and port, 203.0.113.10:80, or several of either: 203.0.113.0/28:8000-8999. Port 0 is every port.",
+        ),
+        ("match", MATCH, "In place of an address: the packets that it is for."),
+        ("mark", MARK, "In place of an address: the mark of the packets that it is for."),
+        ("protocol", Kind::Word(|| words(PROTOCOLS)), "The protocol, with an address. Default tcp."),
+        (
+            "vips",
+            Kind::List(&Kind::Text),
+            "Of several addresses, those that ARP is answered for: addresses, ranges or prefixes. Default none.",
+        ),
+        (
+            "scheduler",
+            Kind::Word(|| model::Scheduler::ALL.iter().map(|scheduler| scheduler.name()).collect()),
+            "Chooses the real server of a new connection. Default wlc.",
+        ),
+        ("scheduler_flags", Kind::List(&Kind::Word(flags)), "Flags of sh and of mh. Default none."),
+        ("mh_table_size", Kind::Number(&MH_SIZES), "How many slots the table of mh has. Default 4093."),
+        ("forwarding", FORWARDING, "The forwarding method of its real servers that name none. Default nat."),
+        ("timeout", Kind::Time, "How long its open connections may be idle. Default that of timeouts."),
+        (
+            "persistence",
+            Kind::Table(SchemaGenerator::subschema_for::<Written<Persistence>>),
+            "Whether and how a client keeps its real server. Default it does not.",
+        ),
+        (
+            "max_new_per_second",
+            Kind::Integer(0, new_flows::HIGHEST as u64),
+            "How many new connections a second it takes; 0, the default, for any number.",
+        ),
+        ("ops", Kind::Boolean, "One-packet scheduling: each datagram gets a real server for itself. Default false."),
+        ("slow_start", Kind::Time, "In what time a real server that returns grows to its weight. Default 0s, at once."),
+        (
+            "sorry_server",
+            Kind::Table(SchemaGenerator::subschema_for::<Written<Sorry>>),
+            "Takes new connections while no real server does. Default none.",
+        ),
+        ("real", Kind::List(&Kind::Table(SchemaGenerator::subschema_for::<Written<Real>>)), "Its real servers."),
+    ];
+}
+
+fn flags() -> Vec<&'static str> {
+    FLAGS.iter().map(|(word, ..)| *word).collect()
+}
+
+impl Shape for Key {
+    const NAME: &'static str = "ServiceKey";
+    const KEYS: &'static Keys = &keys::KEY;
+    const ONE_OF: &'static [&'static str] = SERVICE_HAS;
+    const VALUES: Values = Service::VALUES;
+}
+
+impl Shape for Persistence {
+    const NAME: &'static str = "Persistence";
+    const KEYS: &'static Keys = &keys::PERSISTENCE;
+    const VALUES: Values = &[
+        (
+            "timeout",
+            Kind::Either(&Kind::Integer(1, LONGEST_TIMEOUT as u64), &Kind::Time),
+            "How long a client keeps its real server after its last connection, in seconds. Default 300.",
+        ),
+        (
+            "mask",
+            Kind::Either(&Kind::Integer(0, 32), &Kind::Text),
+            "Clients of one network count as one: its prefix length, or its mask in dots. Default 32.",
+        ),
+    ];
+}
+
+impl Shape for Sorry {
+    const NAME: &'static str = "SorryServer";
+    const KEYS: &'static Keys = &keys::SORRY;
+    const REQUIRED: &'static [&'static str] = &["address"];
+    const VALUES: Values = Real::VALUES;
+}
+
+impl Shape for Real {
+    const NAME: &'static str = "RealServer";
+    const KEYS: &'static Keys = &keys::REAL;
+    const REQUIRED: &'static [&'static str] = &["address"];
+    const FIXED: &'static [&'static str] = &["address"];
+    const VALUES: Values = &[
+        ("address", Kind::Text, "RIP and port; without a port, the service's."),
+        ("weight", Kind::Integer(0, u16::MAX as u64), "Share of new connections; 0 takes none. Default 1."),
+        ("forwarding", FORWARDING, "How packets reach it. Default the service's."),
+        ("upper", COUNT, "With this many connections it takes no new ones. Default 0, no limit."),
+        ("lower", COUNT, "With fewer than this it does again. Default 0, three quarters of upper."),
+        ("slow_start", Kind::Time, "In what time it grows to its weight when it returns. Default the service's."),
+    ];
+}
