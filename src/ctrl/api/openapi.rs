@@ -235,9 +235,24 @@ fn parameters(object: &Value) -> Value {
     let parameter = |(name, schema): (&String, &Value)| {
         let mut schema = schema.clone();
         let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+        let schema = present(schema);
         json!({"name": name, "in": "query", "description": description, "schema": schema})
     };
     properties.map(parameter).collect()
+}
+
+/// What a value may be that is there: a query has no null.
+fn present(mut schema: Value) -> Value {
+    for several in ["type", "anyOf"] {
+        let Some(choices) = schema.get_mut(several).and_then(Value::as_array_mut) else { continue };
+        choices.retain(|choice| choice != "null" && choice["type"] != "null");
+        match (several, choices.as_slice()) {
+            ("type", [one]) => schema["type"] = one.clone(),
+            (_, [one]) => return one.clone(),
+            _ => {}
+        }
+    }
+    schema
 }
 
 fn examples() -> Value {

@@ -19,6 +19,7 @@ use crate::ctrl::config::schema::{Key, Written};
 /// What `POST /v1/zero` takes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ZeroRequest")]
 pub(super) struct Whose {
     /// The service, by the keys that name it; none for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]

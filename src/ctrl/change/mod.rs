@@ -31,6 +31,7 @@ pub const MOST: usize = 100_000;
 pub struct Transaction {
     /// The version of the desired state that they are for; none for whatever runs.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64", default)]
     pub version: Option<u64>,
     /// Whether it is only said what would change.
     #[schemars(default)]

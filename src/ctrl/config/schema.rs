@@ -13,6 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::keys::Keys;
+use super::value::LONGEST_TIMEOUT;
 pub(super) use kind::Kind;
 #[cfg(test)]
 pub(super) use shapes::{Api, Director, Ipvs, Mark, Match, Neighbor, Persistence, Port, Route, Sorry};
@@ -32,7 +33,7 @@ pub trait Shape {
     const FIXED: &'static [&'static str] = &[];
     /// Those that an answer has in a form of its own.
     const APART: &'static [&'static str] = &[];
-    /// Whether a request may give times in seconds too.
+    /// Whether a request may give times in seconds too; none of them may be 0.
     const SECONDS: bool = false;
     /// What each key may hold, and what it is.
     const VALUES: &'static [(&'static str, Kind, &'static str)];
@@ -55,7 +56,7 @@ impl<S: Shape> JsonSchema for Written<S> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = json_schema!({
             "type": "object",
-            "description": format!("A table of the configuration file: {}.", S::KEYS.header),
+            "description": format!("As in the configuration file: {}.", S::KEYS.header),
             "properties": properties::<S>(generator, |_| true, Kind::schema),
             "required": S::REQUIRED,
             "additionalProperties": false,
@@ -92,7 +93,9 @@ impl<S: Shape> JsonSchema for Set<S> {
         let set = |kind: &Kind, generator: &mut SchemaGenerator| {
             let mut choices = vec![kind.schema(generator)];
             if S::SECONDS && matches!(kind, Kind::Time) {
-                choices.push(json!({"type": "integer", "description": "Seconds."}));
+                choices.push(
+                    json!({"description": "Seconds.", "type": "integer", "minimum": 1, "maximum": LONGEST_TIMEOUT}),
+                );
             }
             choices.push(json!({"type": "null"}));
             json!({ "anyOf": choices })

@@ -1,14 +1,11 @@
 //! The document against what a director does.
 
-use std::time::Instant;
-
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use super::super::openapi::{EXAMPLES, document};
 use super::*;
 use crate::ctrl::connections::{ConnectionCount, ConnectionReport};
-use crate::ctrl::director::Running;
 
 /// A little of everything.
 const FULL: &str = "\
@@ -69,14 +66,7 @@ timeout = '5m'
 ";
 
 fn director() -> Running {
-    let config = config::parse(Path::new("x.toml"), FULL).unwrap().config;
-    let templates = Templates::new(64, [1; 4]).unwrap();
-    let tables = (Table::new(64, [1; 4]).unwrap(), Table::new(64, [1; 4]).unwrap(), templates);
-    let shared = Arc::new(Shared::new(tables, 2, 2, 1024, 1024).unwrap());
-    let macs = vec![[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
-    let applier = Applier::start(Arc::clone(&shared), &config, macs, Now::default()).unwrap();
-    let counters = Box::new(|_| DeviceReport::default());
-    Running::new(shared, applier, config, PathBuf::from("x.toml"), Instant::now(), counters)
+    running(FULL)
 }
 
 /// The paths, each with its operations by method.
@@ -208,6 +198,34 @@ fn answers_are_as_the_document_says() {
 }
 
 #[test]
+fn a_query_takes_what_the_document_says() {
+    let document = document();
+    let value = |schema: &Value| match (schema["type"].as_str(), schema["contentMediaType"].as_str()) {
+        (Some("boolean"), _) => "true",
+        (Some("integer"), _) => "7",
+        (Some("string"), Some("application/json")) => "%7B%22mark%22%3A7%7D",
+        (Some("string"), None) => "tcp",
+        _ => "10.0.0.11",
+    };
+    with("queries", director(), |socket| {
+        for (path, method, operation) in operations(&document) {
+            if method == "delete" {
+                // As a look at the same; removing takes its time.
+                assert_eq!(operation["parameters"], document["paths"][path]["get"]["parameters"]);
+                continue;
+            }
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let (name, schema) = (parameter["name"].as_str().unwrap(), &parameter["schema"]);
+                let refused = |value: &str| asked(socket, method, &format!("{path}?{name}={value}"), "").0 == 400;
+                assert!(!refused(value(schema)), "{method} {path} {name}");
+                let anything = schema["type"] == "string";
+                assert_eq!(refused("null"), !anything, "{method} {path} {name}: {schema}");
+            }
+        }
+    });
+}
+
+#[test]
 fn connections_are_as_the_document_says() {
     let document = document();
     let mut connection = ConnectionReport {
@@ -260,6 +278,7 @@ fn requests_that_are_refused_for_their_form_are_none_by_the_document() {
         r#"{"changes":[]}"#.to_owned(),
         r#"{"changes":[],"version":18446744073709551615,"dry_run":true,"skip_refused":false}"#.to_owned(),
         change(r#"{"op":"clear"}"#),
+        change(r#"{"op":"set-timeouts","set":{"udp":1,"tcp":2678400}}"#),
         change(&format!(r#"{{"op":"set-real",{key},"real":"10.0.0.11:8080","set":{{"upper":null,"lower":null}}}}"#)),
     ] {
         assert_valid(&schema, &serde_json::from_str(&good).unwrap(), &good);
@@ -270,12 +289,16 @@ fn requests_that_are_refused_for_their_form_are_none_by_the_document() {
         r#"{"changes":{}}"#.to_owned(),
         r#"{"changes":[],"dryrun":true}"#.to_owned(),
         r#"{"changes":[],"version":-1}"#.to_owned(),
+        r#"{"changes":[],"version":null}"#.to_owned(),
+        r#"{"changes":[],"skip_refused":null}"#.to_owned(),
         change("7"),
         change("{}"),
         change(r#"{"op":"add"}"#),
         change(r#"{"op":"clear","set":{}}"#),
         change(r#"{"op":"set-timeouts"}"#),
         change(r#"{"op":"set-timeouts","set":{"sctp":"1m"}}"#),
+        change(r#"{"op":"set-timeouts","set":{"udp":0}}"#),
+        change(r#"{"op":"set-timeouts","set":{"udp":2678401}}"#),
         change(r#"{"op":"add-service","service":{}}"#),
         change(r#"{"op":"add-service","service":{"mark":7,"address":"203.0.113.1:80"}}"#),
         change(r#"{"op":"add-service","service":{"address":"203.0.113.1:80","weight":1}}"#),
