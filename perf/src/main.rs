@@ -154,7 +154,7 @@ impl Plan {
             results.extend(maglev::measure(plan)?.into_iter().map(Entry::Record));
         }
         if let Some(plan) = &self.services {
-            results.extend(services::measure(plan, pool)?.into_iter().map(Entry::Record));
+            results.extend(services::measure(plan, core, pool)?.into_iter().map(Entry::Record));
         }
         if let Some(plan) = self.control {
             results.extend(control::measure(plan)?.into_iter().map(Entry::Record));

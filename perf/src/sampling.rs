@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use rustix::thread::{CpuSet, sched_getaffinity};
+use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 
 /// What one sample saw.
 #[derive(Clone, Copy, Debug)]
@@ -77,4 +77,18 @@ impl Samples {
 pub fn last_core() -> anyhow::Result<usize> {
     let allowed = sched_getaffinity(None).context("which cores this process may use")?;
     (0..CpuSet::MAX_CPU).rev().find(|&core| allowed.is_set(core)).context("no core at all")
+}
+
+/// A core that this process had before the EAL put the calling thread on one.
+pub fn other_core(own: usize) -> anyhow::Result<Option<usize>> {
+    let main = Pid::from_raw(std::process::id() as i32);
+    let allowed = sched_getaffinity(main).context("which cores this process may use")?;
+    Ok((0..CpuSet::MAX_CPU).find(|&core| core != own && allowed.is_set(core)))
+}
+
+/// Puts the calling thread on a core.
+pub fn on_core(core: usize) -> anyhow::Result<()> {
+    let mut only = CpuSet::new();
+    only.set(core);
+    sched_setaffinity(None, &only).context("a core of its own")
 }

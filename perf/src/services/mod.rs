@@ -4,6 +4,7 @@
 //! Each service is one VIP (or one prefix of sixteen) and one real server of its own, so that its counters are its own too.
 
 mod port;
+mod scrape;
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 use millrace::ctrl::apply::{Applier, MAX_REALS};
-use millrace::ctrl::config;
+use millrace::ctrl::config::{self, Config};
 use millrace::dataplane::clock::Now;
 use millrace::dataplane::conn::{Table, Templates};
 use millrace::dataplane::port::dpdk::Pool;
@@ -34,13 +35,15 @@ pub struct Plan {
     flows: u32,
     rounds: u32,
     length: Duration,
+    scrape: scrape::Plan,
 }
 
 impl Plan {
     /// With 10, 1,000 and 10,000 services.
     pub fn new(quick: bool) -> Self {
         let (rounds, length) = if quick { (30, 10) } else { (100, 25) };
-        Self { services: vec![10, 1000, 10_000], flows: 100_000, rounds, length: Duration::from_millis(length) }
+        let (length, scrape) = (Duration::from_millis(length), scrape::Plan::new(quick));
+        Self { services: vec![10, 1000, 10_000], flows: 100_000, rounds, length, scrape }
     }
 }
 
@@ -107,18 +110,25 @@ impl Kind {
 
 /// A director with many services, and its established flows.
 struct Rig {
+    forwarder: Forwarder,
+    /// Control's end stays open.
+    applier: Applier,
+}
+
+/// What of it forwards.
+struct Forwarder {
     shared: Arc<Shared>,
     worker: Worker<SpreadPort>,
     clock: Duration,
     flows: u32,
-    /// Control's end stays open.
-    _applier: Applier,
 }
 
 impl Rig {
     fn new(kind: Kind, services: u32, flows: u32, pool: &Pool) -> anyhow::Result<Self> {
-        let text = configuration(kind, services);
-        let config = config::parse(Path::new("perf"), &text).map_err(|error| anyhow!("{error}"))?.config;
+        Self::of(kind, &configured(kind, services, 1)?, services, flows, pool)
+    }
+
+    fn of(kind: Kind, config: &Config, services: u32, flows: u32, pool: &Pool) -> anyhow::Result<Self> {
         let secret = [3, 5, 7, 9];
         let rated = |wide| if kind.is_wide() == wide { flows as usize } else { 0 };
         let table = Table::new(rated(false), secret).context("the connection table")?;
@@ -126,24 +136,26 @@ impl Rig {
         let templates = Templates::new(0, secret).context("the table of templates")?;
         let shared = Arc::new(Shared::new((table, wide, templates), 1, 1, ENDPOINT_IDS, MAX_REALS as usize + 1)?);
         let clock = Duration::from_secs(1);
-        let applier = Applier::start(Arc::clone(&shared), &config, vec![DIRECTOR_MAC], at(clock))?;
+        let applier = Applier::start(Arc::clone(&shared), config, vec![DIRECTOR_MAC], at(clock))?;
         let port = SpreadPort::new(pool, services, APART)?;
         let share = Share { worker: 0, workers: 1 };
         let worker = Worker::new(share, vec![port], applier.reader(), Arc::clone(&shared), at(clock));
-        let mut rig = Self { shared, worker, clock, flows, _applier: applier };
+        let mut rig = Self { forwarder: Forwarder { shared, worker, clock, flows }, applier };
         for segment in [Segment::Syn, Segment::Ack] {
-            rig.worker.ports_mut()[0].arm(segment, Order::Sequence(0, flows));
-            while rig.pass(Duration::ZERO)?.packets > 0 {}
+            rig.forwarder.worker.ports_mut()[0].arm(segment, Order::Sequence(0, flows));
+            while rig.forwarder.pass(Duration::ZERO)?.packets > 0 {}
         }
-        let stats = &rig.shared.workers[0];
+        let stats = &rig.forwarder.shared.workers[0];
         let opened: u64 = stats.services.iter().map(|service| service.connections.get()).sum();
         let used = stats.services.iter().filter(|service| service.connections.get() > 0).count();
         ensure!(opened == u64::from(flows), "{opened} connections were opened instead of {flows}");
         ensure!(used == services as usize, "{used} services were used instead of {services}");
-        rig.worker.ports_mut()[0].arm(Segment::Ack, Order::Random(flows));
+        rig.forwarder.worker.ports_mut()[0].arm(Segment::Ack, Order::Random(flows));
         Ok(rig)
     }
+}
 
+impl Forwarder {
     /// Polls for about `length`, once at least; all that came must have been forwarded.
     fn pass(&mut self, length: Duration) -> anyhow::Result<Sample> {
         let forwarded = |rig: &Self| rig.shared.workers[0].outcome(Outcome::ForwardedDirect);
@@ -163,8 +175,13 @@ fn at(clock: Duration) -> Now {
     Now::from_nanos(clock.as_nanos() as u64)
 }
 
-/// One port towards clients and real servers, whose Ethernet addresses need no asking.
-fn configuration(kind: Kind, services: u32) -> String {
+fn configured(kind: Kind, services: u32, reals: u32) -> anyhow::Result<Config> {
+    let text = configuration(kind, services, reals);
+    Ok(config::parse(Path::new("perf"), &text).map_err(|error| anyhow!("{error}"))?.config)
+}
+
+/// One port towards clients and real servers, whose Ethernet addresses need no asking; so many real servers for each service.
+fn configuration(kind: Kind, services: u32, reals: u32) -> String {
     let mac = |octets: [u8; 6]| octets.map(|octet| format!("{octet:02x}")).join(":");
     let mut text = format!(
         "[[port]]\nname = \"lan\"\ndevice = \"net_null0\"\naddresses = [\"{DIRECTOR}/24\"]\nmac = \"{}\"\n",
@@ -176,9 +193,10 @@ fn configuration(kind: Kind, services: u32) -> String {
     }
     text += &kind.head();
     for number in 0..services {
-        let real = traffic::real_address(number % REALS);
         text += &kind.service(number);
-        text += &format!("forwarding = \"direct\"\nscheduler = \"rr\"\nreal = [{{ address = \"{real}\" }}]\n");
+        let real = |nth| format!("{{ address = \"{}\" }}", traffic::real_address((number + nth) % REALS));
+        let reals: Vec<_> = (0..reals).map(real).collect();
+        text += &format!("forwarding = \"direct\"\nscheduler = \"rr\"\nreal = [{}]\n", reals.join(", "));
     }
     text
 }
@@ -186,8 +204,8 @@ fn configuration(kind: Kind, services: u32) -> String {
 /// Before each sample, untimed: the caches are another case's.
 const WARM_UP: Duration = Duration::from_millis(2);
 
-/// Runs the plan on the calling thread: all kinds of one number of services in turn, over and over.
-pub fn measure(plan: &Plan, pool: &Pool) -> anyhow::Result<Vec<Record>> {
+/// Runs the plan on the calling thread: all kinds of one number of services in turn, over and over; then scrapes beside it.
+pub fn measure(plan: &Plan, core: usize, pool: &Pool) -> anyhow::Result<Vec<Record>> {
     let mut records = Vec::new();
     for &services in &plan.services {
         let mut rigs = Vec::new();
@@ -201,8 +219,8 @@ pub fn measure(plan: &Plan, pool: &Pool) -> anyhow::Result<Vec<Record>> {
         }
         for _ in 0..plan.rounds {
             for (_, rig, samples) in &mut rigs {
-                rig.pass(WARM_UP)?;
-                samples.push(rig.pass(plan.length)?);
+                rig.forwarder.pass(WARM_UP)?;
+                samples.push(rig.forwarder.pass(plan.length)?);
             }
         }
         for (kind, _, samples) in &rigs {
@@ -210,5 +228,6 @@ pub fn measure(plan: &Plan, pool: &Pool) -> anyhow::Result<Vec<Record>> {
             records.push(record.count("services", services.into()).samples(samples));
         }
     }
+    records.extend(scrape::measure(plan.scrape, plan.flows, core, pool)?);
     Ok(records)
 }

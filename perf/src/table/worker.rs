@@ -4,18 +4,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use millrace::ctrl::connections::Scan;
 use millrace::dataplane::port::dpdk::Pool;
 use millrace::dataplane::stats::Outcome;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::forward::Case;
 use crate::forward::director::Director;
 use crate::forward::port::Order;
 use crate::forward::traffic::Segment;
 use crate::record::Record;
-use crate::sampling::Samples;
+use crate::sampling::{Samples, on_core, other_core};
 
 /// A sample, and before it, untimed.
 const SAMPLE: Duration = Duration::from_millis(25);
@@ -124,17 +123,4 @@ impl Listing {
             self.listed.fetch_add(reports.len() as u64, Ordering::Relaxed);
         }
     }
-}
-
-/// A core that this process had before the EAL put the calling thread on one.
-fn other_core(own: usize) -> anyhow::Result<Option<usize>> {
-    let main = rustix::thread::Pid::from_raw(std::process::id() as i32);
-    let allowed = sched_getaffinity(main).context("which cores this process may use")?;
-    Ok((0..CpuSet::MAX_CPU).find(|&core| core != own && allowed.is_set(core)))
-}
-
-fn on_core(core: usize) -> anyhow::Result<()> {
-    let mut only = CpuSet::new();
-    only.set(core);
-    sched_setaffinity(None, &only).context("a core for the lister")
 }

@@ -99,7 +99,7 @@ const TRAFFIC: &[Figure<TrafficReport>] = &[
 ];
 
 /// Writes a report as metrics.
-pub fn metrics(report: &Report) -> String {
+pub fn exposition(report: &Report) -> String {
     let mut page = Page(Vec::new());
     page.director(report);
     page.tables(report);
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn every_part_of_a_report_is_there_with_its_labels() {
-        let text = metrics(&report());
+        let text = exposition(&report());
         let real = r#"service="203.0.113.10:80",protocol="tcp",real="10.0.0.11:8080",role="real""#;
         for line in [
             "millrace_uptime_seconds 1.5".to_owned(),
@@ -366,7 +366,7 @@ mod tests {
 
     #[test]
     fn each_metric_is_described_once_and_counters_end_in_total() {
-        let text = metrics(&report());
+        let text = exposition(&report());
         let mut described = Vec::new();
         for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
             let (name, kind) = line.split_once(' ').unwrap();

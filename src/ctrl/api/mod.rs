@@ -59,6 +59,7 @@ mod zero;
 pub use client::{Client, ClientError};
 pub use desired::{Configuration, RealState, RealStats, ServiceState, Services};
 pub use listen::{ListenError, Listener};
+pub use metrics::exposition;
 pub use network::{Neighbors, Network, PortState, Ports, RouteReport, Routes};
 pub use refusal::Refusal;
 pub use report::{

@@ -239,7 +239,7 @@ fn answer<D: Director>(call: Call, method: MethodFilter) -> MethodRouter<Arc<D>>
 
 /// Ten thousand services are a few megabytes of text: written aside, so that nobody waits for it.
 async fn metrics<D: Director>(State(director): State<Arc<D>>) -> Response {
-    match tokio::task::spawn_blocking(move || metrics::metrics(&director.report())).await {
+    match tokio::task::spawn_blocking(move || metrics::exposition(&director.report())).await {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(failed) => refuse(StatusCode::INTERNAL_SERVER_ERROR, format!("metrics were not written: {failed}")),
     }
