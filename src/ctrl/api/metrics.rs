@@ -10,7 +10,7 @@
 //! | `port`, `worker`, `table` | the port's name, the worker's number, the table's name |
 //! | `outcome` | how a frame ended, as `millrace stats` names it |
 
-use std::iter;
+use std::{iter, mem, slice};
 
 use arrayvec::ArrayVec;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
@@ -116,23 +116,33 @@ struct Page(Vec<u8>);
 impl Page {
     /// Writes one metric with all its samples; nothing if there are none. One at a time: with a hundred thousand real servers all
     /// together would take a gigabyte.
-    fn add<'a>(
+    fn add<'a>(&mut self, kind: MetricType, name: (&str, &str), samples: impl Iterator<Item = (Labels<'a>, f64)>) {
+        let (mut metrics, values): (Vec<_>, Vec<_>) = samples.map(|(labels, value)| (metric(&labels), value)).unzip();
+        self.write(kind, name, &mut metrics, values.into_iter());
+    }
+
+    /// Writes one metric, a value for each of `metrics`; another of the same things can be written of them next.
+    fn write(
         &mut self,
         kind: MetricType,
         (name, help): (&str, &str),
-        samples: impl Iterator<Item = (Labels<'a>, f64)>,
+        metrics: &mut Vec<Metric>,
+        values: impl Iterator<Item = f64>,
     ) {
-        let metrics: Vec<Metric> = samples.map(|(labels, value)| metric(kind, &labels, value)).collect();
         if metrics.is_empty() {
             return;
+        }
+        for (metric, value) in metrics.iter_mut().zip(values) {
+            set(metric, kind, value);
         }
         let mut family = MetricFamily::default();
         family.set_name(name.to_owned());
         family.set_help(help.to_owned());
         family.set_field_type(kind);
-        family.set_metric(metrics);
+        family.set_metric(mem::take(metrics));
         // It has a name and metrics, and a vector takes every octet: there is nothing to fail.
-        let _ = TextEncoder::new().encode(&[family], &mut self.0);
+        let _ = TextEncoder::new().encode(slice::from_ref(&family), &mut self.0);
+        *metrics = family.take_metric();
     }
 
     fn counter<'a>(&mut self, name: (&str, &str), samples: impl Iterator<Item = (Labels<'a>, u64)>) {
@@ -213,11 +223,16 @@ impl Page {
 
     fn reals(&mut self, report: &Report) {
         let stations: Vec<Station<'_>> = report.services.iter().flat_map(stations).collect();
+        let mut metrics = stations.iter().map(|station| metric(&station.labels(None))).collect();
         for Figure { name, help, of } in TRAFFIC {
             let (name, help) = (format!("millrace_real_{name}"), format!("{help}, of a real server of a service."));
-            let samples = stations.iter().map(|station| (station.labels(None), of(&station.real.traffic)));
-            self.counter((&name, &help), samples);
+            let values = stations.iter().map(|station| of(&station.real.traffic) as f64);
+            self.write(MetricType::COUNTER, (&name, &help), &mut metrics, values);
         }
+        let help = "The weight of a real server of a service, as configured.";
+        let weights = stations.iter().map(|station| f64::from(station.real.weight));
+        self.write(MetricType::GAUGE, ("millrace_real_weight", help), &mut metrics, weights);
+        drop(metrics);
         let states = stations.iter().flat_map(|station| {
             let RealReport { active, inactive, persistent, .. } = station.real;
             let states = [("active", active), ("inactive", inactive), ("persistent", persistent)];
@@ -225,8 +240,6 @@ impl Page {
         });
         let help = "Connections of a real server of a service, as ipvsadm tells them apart.";
         self.gauge(("millrace_real_connections", help), states);
-        let weights = stations.iter().map(|station| (station.labels(None), f64::from(station.real.weight)));
-        self.gauge(("millrace_real_weight", "The weight of a real server of a service, as configured."), weights);
     }
 }
 
@@ -258,7 +271,8 @@ fn labels<'a, const N: usize>(pairs: [(&'static str, &'a str); N]) -> Labels<'a>
     pairs.into_iter().collect()
 }
 
-fn metric(kind: MetricType, labels: &[(&str, &str)], value: f64) -> Metric {
+/// What has these labels, and no value yet.
+fn metric(labels: &[(&str, &str)]) -> Metric {
     let pairs = labels.iter().map(|(name, value)| {
         let mut pair = LabelPair::default();
         pair.set_name((*name).to_owned());
@@ -267,6 +281,10 @@ fn metric(kind: MetricType, labels: &[(&str, &str)], value: f64) -> Metric {
     });
     let mut metric = Metric::default();
     metric.set_label(pairs.collect());
+    metric
+}
+
+fn set(metric: &mut Metric, kind: MetricType, value: f64) {
     match kind {
         MetricType::COUNTER => {
             let mut counter = Counter::default();
@@ -279,7 +297,6 @@ fn metric(kind: MetricType, labels: &[(&str, &str)], value: f64) -> Metric {
             metric.set_gauge(gauge);
         }
     }
-    metric
 }
 
 #[cfg(test)]
