@@ -34,7 +34,8 @@ pub struct ReplayArgs {
     #[command(flatten)]
     pub file: ConfigFile,
 
-    /// Capture whose frames the port receives; once for each port that receives any
+    /// Capture whose frames the port receives; once for each port that receives any. The host's end of a port with a twin is
+    /// PORT:twin
     #[arg(long = "in", value_name = "PORT=FILE", required = true, value_parser = PortFile::parse)]
     pub inputs: Vec<PortFile>,
 

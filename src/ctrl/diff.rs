@@ -5,6 +5,7 @@ use std::fmt::{self, Debug, Display};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::config::write;
 use super::config::{Changed, Config, Mark, Neighbor, Port, Real, Route, Rules, Selector, Service};
 
 /// A new configuration that cannot take the place of the running one; displays as one line.
@@ -36,6 +37,8 @@ pub fn changes(old: &Config, new: &Config) -> Result<Vec<String>, NeedsRestart> 
     for (name, was, is) in [("tcp", was.tcp, is.tcp), ("tcp_fin", was.tcp_fin, is.tcp_fin), ("udp", was.udp, is.udp)] {
         differ(&mut lines, "timeouts", name, &time(was), &time(is));
     }
+    let transit = |config: &Config| write::transit(config.director.transit);
+    differ(&mut lines, "director", "transit", &transit(old), &transit(new));
     rules(&mut lines, &old.rules, &new.rules);
     marks(&mut lines, &old.marks, &new.marks);
     services(&mut lines, &old.services, &new.services);
@@ -101,6 +104,7 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<String> {
         differ_debug(lines, &subject, "mac", &old.mac.as_ref().map(mac), &new.mac.as_ref().map(mac));
         differ(lines, &subject, "mtu", &old.mtu, &new.mtu);
         differ_debug(lines, &subject, "queues", &old.queues, &new.queues);
+        differ_debug(lines, &subject, "twin", &old.twin, &new.twin);
     });
     if lines.is_empty() && old.ports != new.ports {
         lines.push("the ports are in another order".to_owned());

@@ -15,6 +15,7 @@ pub mod director;
 pub mod ids;
 pub mod link;
 pub mod listing;
+pub mod mute;
 #[cfg(feature = "dpdk")]
 mod notify;
 #[cfg(feature = "dpdk")]
@@ -27,5 +28,6 @@ pub mod signals;
 #[cfg(feature = "dpdk")]
 pub mod start;
 pub mod survey;
+pub mod twin;
 #[cfg(feature = "dpdk")]
 mod watchdog;

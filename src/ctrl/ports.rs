@@ -11,11 +11,16 @@ use crate::dataplane::port::dpdk::{
 /// Descriptors of each receive and each transmit queue: some 100 µs of a 10 Gb/s link's smallest frames.
 const DESCRIPTORS: u16 = 1024;
 
+/// Of a twin's queue: the tap driver takes them for the pieces that it reads one frame into.
+const TWIN_DESCRIPTORS: u16 = 1;
+
 /// How the EAL is started.
 #[derive(Clone, Debug)]
 pub struct Equipment {
     /// Device strings, in the order of the configuration's ports.
     pub devices: Vec<String>,
+    /// Those of the ports' twins, in the order of [`Config::twins`].
+    pub twins: Vec<String>,
     /// The control thread's CPU core.
     pub main_core: usize,
     /// The CPU cores on which workers will be launched; none if the calling thread does the polling.
@@ -38,6 +43,9 @@ pub enum PortsError {
     /// A device does not.
     #[error("port {0}: {1}")]
     Device(String, #[source] DeviceError),
+    /// A twin's device does not.
+    #[error("twin {0}: {1}")]
+    Twin(String, #[source] DeviceError),
 }
 
 /// The running EAL and its devices. They stop, in order, on [`Ports::stop`] or when dropped.
@@ -51,7 +59,7 @@ pub struct Ports {
     macs: Vec<[u8; 6]>,
 }
 
-/// The devices in the order of the ports. DPDK's control calls on a port do not run side by side: hence the lock.
+/// The devices in the order of the ports, then of the twins. DPDK's control calls on a port do not run side by side: hence the lock.
 #[derive(Clone, Debug)]
 pub struct Devices(Arc<Mutex<Vec<Device>>>);
 
@@ -73,7 +81,7 @@ impl Ports {
             sole: true,
         };
         let eal = Eal::start(&EalArgs {
-            devices: strings.clone(),
+            devices: strings.iter().chain(&equipment.twins).cloned().collect(),
             main_core: equipment.main_core,
             worker_cores: equipment.worker_cores.clone(),
             memory_mib: frames.memory_mib(),
@@ -88,31 +96,46 @@ impl Ports {
             queues: (0..equipment.queues).map(|_| Vec::new()).collect(),
         };
         for (port, string) in config.ports.iter().zip(&strings) {
-            ports.open(port, string, equipment.queues).map_err(|cause| PortsError::Device(port.name.clone(), cause))?;
+            let settings = DeviceConfig {
+                queues: equipment.queues,
+                rx_descriptors: DESCRIPTORS,
+                tx_descriptors: DESCRIPTORS,
+                mtu: port.mtu,
+                mac: port.mac,
+                // The host's routing protocols and IPv6 speak by multicast.
+                all_multicast: port.twin.is_some(),
+                ..DeviceConfig::default()
+            };
+            let mac = ports.open(string, &settings).map_err(|cause| PortsError::Device(port.name.clone(), cause))?;
+            ports.macs.push(mac);
+        }
+        for ((place, port, twin), string) in config.twins().zip(&equipment.twins) {
+            let settings = DeviceConfig {
+                queues: equipment.queues,
+                rx_descriptors: TWIN_DESCRIPTORS,
+                tx_descriptors: TWIN_DESCRIPTORS,
+                mtu: port.mtu,
+                mac: Some(ports.macs[place]),
+                ..DeviceConfig::default()
+            };
+            ports.open(string, &settings).map_err(|cause| PortsError::Twin(twin.to_owned(), cause))?;
         }
         Ok(ports)
     }
 
-    fn open(&mut self, port: &config::Port, string: &str, queues: u16) -> Result<(), DeviceError> {
+    /// Starts a device; returns its Ethernet address.
+    fn open(&mut self, string: &str, settings: &DeviceConfig) -> Result<[u8; 6], DeviceError> {
         let mut device = Device::open(&self.eal, string)?;
-        let settings = DeviceConfig {
-            queues,
-            rx_descriptors: DESCRIPTORS,
-            tx_descriptors: DESCRIPTORS,
-            mtu: port.mtu,
-            mac: port.mac,
-            ..DeviceConfig::default()
-        };
-        for (worker, queue) in device.start(&settings, &self.pool)?.into_iter().enumerate() {
+        for (worker, queue) in device.start(settings, &self.pool)?.into_iter().enumerate() {
             self.queues[worker].push(queue);
         }
         // A vdev may keep an address of its own, and receive everything instead.
-        self.macs.push(match port.mac {
+        let mac = match settings.mac {
             Some(mac) => mac,
             None => device.mac()?,
-        });
+        };
         self.devices.with(|devices| devices.push(device));
-        Ok(())
+        Ok(mac)
     }
 
     /// Returns the EAL.
@@ -120,7 +143,7 @@ impl Ports {
         &self.eal
     }
 
-    /// Returns the ports' Ethernet addresses.
+    /// Returns the ports' Ethernet addresses, which their twins have too.
     pub fn macs(&self) -> &[[u8; 6]] {
         &self.macs
     }

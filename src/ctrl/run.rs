@@ -21,6 +21,7 @@ use super::notify;
 use super::ports::{Devices, Equipment, Ports};
 use super::signals::{Signal, Signals};
 use super::start::{self, Start, StartError};
+use super::twin::{self, TwinError, Twins};
 use super::watchdog;
 use crate::dataplane::port::dpdk::LaunchError;
 use crate::dataplane::service::PortId;
@@ -44,6 +45,9 @@ pub enum RunError {
     /// A port does not start, there is no memory, or the configuration is too large.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// A port's twin is not set up.
+    #[error(transparent)]
+    Twin(#[from] TwinError),
     /// The kernel does not tell about carriers.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -87,12 +91,15 @@ async fn direct(config: Config, file: &Path, control: usize) -> Result<(), RunEr
     let workers = config.director.workers.len();
     let equipment = Equipment {
         devices: config.ports.iter().map(|port| port.device.clone()).collect(),
+        twins: twin::devices(&config),
         main_core: control,
         worker_cores: config.director.workers.clone(),
         queues: workers as u16,
         dpdk_args: config.director.dpdk_args.clone(),
     };
+    let twins = Twins::prepare(&config).await?;
     let Start { mut ports, shared, applier } = Start::new(&config, &equipment, workers, start::random_secret()?)?;
+    twins.set_up(&config).await?;
     let origin = Instant::now();
     let devices = ports.devices();
     let mut carriers = Carriers::start(&config, devices.clone()).await?;
@@ -119,6 +126,7 @@ async fn direct(config: Config, file: &Path, control: usize) -> Result<(), RunEr
     let accounted = shared.account().map_err(|lost| lost.to_string());
     let accounted = accounted.map(|received| info!("{received} frames received, every one accounted for"));
     let stopped = ports.stop();
+    drop(twins);
     ended.and(finished).and(accounted).and(stopped).map_err(RunError::End)
 }
 

@@ -71,7 +71,7 @@ fn shared(config: &Config, workers: usize, secret: [u64; 4]) -> Result<Shared, S
     );
     // Ids run from 0 or 1 to the maximum.
     let (endpoints, reals) = (MAX_ENDPOINTS as usize + 1, MAX_REALS as usize + 1);
-    Shared::new(tables, workers, config.ports.len(), endpoints, reals).map_err(StartError::Counters)
+    Shared::new(tables, workers, config.lanes(), endpoints, reals).map_err(StartError::Counters)
 }
 
 /// Draws the secret that keeps strangers from choosing where in the table their connections lie.

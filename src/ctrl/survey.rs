@@ -114,10 +114,16 @@ impl Survey<'_> {
         let total = |place: usize, counter: fn(&PortStats) -> &Counter| {
             self.shared.workers.iter().map(|worker| counter(&worker.ports[place]).get()).sum()
         };
-        let ports = self.config.ports.iter().zip(self.snapshot.ports.iter()).enumerate();
-        let report = ports.map(|(place, (port, settings))| PortReport {
-            name: port.name.clone(),
-            device: port.device.clone(),
+        let settings = &self.snapshot.ports;
+        let ports = self.config.ports.iter().zip(settings.iter());
+        let ports = ports.map(|(port, settings)| (port.name.clone(), &*port.device, settings));
+        let twin = |(place, port, twin): (usize, &config::Port, _)| {
+            Some((format!("{}:twin", port.name), twin, settings.get(place)?))
+        };
+        let lanes = ports.chain(self.config.twins().filter_map(twin)).enumerate();
+        let report = lanes.map(|(place, (name, device_name, settings))| PortReport {
+            name,
+            device: device_name.to_owned(),
             mac: mac(&settings.mac),
             link_up: self.shared.carrier(PortId(place as u8)),
             mtu: settings.mtu,

@@ -22,6 +22,7 @@ pub mod patterns;
 pub mod persist;
 pub mod pipeline;
 pub mod port;
+pub mod punt;
 pub mod route;
 pub mod rules;
 pub mod sched;

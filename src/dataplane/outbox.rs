@@ -75,10 +75,9 @@ fn flush<P: Port>(lane: &mut Lane<P::Frame>, port: &mut P, stats: &WorkerStats, 
         }
     }
     let lost: u64 = lane.frames.iter().map(|frame| frame.bytes().len() as u64).sum();
-    let unsent = if up { Outcome::DropTxFull } else { Outcome::DropLinkDown };
     for (index, outcome) in lane.outcomes.drain(..).enumerate() {
         if let Some(outcome) = outcome {
-            stats.count(if index < sent { outcome } else { unsent });
+            stats.count(if index < sent { outcome } else { unsent(outcome, up) });
         }
     }
     let port_stats = &stats.ports[to.index()];
@@ -86,5 +85,15 @@ fn flush<P: Port>(lane: &mut Lane<P::Frame>, port: &mut P, stats: &WorkerStats, 
     port_stats.tx_octets.add(octets - lost);
     if !lane.frames.is_empty() {
         port.free(&mut lane.frames);
+    }
+}
+
+/// How a frame ends that could not be sent.
+#[cold]
+fn unsent(meant: Outcome, up: bool) -> Outcome {
+    match meant {
+        Outcome::Punted => Outcome::DropTwinFull,
+        _ if up => Outcome::DropTxFull,
+        _ => Outcome::DropLinkDown,
     }
 }

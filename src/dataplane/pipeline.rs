@@ -11,7 +11,7 @@
 //!            ├─► client's packet ──► connect (found or made) ──► forward by NAT, tunnel or direct ─┐
 //!            ├─► server's packet ──► connect (found)         ──► NAT back                         ─┤
 //!            ├─► ARP, echo       ──► local                                                         │
-//!            └─► drop, counted                                  next hop's address, outbox, wait ◄─┘
+//!            └─► the host's, by the port's twin; or a drop      next hop's address, outbox, wait ◄─┘
 //! ```
 //! Each frame ends in one [`Outcome`], counted when it is sent ([`super::outbox`]) or here.
 
@@ -29,6 +29,7 @@ use super::local::{self, Answer};
 use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed, parse};
 use super::port::{BURST, Burst, Frame};
+use super::punt::{self, Limits};
 use super::route::{NextHop, Target};
 use super::sched::{Cursor, Share};
 use super::service::{EndpointId, Forwarding, PortId, Protocol, RealServer};
@@ -62,6 +63,8 @@ pub struct Memory {
     pub ids: IpIds,
     /// How many ICMP errors may still be sent.
     pub errors: ErrorLimit,
+    /// How much may still be handed to the host, by port.
+    pub punts: Box<[Limits]>,
     /// Which worker this is.
     pub share: Share,
 }
@@ -72,12 +75,15 @@ pub struct Stages<'a> {
     connector: Connector<'a>,
     ids: &'a mut IpIds,
     errors: &'a mut ErrorLimit,
+    punts: &'a mut [Limits],
     snapshot: &'a Snapshot,
     shared: &'a Shared,
     stats: &'a WorkerStats,
     now: Now,
     /// The port it came from.
     ingress: PortId,
+    /// Where the host is, if it hears of this port.
+    twin: Option<PortId>,
 }
 
 /// A parsed packet and what is to be done with it.
@@ -114,9 +120,10 @@ impl<'a> Stages<'a> {
         now: Now,
         ingress: PortId,
     ) -> Self {
-        let Memory { cursors, new_flows, ids, errors, share } = memory;
+        let Memory { cursors, new_flows, ids, errors, punts, share } = memory;
         let connector = Connector { snapshot, shared, stats, counts, cursors, new_flows, share: *share, now, ingress };
-        Self { connector, ids, errors, snapshot, shared, stats, now, ingress }
+        let twin = snapshot.ports[ingress.index()].twin;
+        Self { connector, ids, errors, punts, snapshot, shared, stats, now, ingress, twin }
     }
 
     /// The first three loops: parses and classifies the whole burst, and sees in which lines its connections are. Each loop is a
@@ -176,7 +183,21 @@ impl<'a> Stages<'a> {
     /// in memory cost a sixth of the speed (`perf/stages --budget` watches it).
     #[inline(always)]
     pub fn handle<F: Frame>(&mut self, frame: &mut F, staged: &Staged) -> Fate {
-        self.take(frame, &staged.packet, &staged.step).unwrap_or_else(Fate::End)
+        self.take(frame, &staged.packet, &staged.step).unwrap_or_else(|outcome| match self.twin {
+            None => Fate::End(outcome),
+            Some(twin) => self.punt(frame.bytes(), twin, outcome),
+        })
+    }
+
+    /// Ends a frame with `outcome`, unless it is the host's.
+    #[cold]
+    #[inline(never)]
+    fn punt(&mut self, frame: &[u8], twin: PortId, outcome: Outcome) -> Fate {
+        match punt::class(self.snapshot, self.ingress, frame, outcome) {
+            None => Fate::End(outcome),
+            Some(class) if self.punts[self.ingress.index()].admit(class, self.now) => Fate::Send(twin, Outcome::Punted),
+            Some(_) => Fate::End(Outcome::DropPuntLimit),
+        }
     }
 
     #[inline(always)]
@@ -193,16 +214,20 @@ impl<'a> Stages<'a> {
             Step::SharedReply { socket, way } => self.outbound_shared(frame, packet, *socket, way),
             Step::WideInbound { service, lead } => self.inbound_wide(frame, packet, *service, *lead),
             Step::WideReply { socket, lead } => self.outbound_wide(frame, packet, *socket, *lead),
-            Step::Arp => Ok(self.local(local::arp(self.snapshot, self.shared, self.ingress, self.now, frame))),
-            Step::Icmp => Ok(self.local(local::icmp(self.snapshot, packet, frame))),
+            Step::Arp => self.local(local::arp(self.snapshot, self.shared, self.ingress, self.now, frame)),
+            // Where the host has the address, it answers.
+            Step::Icmp if self.twin.is_some() && punt::host_has(self.snapshot, packet.dst) => {
+                Err(Outcome::DropIcmpType)
+            }
+            Step::Icmp => self.local(local::icmp(self.snapshot, packet, frame)),
             Step::End(outcome) => Err(*outcome),
         }
     }
 
-    fn local(&self, answer: Answer) -> Fate {
+    fn local(&self, answer: Answer) -> Result<Fate, Outcome> {
         match answer {
-            Answer::Reply(outcome) => Fate::Send(self.ingress, outcome),
-            Answer::End(outcome) => Fate::End(outcome),
+            Answer::Reply(outcome) => Ok(Fate::Send(self.ingress, outcome)),
+            Answer::End(outcome) => Err(outcome),
         }
     }
 

@@ -75,7 +75,8 @@ impl RealId {
     }
 }
 
-/// One port of the director, by its place in the configuration.
+/// One port of the director, by its place in the configuration. Behind them come the ports' twins, in the same order: queues
+/// of a worker too, that only [`PortSettings::twin`] leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PortId(pub u8);
 
@@ -216,6 +217,8 @@ pub struct PortSettings {
     pub source: Option<Ipv4Addr>,
     /// Its own IPv4 addresses with their on-link prefixes.
     pub addresses: Vec<Ipv4Net>,
+    /// The queues of the kernel's interface for this port, if it has one: the host's end ([`super::punt`]).
+    pub twin: Option<PortId>,
 }
 
 impl PortSettings {

@@ -22,6 +22,7 @@ use arc_swap::{ArcSwap, Cache};
 use hashbrown::HashMap;
 
 use super::conn::{Era, Outlet, Timeouts};
+use super::punt::Transit;
 use super::route::Routes;
 use super::rules::Rules;
 use super::selectors::Selectors;
@@ -70,6 +71,8 @@ pub struct Snapshot {
     pub timeouts: Timeouts,
     /// Which packets open connections.
     pub rules: Rules,
+    /// What becomes of packets that are on their way through the director.
+    pub transit: Transit,
 }
 
 /// What a service's templates are, or were when it was last persistent.

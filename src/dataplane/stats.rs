@@ -72,6 +72,10 @@ outcomes! {
     AnsweredTimeExceeded = "answered_time_exceeded", "TTL ran out here: ICMP time exceeded sent back";
     /// ARP message read for what it says.
     LearnedArp = "learned_arp", "ARP message that told or confirmed a neighbour's address";
+    /// Given to the host, by the port's twin.
+    Punted = "punted", "the host's affair: handed to it on the port's twin";
+    /// What the host sent on the port's twin.
+    FromHost = "from_host", "sent by the host on the port's twin, passed on unchanged";
     /// Frame shorter than its headers say.
     DropTruncated = "drop_truncated", "frame ends before its headers do";
     /// Frame in several mbufs.
@@ -154,6 +158,10 @@ outcomes! {
     DropNoBuffer = "drop_no_buffer", "no free buffer for an answer";
     /// Transmit queue full or its port down.
     DropTxFull = "drop_tx_full", "transmit queue full";
+    /// More for the host than it is given.
+    DropPuntLimit = "drop_punt_limit", "the host's affair, but it has had as much of the kind as a worker hands over in a second";
+    /// The host's interface took no more.
+    DropTwinFull = "drop_twin_full", "the host's affair, but the port's twin is set down or took no more";
     /// Port without carrier.
     DropLinkDown = "drop_link_down", "the port to send from has no carrier";
 }
@@ -206,7 +214,7 @@ pub struct WorkerStats {
     pub without_template: Counter,
     /// Packets forwarded by a hash, of connections that were not stored ([`super::stateless`]).
     pub stateless: Counter,
-    /// By [`super::service::PortId`].
+    /// By [`super::service::PortId`], twins included.
     pub ports: Box<[PortStats]>,
     /// By [`super::service::EndpointId`].
     pub services: Box<[FlowStats]>,
@@ -245,7 +253,7 @@ impl WorkerStats {
         self.outcomes[outcome as usize].get()
     }
 
-    /// Frames received on all ports.
+    /// Frames received on all ports and twins.
     pub fn received(&self) -> u64 {
         self.ports.iter().map(|port| port.rx_frames.get()).sum()
     }

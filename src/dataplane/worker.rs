@@ -1,7 +1,7 @@
 //! One worker: its queues, its memory, and what it does each time round.
 //!
 //! ```text
-//! poll: look at the snapshot ─► each port: receive, stage, handle, send ─► packets that waited
+//! poll: look at the snapshot ─► each port: receive, stage, handle, send; each twin: receive, send ─► packets that waited
 //!       ─► a slice of the table's sweep ─► each 250 ms: neighbours, announcements (first worker only)
 //! ```
 //! Nothing in here allocates once [`Worker::new`] returned.
@@ -25,6 +25,7 @@ use super::outbox::Outbox;
 use super::persist;
 use super::pipeline::{Fate, Memory, Stage, Stages};
 use super::port::{Burst, Frame, Port};
+use super::punt::Limits;
 use super::route::NextHop;
 use super::sched::{Cursor, Share};
 use super::service::PortId;
@@ -70,7 +71,7 @@ pub struct Worker<P: Port> {
 }
 
 impl<P: Port> Worker<P> {
-    /// Makes the worker of this share, with its queue of each port, in the order of the ports' ids.
+    /// Makes the worker of this share, with its queue of each port and then of each twin, in the order of their ids.
     pub fn new(share: Share, ports: Vec<P>, reader: Reader, shared: Arc<Shared>, now: Now) -> Self {
         let lanes = ports.len();
         let sweeper = |lines| Sweeper::new(lines, share.worker as usize, share.workers as usize, now);
@@ -82,6 +83,7 @@ impl<P: Port> Worker<P> {
                 new_flows: vec![Bucket::default(); ENDPOINT_IDS].into_boxed_slice(),
                 ids: IpIds::new(share.worker as u16, share.workers as u16),
                 errors: ErrorLimit::default(),
+                punts: vec![Limits::default(); lanes].into_boxed_slice(),
                 share,
             },
             burst: ArrayVec::new(),
@@ -120,11 +122,15 @@ impl<P: Port> Worker<P> {
                 let octets = self.burst.iter().map(|frame| frame.bytes().len() as u64).sum();
                 round.stats.ports[index].rx_frames.add(count as u64);
                 round.stats.ports[index].rx_octets.add(octets);
-                let stages = round.stages(&mut self.memory, port);
-                stages.stage(&mut self.burst, &mut self.stage);
                 let (ports, outbox, waiting) = (&mut self.ports[..], &mut self.outbox, &mut self.waiting);
                 let exits = Exits { ports, outbox, waiting, finished: &mut self.finished };
-                round.handle(stages, &mut self.burst, &self.stage, exits);
+                if index < round.snapshot.ports.len() {
+                    let stages = round.stages(&mut self.memory, port);
+                    stages.stage(&mut self.burst, &mut self.stage);
+                    round.handle(stages, &mut self.burst, &self.stage, exits);
+                } else {
+                    round.leave_by_port(port, &mut self.burst, exits);
+                }
                 self.ports[index].free(&mut self.finished);
                 self.outbox.flush(&mut self.ports, round.stats, |port| round.shared.carrier(port));
             }
@@ -226,6 +232,24 @@ impl<'a> Round<'a> {
                     exits.finished.push(frame);
                 }
                 Fate::Resolve(hop, outcome) => self.resolve(&mut exits, frame, hop, outcome),
+            }
+        }
+    }
+
+    /// Sends what the host sent on a twin from the port, as it is.
+    #[inline(never)]
+    fn leave_by_port<P: Port>(&self, twin: PortId, burst: &mut Burst<P::Frame>, exits: Exits<'_, P>) {
+        let port = self.snapshot.ports.iter().position(|port| port.twin == Some(twin));
+        for frame in burst.drain(..) {
+            match port {
+                Some(port) => {
+                    let (to, outcome) = (PortId(port as u8), Outcome::FromHost);
+                    exits.outbox.push(exits.ports, self.stats, to, frame, Some(outcome));
+                }
+                None => {
+                    self.stats.count(Outcome::DropNoRoute);
+                    exits.finished.push(frame);
+                }
             }
         }
     }

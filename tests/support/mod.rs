@@ -27,13 +27,22 @@ pub struct Director {
     pub shared: Arc<Shared>,
     pub applier: Applier,
     pub workers: Vec<Worker<MemoryPort>>,
-    /// By worker, then port.
+    /// By worker, then port, then twin.
     pub wires: Vec<Vec<MemoryWire>>,
     pub now: Now,
 }
 
 pub fn config(services: &str) -> Config {
-    let text = format!(
+    parse(&text(services))
+}
+
+pub fn parse(text: &str) -> Config {
+    config::parse(Path::new("test.toml"), text).unwrap_or_else(|error| panic!("{error}")).config
+}
+
+/// The two ports, their ways and these services.
+pub fn text(services: &str) -> String {
+    format!(
         r#"
 [[port]]
 name = "wan"
@@ -58,8 +67,7 @@ mac = "02:00:00:00:01:0b"
 address = "10.0.0.12"
 mac = "02:00:00:00:01:0c"
 {services}"#
-    );
-    config::parse(Path::new("test.toml"), &text).unwrap_or_else(|error| panic!("{error}")).config
+    )
 }
 
 impl Director {
@@ -74,13 +82,15 @@ impl Director {
     pub fn with_config(config: &Config, workers: usize, table: Table) -> Self {
         let wide = Table::new(0, [3, 5, 7, 9]).unwrap();
         let templates = Templates::new(0, [3, 5, 7, 9]).unwrap();
-        let shared =
-            Arc::new(Shared::new((table, wide, templates), workers, 2, ENDPOINT_IDS, MAX_REALS as usize + 1).unwrap());
+        let shared = Arc::new(
+            Shared::new((table, wide, templates), workers, config.lanes(), ENDPOINT_IDS, MAX_REALS as usize + 1)
+                .unwrap(),
+        );
         let now = Now::from_millis(1000);
         let applier = Applier::start(Arc::clone(&shared), config, vec![WAN_MAC, LAN_MAC], now).unwrap();
         let mut wires = Vec::new();
         let made = (0..workers).map(|worker| {
-            let (ports, ends): (Vec<_>, Vec<_>) = (0..2).map(|_| MemoryPort::new()).unzip();
+            let (ports, ends): (Vec<_>, Vec<_>) = (0..config.lanes()).map(|_| MemoryPort::new()).unzip();
             wires.push(ends);
             let share = Share { worker: worker as u32, workers: workers as u32 };
             Worker::new(share, ports, applier.reader(), Arc::clone(&shared), now)

@@ -24,7 +24,8 @@ pub struct Report {
     pub generation: u64,
     /// The connection table.
     pub connections: ConnectionsReport,
-    /// Ports, in the order of the configuration.
+    /// Ports, in the order of the configuration; then those that have a twin again, as `wan:twin`: what the host was given counts
+    /// as sent, what it sent as received, and the device is the kernel's interface.
     pub ports: Vec<PortReport>,
     /// Workers.
     pub workers: Vec<WorkerReport>,

@@ -253,6 +253,7 @@ impl Applier {
             routes: self.ways.routes.clone(),
             timeouts,
             rules: config.rules,
+            transit: config.director.transit,
         }
     }
 

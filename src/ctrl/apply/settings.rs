@@ -28,10 +28,12 @@ pub(super) fn timeouts(config: &Config) -> Timeouts {
 }
 
 pub(super) fn settings(config: &Config, macs: &[[u8; 6]]) -> Arc<[PortSettings]> {
+    let mut lanes = (config.ports.len()..).map(|lane| PortId(lane as u8));
     let ports = config.ports.iter().zip(macs).map(|(port, mac)| {
         let addresses: Vec<Ipv4Net> = port.addresses.iter().filter_map(v4_net).collect();
         let source = addresses.first().map(Ipv4Net::addr);
-        PortSettings { name: port.name.clone(), mac: *mac, mtu: port.mtu, source, addresses }
+        let twin = port.twin.as_ref().and_then(|_| lanes.next());
+        PortSettings { name: port.name.clone(), mac: *mac, mtu: port.mtu, source, addresses, twin }
     });
     ports.collect()
 }

@@ -13,6 +13,8 @@ use crate::dataplane::selector::Ports;
 
 /// Ports that DPDK is built for (RTE_MAX_ETHPORTS).
 const MAX_PORTS: usize = 32;
+/// The largest MTU of a twin: DPDK's tap driver takes no more.
+const LARGEST_TWIN: u16 = 1500;
 /// The most services, and NAT real servers that several of them share: ids are 16 bits and 0 is none.
 pub const MAX_ENDPOINTS: usize = 65_535;
 /// The most real servers, counted once for each service that has them: ids have 20 bits, but each costs every worker
@@ -25,6 +27,7 @@ type Checked = Result<(), ConfigError>;
 pub(super) fn whole(config: &Config, source: &Source) -> Checked {
     workers(config, source)?;
     ports(config, source)?;
+    twins(config, source)?;
     networks(config, source)?;
     let vips = Vips::new(config);
     let known = Known::new(config, &vips);
@@ -106,6 +109,30 @@ fn ports(config: &Config, source: &Source) -> Checked {
         if let Some(mac) = port.mac {
             macs.add(at("mac"), mac, || "the Ethernet address".to_owned())?;
         }
+    }
+    Ok(())
+}
+
+/// A twin is an interface of its own.
+fn twins(config: &Config, source: &Source) -> Checked {
+    let mut names = Unique::new(source);
+    for (place, port) in config.ports.iter().enumerate() {
+        let device =
+            Device::parse(&port.device).map_err(|message| source.error(format!("port[{place}].device"), message))?;
+        for interface in device.interfaces() {
+            // A pcap port names its interface once for each direction; others were found to be one port's only.
+            names.seen.insert(interface.to_owned(), format!("port[{place}].device"));
+        }
+    }
+    for (place, port) in config.ports.iter().enumerate() {
+        let Some(twin) = &port.twin else { continue };
+        let path = format!("port[{place}].twin");
+        if port.mtu > LARGEST_TWIN {
+            let message =
+                format!("a twin carries packets of up to {LARGEST_TWIN} octets, and the port's mtu is {}", port.mtu);
+            return Err(source.error(path, message));
+        }
+        names.add(path, twin.clone(), || format!("the interface {twin}"))?;
     }
     Ok(())
 }

@@ -48,7 +48,7 @@ pub(super) const IPVS: Keys = Keys {
     ],
 };
 pub(super) const PORT: Keys =
-    Keys { header: "[[port]]", known: &["name", "device", "addresses", "mac", "queues", "mtu"], later: &["twin"] };
+    Keys { header: "[[port]]", known: &["name", "device", "addresses", "mac", "queues", "mtu", "twin"], later: &[] };
 pub(super) const ROUTE: Keys = Keys { header: "[[route]]", known: &["to", "via"], later: &[] };
 pub(super) const NEIGHBOR: Keys = Keys { header: "[[neighbor]]", known: &["address", "mac"], later: &[] };
 pub(super) const MARK: Keys = Keys { header: "[[mark]]", known: &["mark", "match"], later: &[] };

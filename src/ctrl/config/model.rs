@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+pub use crate::dataplane::punt::Transit;
 pub use crate::dataplane::rules::Rules;
 pub use crate::dataplane::sched::Scheduler;
 pub use crate::dataplane::selector::{Pattern, Selector};
@@ -44,6 +45,24 @@ pub struct Config {
     pub services: Vec<Arc<Service>>,
 }
 
+impl Config {
+    /// The ports that have a twin, each with its place and the twin's name, in the order of the ports. So come their queues,
+    /// behind those of the ports.
+    pub fn twins(&self) -> impl Iterator<Item = (usize, &Port, &str)> {
+        self.ports.iter().enumerate().filter_map(|(place, port)| Some((place, port, port.twin.as_deref()?)))
+    }
+
+    /// How many queue pairs each worker has: one of each port and of each twin.
+    pub fn lanes(&self) -> usize {
+        self.ports.len() + self.twins().count()
+    }
+
+    /// What becomes of packets in transit if the file does not say.
+    pub(super) fn default_transit(ports: &[Port]) -> Transit {
+        if ports.iter().any(|port| port.twin.is_some()) { Transit::Kernel } else { Transit::Drop }
+    }
+}
+
 /// `[director]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Director {
@@ -59,7 +78,8 @@ pub struct Director {
     pub poll: Poll,
     /// Arguments passed to the EAL as they are. Default none.
     pub dpdk_args: Vec<String>,
-    /// What becomes of a packet that a NAT real server sends on its own. Default drop.
+    /// What becomes of packets for neither the director nor a service, such as NAT real servers send on their own. Default the
+    /// kernel's where a port has a twin, else drop.
     pub transit: Transit,
 }
 
@@ -70,13 +90,6 @@ pub enum Poll {
     Busy,
     /// Sleeps for a short time that grows while nothing arrives: for labs and small machines.
     Adaptive,
-}
-
-/// What becomes of a packet that a NAT real server sends on its own, in no connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transit {
-    /// It is dropped and counted.
-    Drop,
 }
 
 /// `[api]`.
@@ -144,6 +157,8 @@ pub struct Port {
     pub mtu: u16,
     /// How many queue pairs are set up. Default one per worker.
     pub queues: Queues,
+    /// The kernel's interface for this port. Default none.
+    pub twin: Option<String>,
 }
 
 /// How many queue pairs a port has.

@@ -42,7 +42,7 @@ pub(super) const MIN_MTU: u64 = 68;
 pub(super) const MAX_MTU: u64 = 9216;
 
 pub(super) const POLLS: &[(&str, Poll)] = &[("busy", Poll::Busy), ("adaptive", Poll::Adaptive)];
-pub(super) const TRANSITS: &[(&str, Transit)] = &[("drop", Transit::Drop)];
+pub(super) const TRANSITS: &[(&str, Transit)] = &[("kernel", Transit::Kernel), ("drop", Transit::Drop)];
 pub(super) const QUEUES: &[(&str, Queues)] = &[("per-worker", Queues::PerWorker)];
 pub(super) const FORWARDINGS: &[(&str, Forwarding)] =
     &[("nat", Forwarding::Nat), ("tunnel", Forwarding::Tunnel), ("direct", Forwarding::Direct)];
@@ -50,11 +50,11 @@ pub(super) const FORWARDINGS: &[(&str, Forwarding)] =
 /// Reads the whole file.
 pub(super) fn file(source: &Source, root: &Table) -> Result<Config, ConfigError> {
     let root = Section::open(source, String::new(), root, &ROOT)?;
-    let director = director(root.table("director", &DIRECTOR)?)?;
+    let ports = each(root.tables("port", &PORT)?, port)?;
+    let director = director(root.table("director", &DIRECTOR)?, &ports)?;
     let api = api::api(root.table("api", &API)?)?;
     let timeouts = timeouts(root.table("timeouts", &TIMEOUTS)?)?;
     let rules = rules(root.table("ipvs", &IPVS)?)?;
-    let ports = each(root.tables("port", &PORT)?, port)?;
     Ok(Config {
         director,
         api,
@@ -75,7 +75,7 @@ fn each<'a, T>(
     sections.iter().map(read).collect()
 }
 
-fn director(section: Option<Section<'_>>) -> Result<Director, ConfigError> {
+fn director(section: Option<Section<'_>>, ports: &[Port]) -> Result<Director, ConfigError> {
     let mut director = Director {
         workers: vec![1],
         max_connections: DEFAULT_MAX_CONNECTIONS,
@@ -83,7 +83,7 @@ fn director(section: Option<Section<'_>>) -> Result<Director, ConfigError> {
         max_templates: DEFAULT_MAX_CONNECTIONS / WIDE_SHARE,
         poll: Poll::Busy,
         dpdk_args: Vec::new(),
-        transit: Transit::Drop,
+        transit: Config::default_transit(ports),
     };
     let Some(section) = section else { return Ok(director) };
     if let Some(item) = section.get("workers") {
@@ -109,7 +109,10 @@ fn director(section: Option<Section<'_>>) -> Result<Director, ConfigError> {
         director.dpdk_args = arguments?;
     }
     if let Some(item) = section.get("transit") {
-        director.transit = item.word(TRANSITS, &["kernel", "route"])?;
+        director.transit = item.word(TRANSITS, &["route"])?;
+        if director.transit == Transit::Kernel && !ports.iter().any(|port| port.twin.is_some()) {
+            return Err(item.error("no port has a twin, by which the kernel could get it"));
+        }
     }
     Ok(director)
 }
@@ -157,6 +160,7 @@ fn port(section: &Section<'_>) -> Result<Port, ConfigError> {
         mac,
         mtu: mtu.map_or(DEFAULT_MTU, |mtu| mtu as u16),
         queues: queues.unwrap_or(Queues::PerWorker),
+        twin: section.get("twin").map(|item| item.parse(value::interface_name)).transpose()?,
     })
 }
 

@@ -14,6 +14,7 @@ mod pools;
 mod round_trip;
 mod schema;
 mod selectors;
+mod twins;
 
 /// Lines 1 to 8 of most cases.
 const PORTS: &str = "\
@@ -101,9 +102,7 @@ fn what_this_version_does_not_do() {
         ("", "[[vrrp]]\nname = 'a'\n", "1: vrrp: "),
         ("", "[sync]\n", "1: sync: "),
         ("", "[[local_pool]]\n", "1: local_pool: "),
-        ("", "[director]\ntransit = 'kernel'\n", "2: director.transit: \"kernel\" is "),
         ("", "[director]\ntransit = 'route'\n", "2: director.transit: \"route\" is "),
-        ("", "[[port]]\ntwin = 'a'\n", "2: port[0].twin: "),
         (
             "",
             "[[port]]\nname = 'a'\ndevice = 'net_ring0'\naddresses = [\n'192.0.2.2/24',\n'2001:db8::2/64']\n",

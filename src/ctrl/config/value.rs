@@ -30,6 +30,18 @@ pub(super) fn portless(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// The name of a kernel interface: IFNAMSIZ leaves it 15 octets; of what it may be made of, what no program has to quote.
+pub(super) fn interface_name(text: &str) -> Result<String, String> {
+    let fits = text.len() <= 15
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.chars().all(|one| one.is_ascii_alphanumeric() || matches!(one, '-' | '_' | '.'));
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("\"{text}\" is no name for an interface: 1 to 15 letters, digits, '-', '_' or '.', no sign first"))
+    }
+}
+
 /// An address with or without a port: `10.0.0.11:8080`, `10.0.0.11`, `[2001:db8::1]:80`, `2001:db8::1`.
 pub(super) fn address_and_port(text: &str) -> Result<(IpAddr, Option<u16>), String> {
     let (address, port) = match text.parse::<SocketAddr>() {

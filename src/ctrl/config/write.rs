@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::document::{Table, Value};
 use super::model::*;
-use super::read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET, POLLS, WIDE_SHARE};
+use super::read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET, POLLS, TRANSITS, WIDE_SHARE};
 use crate::dataplane::sched::DEFAULT_MH_SIZE;
 use crate::dataplane::selector::{Addresses, Ports};
 use crate::dataplane::service::Persistence;
@@ -25,7 +25,7 @@ pub enum Detail {
 pub fn config(config: &Config) -> Table {
     let mut root = Table::new();
     for (key, table) in [
-        ("director", director(&config.director)),
+        ("director", director(&config.director, &config.ports)),
         ("api", api(&config.api)),
         ("timeouts", timeouts(&config.timeouts)),
         ("ipvs", rules(&config.rules)),
@@ -114,6 +114,11 @@ pub fn timeouts(timeouts: &Timeouts) -> Table {
     table.table
 }
 
+/// Returns the word for what becomes of packets in transit.
+pub fn transit(transit: Transit) -> &'static str {
+    TRANSITS.iter().find(|(_, meaning)| *meaning == transit).map_or("", |(word, _)| word)
+}
+
 /// A table that is being written.
 struct Writer {
     table: Table,
@@ -148,7 +153,7 @@ fn list(table: &mut Table, key: &str, tables: impl Iterator<Item = Table>) {
     }
 }
 
-fn director(director: &Director) -> Table {
+fn director(director: &Director, ports: &[Port]) -> Table {
     let mut table = Writer::short();
     let cores: Vec<_> = director.workers.iter().map(|core| *core as u64).collect();
     table.put("workers", cores, director.workers == [1]);
@@ -163,10 +168,8 @@ fn director(director: &Director) -> Table {
     let poll = POLLS.iter().find(|(_, poll)| *poll == director.poll).map(|(word, _)| *word);
     table.put_some("poll", poll.filter(|_| director.poll != Poll::Busy));
     table.put("dpdk_args", director.dpdk_args.clone(), director.dpdk_args.is_empty());
-    match director.transit {
-        // There is nothing else yet.
-        Transit::Drop => table.table,
-    }
+    table.put("transit", transit(director.transit), director.transit == Config::default_transit(ports));
+    table.table
 }
 
 fn api(api: &Api) -> Table {
@@ -214,6 +217,7 @@ fn port(port: &Port) -> Table {
     table.put("addresses", addresses, port.addresses.is_empty());
     table.put("mtu", u32::from(port.mtu), port.mtu == DEFAULT_MTU);
     table.put_some("mac", port.mac.as_ref().map(mac));
+    table.put_some("twin", port.twin.as_deref());
     match port.queues {
         // There is no other choice yet.
         Queues::PerWorker => table.table,

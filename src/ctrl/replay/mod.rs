@@ -118,8 +118,9 @@ pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
     let inputs = by_port(&config, "--in", &args.inputs)?;
     let outputs = by_port(&config, "--out", &args.outputs)?;
     let reloads = Reloads::read(&config, &args.reloads)?;
-    let devices = devices(&inputs, &outputs)?;
+    let mut devices = devices(&inputs, &outputs)?;
     let equipment = Equipment {
+        twins: devices.split_off(config.ports.len()),
         devices,
         main_core: Machine::here().cores.first().copied().unwrap_or_default(),
         worker_cores: Vec::new(),
@@ -149,17 +150,17 @@ pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
     result.map(|_| ()).and(intact).and(accounted.map(|_| ())).and(stopped)
 }
 
-/// Finds each port's file among the arguments.
+/// Finds the file of each port, and then of each twin, among the arguments.
 fn by_port<'a>(
     config: &Config,
     argument: &'static str,
     files: &'a [PortFile],
 ) -> Result<Vec<Option<&'a Path>>, ReplayError> {
-    let mut found = vec![None; config.ports.len()];
+    let twins = config.twins().map(|(_, port, _)| format!("{}:twin", port.name));
+    let names: Vec<String> = config.ports.iter().map(|port| port.name.clone()).chain(twins).collect();
+    let mut found = vec![None; names.len()];
     for PortFile { port, file } in files {
-        let place = config.ports.iter().position(|configured| configured.name == *port);
-        let Some(place) = place else {
-            let names: Vec<&str> = config.ports.iter().map(|port| port.name.as_str()).collect();
+        let Some(place) = names.iter().position(|name| name == port) else {
             return Err(ReplayError::UnknownPort { argument, port: port.clone(), known: names.join(", ") });
         };
         if found[place].replace(file.as_path()).is_some() {

@@ -120,7 +120,7 @@ impl Shape for Director {
         (
             "transit",
             Kind::Word(|| words(TRANSITS)),
-            "What becomes of a packet that a NAT real server sends in no connection. Default drop.",
+            "What becomes of packets for others, such as NAT real servers send on their own. Default kernel if a port has a twin, else drop.",
         ),
     ];
 }
@@ -185,6 +185,7 @@ impl Shape for Port {
         ("mac", Kind::Text, "The Ethernet address to use. Default the device's own."),
         ("queues", Kind::Word(|| words(QUEUES)), "How many queue pairs it has. Default per-worker."),
         ("mtu", Kind::Integer(MIN_MTU, MAX_MTU), "The largest IP packet, in octets. Default 1500."),
+        ("twin", Kind::Text, "The host's interface for this port. Default none."),
     ];
 }
 

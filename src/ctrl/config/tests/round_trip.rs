@@ -172,10 +172,11 @@ fn port(rng: &mut Rng) -> Port {
         mac: some(rng, mac),
         mtu: or(rng, DEFAULT_MTU, |rng| rng.u16(68..=9216)),
         queues: Queues::PerWorker,
+        twin: some(rng, |rng| format!("w{}", text(rng, "aZ09-_.", 14))),
     }
 }
 
-fn director(rng: &mut Rng) -> Director {
+fn director(rng: &mut Rng, ports: &[Port]) -> Director {
     let max_connections = or(rng, DEFAULT_MAX_CONNECTIONS, |rng| rng.usize(64..=4_000_000_000));
     let size = |rng: &mut Rng| rng.usize(64..=1_600_000_000);
     Director {
@@ -185,7 +186,7 @@ fn director(rng: &mut Rng) -> Director {
         max_templates: or(rng, max_connections / 10, size),
         poll: or(rng, Poll::Busy, |_| Poll::Adaptive),
         dpdk_args: several(rng, 3, |rng| format!("--{}", text(rng, "x=\"'\\ é\t", 9))),
-        transit: Transit::Drop,
+        transit: or(rng, Config::default_transit(ports), |_| Transit::Drop),
     }
 }
 
@@ -211,7 +212,7 @@ fn config(rng: &mut Rng) -> Config {
         via: IpAddr::V4(host(rng)),
     };
     Config {
-        director: director(rng),
+        director: director(rng, &ports),
         api: Api {
             socket: or(rng, DEFAULT_SOCKET.into(), |rng| text(rng, "/a \"é", 40).into()),
             listen: some(rng, listen),

@@ -1,0 +1,179 @@
+//! What is the host's: which of the frames that the director has no use for go to the kernel, by the port's twin.
+//!
+//! A frame comes here when it would end otherwise, so that one that belongs to a service never does. Only what comes in on a
+//! port that has a twin is given away, and of what is wrong in itself nothing is.
+//!
+//! | what came | class |
+//! |---|---|
+//! | IPv4 to an own address of a port with a twin: a TCP segment that is no bare SYN, to a port without a service | session |
+//! | all else to such an address: SYN, UDP, ICMP, fragments, other protocols | own |
+//! | to groups and broadcasts, whatever it is; ARP that the director does not answer | link |
+//! | IPv6 and other EtherTypes, to the port's Ethernet address | own |
+//! | IPv4 to addresses that are neither the director's nor a VIP, where `transit` is the kernel's | transit |
+//!
+//! To a VIP only the director answers: what fits no service there is dropped as ever. ARP requests for own addresses and VIPs
+//! the director answers too, so that there is one answer whatever the host has; ARP replies are learned from and then
+//! handed on, so that both tables say the same. Of a fragmented datagram the first fragment alone tells whether it is a service's.
+//!
+//! **Limits.** Each worker hands over so many frames of a class a second, of each port: a flood of one class leaves room
+//! for the others, and costs the worker a part of its time only (a frame handed over costs a system call inside of the driver).
+
+use super::clock::Now;
+use super::new_flows::Bucket;
+use super::parse::{Kind, Parsed};
+use super::service::{Endpoint, Local, PortId, Protocol};
+use super::snapshot::Snapshot;
+use super::stats::Outcome;
+use super::wire::{ethernet, ip, ipv4, tcp};
+
+/// What becomes of packets that come to the director's Ethernet address and are for neither it nor a service: what NAT real
+/// servers send on their own, since the director is their gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transit {
+    /// They are dropped and counted.
+    #[default]
+    Drop,
+    /// The host gets them, to forward, masquerade or drop.
+    Kernel,
+}
+
+/// Frames for the host that share a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Of TCP connections that go on.
+    Session,
+    /// Whatever else is for the host alone.
+    Own,
+    /// What is for every station on the link.
+    Link,
+    /// What is on its way elsewhere.
+    Transit,
+}
+
+impl Class {
+    const COUNT: usize = Class::Transit as usize + 1;
+
+    /// How many frames of the class a worker hands over in a second, of one port; a tenth of it at once.
+    pub const fn per_second(self) -> u32 {
+        match self {
+            // 0.6 Gb/s of full segments.
+            Self::Session | Self::Transit => 50_000,
+            // As many connections a second are more than a host accepts.
+            Self::Own => 20_000,
+            Self::Link => 10_000,
+        }
+    }
+}
+
+/// What a worker may still hand over of one port's frames.
+#[derive(Clone, Debug, Default)]
+pub struct Limits([Bucket; Class::COUNT]);
+
+impl Limits {
+    /// Tells whether another frame of the class may be handed over now, and counts it.
+    pub fn admit(&mut self, class: Class, now: Now) -> bool {
+        let bucket = &mut self.0[class as usize];
+        let admitted = bucket.admits(class.per_second(), 1, now);
+        if admitted {
+            bucket.take(1);
+        }
+        admitted
+    }
+}
+
+/// Tells whether the host has an address of the director's: an own one of a port with a twin.
+pub fn host_has(snapshot: &Snapshot, address: u32) -> bool {
+    match snapshot.locals.find(address) {
+        Some(Local::Own(port)) => snapshot.ports.get(port.index()).is_some_and(|port| port.twin.is_some()),
+        Some(Local::Virtual) | None => false,
+    }
+}
+
+/// Says of what class a frame is that came in by `ingress` and would end as `outcome`; `None` if it is not the host's.
+pub fn class(snapshot: &Snapshot, ingress: PortId, frame: &[u8], outcome: Outcome) -> Option<Class> {
+    let ethernet = ethernet::Frame::new_checked(frame).ok()?;
+    let to_group = ethernet::is_group(&ethernet.destination());
+    let packet = || ipv4::Packet::new_checked(ethernet.payload()).ok();
+    match outcome {
+        Outcome::LearnedArp | Outcome::DropArpNotOurs => Some(Class::Link),
+        Outcome::DropIpv6 | Outcome::DropEtherType => Some(if to_group { Class::Link } else { Class::Own }),
+        Outcome::DropIpGroup => is_for_many(snapshot, ingress, &packet()?).then_some(Class::Link),
+        // From a host that has no address yet (RFC 1122 §3.2.1.3).
+        Outcome::DropIpSource => {
+            let packet = packet()?;
+            (packet.source().is_unspecified() && is_for_many(snapshot, ingress, &packet)).then_some(Class::Link)
+        }
+        Outcome::DropFragment => {
+            let packet = packet()?;
+            let served = first_fragment(&packet).is_some_and(|first| is_served(snapshot, &first, ingress));
+            if served { None } else { addressed(snapshot, &packet) }
+        }
+        Outcome::DropProtocol
+        | Outcome::DropIcmpType
+        | Outcome::DropNoService
+        | Outcome::DropNoConnectionReply
+        | Outcome::DropNotForUs => addressed(snapshot, &packet()?),
+        _ => None,
+    }
+}
+
+type Packet<'a> = ipv4::Packet<&'a [u8]>;
+
+/// The class of a packet that is for one host.
+fn addressed(snapshot: &Snapshot, packet: &Packet<'_>) -> Option<Class> {
+    let destination = packet.destination().to_bits();
+    if host_has(snapshot, destination) {
+        return Some(if is_session(packet) { Class::Session } else { Class::Own });
+    }
+    let transit = snapshot.transit == Transit::Kernel && snapshot.locals.find(destination).is_none();
+    transit.then_some(Class::Transit)
+}
+
+fn is_session(packet: &Packet<'_>) -> bool {
+    if packet.protocol() != ip::Protocol::Tcp || packet.is_fragment() {
+        return false;
+    }
+    let segment = tcp::Packet::new_checked(packet.payload());
+    segment.is_ok_and(|segment| !segment.flags().contains(tcp::Flags::SYN) || segment.flags().contains(tcp::Flags::ACK))
+}
+
+/// Tells whether a packet is for a group, or for all on the link (RFC 1122 §3.2.1.3). One for a single host in a frame for
+/// many is not (§3.3.6).
+fn is_for_many(snapshot: &Snapshot, ingress: PortId, packet: &Packet<'_>) -> bool {
+    let destination = packet.destination();
+    let nets = || snapshot.ports.get(ingress.index()).into_iter().flat_map(|port| &port.addresses);
+    destination.is_multicast()
+        || destination.is_broadcast()
+        || nets().any(|net| net.prefix_len() < 31 && net.broadcast() == destination)
+}
+
+/// What a first fragment tells of its datagram: who it is from and for.
+fn first_fragment(packet: &Packet<'_>) -> Option<Parsed> {
+    let kind = match packet.protocol() {
+        ip::Protocol::Tcp => Kind::Tcp,
+        ip::Protocol::Udp => Kind::Udp,
+        ip::Protocol::Sctp => Kind::Sctp,
+        _ => return None,
+    };
+    if packet.fragment_offset() != 0 {
+        return None;
+    }
+    let &[a, b, c, d] = packet.payload().first_chunk()?;
+    Some(Parsed {
+        kind,
+        src: packet.source().to_bits(),
+        dst: packet.destination().to_bits(),
+        src_port: u16::from_be_bytes([a, b]),
+        dst_port: u16::from_be_bytes([c, d]),
+        ..Parsed::NOTHING
+    })
+}
+
+/// Tells whether a service has a packet.
+fn is_served(snapshot: &Snapshot, packet: &Parsed, ingress: PortId) -> bool {
+    let Some(protocol) = packet.kind.transport() else { return false };
+    let socket = |protocol: Protocol| snapshot.endpoints.find(packet.dst, packet.dst_port, protocol);
+    matches!(socket(protocol), Some(Endpoint::Service(_)))
+        || snapshot.selectors.first(packet, ingress).is_some()
+        || snapshot.wide_services(packet, protocol).next().is_some()
+}
