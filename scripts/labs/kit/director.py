@@ -37,12 +37,13 @@ def memory_arguments():
 
 
 class Port:
-    """One port of the director: the name of both the port and its carrier, and its addresses."""
+    """One port of the director: the name of both the port and its carrier, its addresses, and its twin if it has one."""
 
-    def __init__(self, name, mac, *addresses):
+    def __init__(self, name, mac, *addresses, twin=None):
         self.name = name
         self.mac = mac
         self.addresses = addresses
+        self.twin = twin
 
 
 class Director:
@@ -67,10 +68,13 @@ class Director:
     def prepare(self):
         """Makes the carriers mute: a port copies what arrives, and the kernel must neither answer nor forward it.
 
-        The chain that drops also counts, so that what the port received can be held against it.
+        The chain that drops also counts, so that what the port received can be held against it. Where a port has a twin the
+        director does it itself.
         """
         for port in self.ports:
             self.namespace.ip("link", "set", port.name, "address", port.mac)
+            if port.twin:
+                continue
             self.namespace.nft(port.name, port.name, "priority -500; policy drop;", f'counter comment "{port.name}"')
 
     def configure(self, services, max_connections=100_000, memory=None):
@@ -85,6 +89,8 @@ class Director:
             device = f"net_af_packet{number},iface={port.name},qpairs={len(self.workers)},framecnt=4096"
             addresses = ", ".join(f'"{address}"' for address in port.addresses)
             lines += ["", "[[port]]", f'name = "{port.name}"', f'device = "{device}"', f"addresses = [{addresses}]"]
+            if port.twin:
+                lines.append(f'twin = "{port.twin}"')
         for to, via in self.routes:
             lines += ["", "[[route]]", f'to = "{to}"', f'via = "{via}"']
         for address, protocol, method, reals, *more in services:

@@ -21,7 +21,7 @@ NAT_PORTS = {HTTP: 8080, IPERF: 5201, ECHO: 7007}
 class Stage:
     """The namespaces, their cables, and the programs of the real servers."""
 
-    def __init__(self, lab, workers, poll, large_megabytes):
+    def __init__(self, lab, workers, poll, large_megabytes, twins=False):
         self.lab = lab
         network = lab.network
         self.client = network.namespace("client")
@@ -35,7 +35,8 @@ class Stage:
         self.servers = [self._server(network, name, address, documents) for name, address in SERVERS.items()]
         self.documents = documents
         self.director = Director(lab, self.director_namespace,
-                                 [Port("wan", WAN_MAC, "192.0.2.2/24"), Port("lan", LAN_MAC, f"{GATEWAY}/24")],
+                                 [Port("wan", WAN_MAC, "192.0.2.2/24", twin="wan0" if twins else None),
+                                  Port("lan", LAN_MAC, f"{GATEWAY}/24", twin="lan0" if twins else None)],
                                  [("0.0.0.0/0", "192.0.2.1")], workers, poll)
         self.director.prepare()
         self._count()
