@@ -41,7 +41,7 @@ def run(lab, options):
     host = Host(lab, stage)
     host.start()
     host.set_up()
-    for step in (host.echo, host.out, host.balanced, host.transit, host.lives_on, host.flood, host.accounts, host.stopped):
+    for step in (host.echo, host.out, host.balanced, host.transit, host.lives_on, host.cable, host.flood, host.accounts, host.stopped):
         print(f"\n{step.__doc__.splitlines()[0]}")
         step()
 
@@ -172,6 +172,23 @@ class Host:
         outcome = traffic.requests(self.stage.client, VIP, 20, 10)
         self.check(f"{when} requests are answered", outcome.complete(), outcome.summary())
         time.sleep(1)
+
+    def cable(self):
+        """A cable that is out"""
+        def carrier(wanted):
+            deadline = time.monotonic() + 3
+            while ("LOWER_UP" in self.namespace.ip("-br", "link", "show", "wan0").stdout) != wanted:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.05)
+            return True
+
+        self.stage.switch.ip("link", "set", "director-wan", "down")
+        self.check("the host sees its twin without a carrier", carrier(False))
+        self.stage.switch.ip("link", "set", "director-wan", "up")
+        self.check("and with one when the cable is back", carrier(True))
+        code = self.stage.near.run("ping", "-c", 1, "-W", 2, OWN, check=False).returncode
+        self.check("and answers", code == 0)
 
     def flood(self):
         """A flood at the host's own address"""

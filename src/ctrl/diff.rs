@@ -26,7 +26,7 @@ impl std::error::Error for NeedsRestart {}
 /// Says what a running director changes when it goes from `old` to `new`, one line for each; none if nothing does.
 ///
 /// # Errors
-/// If what differs is read at the start only: `[director]`, `[api]`, `[[port]]`.
+/// If what differs is read at the start only: `[director]` but for `transit`, `[api]`, `[[port]]`.
 pub fn changes(old: &Config, new: &Config) -> Result<Vec<String>, NeedsRestart> {
     let fixed = fixed_changes(old, new);
     if !fixed.is_empty() {
@@ -289,6 +289,17 @@ address = '10.0.0.3'
         assert_eq!(
             difference(BASE, &other).unwrap(),
             ["timeouts: udp 5m -> 1m 30s", "service TCP 192.0.2.1:80: timeout default -> 1h"]
+        );
+    }
+
+    #[test]
+    fn transit_changes_and_twins_do_not() {
+        let twin = BASE.replacen("addresses", "twin = 'lan0'\naddresses", 1);
+        let drop = format!("[director]\ntransit = 'drop'\n{twin}");
+        assert_eq!(difference(&twin, &drop).unwrap(), ["director: transit kernel -> drop"]);
+        assert_eq!(
+            difference(BASE, &twin).unwrap_err(),
+            "needs a restart, nothing was changed: port \"lan\": twin None -> Some(\"lan0\")"
         );
     }
 

@@ -105,6 +105,7 @@ async fn direct(config: Config, file: &Path, control: usize) -> Result<(), RunEr
     let mut carriers = Carriers::start(&config, devices.clone()).await?;
     carriers.first(&shared);
     describe(&config, &ports, &shared);
+    let follow = twins.follow(&config, Arc::clone(&shared));
     let queues = ports.take_queues();
     let crew = Crew::launch(ports.eal(), queues, &applier, &shared, &config.director, origin)?;
     let counters = Box::new(move |place| devices.counters(place));
@@ -113,11 +114,13 @@ async fn direct(config: Config, file: &Path, control: usize) -> Result<(), RunEr
     let server = tokio::spawn(api::serve(socket, listener, Arc::clone(&running), async { drop(told.await) }));
     notify::ready();
     let watchdog = tokio::spawn(watchdog::watch(Arc::clone(&shared)));
+    let follow = tokio::spawn(follow);
     info!("forwarding");
 
     let ended = attend(&running, &mut signals, &mut carriers, &crew).await;
 
     watchdog.abort();
+    follow.abort();
     notify::stopping();
     drop(tell);
     let _ = server.await;

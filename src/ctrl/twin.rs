@@ -7,13 +7,16 @@
 //!                     └── port "wan" ── the link
 //! ```
 //! A twin stays when the director ends or is killed, with all that the host has set on it, and the next start takes it over:
-//! addresses, routes and TCP sessions live on, and while nobody holds it, it shows no carrier. The addresses that the
+//! addresses, routes and TCP sessions live on, and while nobody holds it, it shows no carrier; nor does it while the port has
+//! none. The addresses that the
 //! configuration gives the port are set at each start; they bear a mark of ours, by which those that it gives no more are found.
 //! Others are left alone. The carrier below a port is muted ([`Mutes`]), so that the kernel hears each frame once.
 
 use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
@@ -22,13 +25,19 @@ use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo
 use rtnetlink::{Handle, LinkUnspec, new_connection};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
+use tokio::time::interval;
 
 use super::config::{Config, Port};
 use super::diff;
 use super::mute::{MuteError, Mutes};
+use crate::dataplane::service::PortId;
+use crate::dataplane::shared::Shared;
 
 /// What addresses that the director has set bear as their origin (IFA_PROTO, as `ip -d address` shows it).
 const OURS: AddressProtocol = AddressProtocol::Other(0x6d);
+
+/// How often the ports' carriers are looked at, to give the twins the same.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The kernel's word for an interface that is not there.
 const NO_SUCH_DEVICE: i32 = -19;
@@ -115,6 +124,33 @@ impl Twins {
             log::info!("port {}: the host has it as {twin}", port.name);
         }
         Ok(())
+    }
+}
+
+impl Twins {
+    /// Gives each twin the carrier that its port has, for as long as this is polled: what the host runs sees a cable that is out.
+    pub fn follow(&self, config: &Config, shared: Arc<Shared>) -> impl Future<Output = ()> + Send + 'static {
+        let handle = self.kernel.as_ref().map(|kernel| kernel.handle.clone());
+        // While a process has a queue of it, a tap has a carrier unless told otherwise.
+        let followed = config.twins().map(|(place, _, twin)| (PortId(place as u8), twin.to_owned(), true));
+        let mut followed: Vec<_> = followed.collect();
+        async move {
+            let Some(handle) = handle else { return };
+            let mut moments = interval(LOOK);
+            loop {
+                moments.tick().await;
+                for (port, twin, told) in &mut followed {
+                    let up = shared.carrier(*port);
+                    if *told != up {
+                        *told = up;
+                        let message = LinkUnspec::new_with_name(twin).carrier(up).build();
+                        if let Err(error) = handle.link().set(message).execute().await {
+                            log::warn!("{}", refusal(twin, "change its carrier")(error));
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 
