@@ -58,7 +58,7 @@ pub(super) const EXAMPLES: &[(&str, &str, &str)] = &[
     ),
     (
         "anew",
-        "Everything goes but one service.",
+        "Everything goes, and one service comes anew.",
         r#"{"changes": [{"op": "remove-service", "service": {"match": {"to": "203.0.113.0/28", "port": 443}}}, {"op": "clear"},
             {"op": "add-service", "service": {"address": "203.0.113.10:80"}}]}"#,
     ),
@@ -102,8 +102,8 @@ pub(super) fn document() -> Value {
                 },
                 "certificate": {
                     "type": "mutualTLS",
-                    "description": "On TCP with `client_ca`: a certificate of that authority. On the Unix socket nothing is needed; \
-                        on TCP with neither, nothing to read, and nothing is changed.",
+                    "description": "On TCP with `client_ca`: a certificate of that authority. The Unix socket needs neither; \
+                        a listener on TCP that has neither can be read, and changes nothing.",
                 },
             },
         },
