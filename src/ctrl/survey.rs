@@ -1,6 +1,7 @@
 //! Adds up what the workers count, for listings.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::net::{IpAddr, SocketAddr};
 
 use hashbrown::HashMap;
@@ -55,12 +56,12 @@ impl Survey<'_> {
 
     /// Tells what is known of the links. `device` is as for a report.
     pub fn network(&self, device: impl Fn(usize) -> DeviceReport) -> Network {
-        let ports = self.ports(device).into_iter().zip(&self.config.ports).map(|(report, port)| PortState {
-            report,
-            addresses: port.addresses.iter().map(ToString::to_string).collect(),
-        });
+        let own = self.config.ports.iter().map(|port| port.addresses.iter().map(ToString::to_string).collect());
+        let twins_have_none = iter::repeat_with(Vec::new);
+        let ports = self.ports(device).into_iter().zip(own.chain(twins_have_none));
+        let ports = ports.map(|(report, addresses)| PortState { report, addresses }).collect();
         let neighbors = self.neighbors();
-        Network { ports: ports.collect(), routes: self.routes(&neighbors), neighbors }
+        Network { ports, routes: self.routes(&neighbors), neighbors }
     }
 
     /// The routes by destination. Of two for the same prefix the later counts.

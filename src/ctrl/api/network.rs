@@ -14,7 +14,7 @@ use super::server::Director;
 /// What a director knows of its links.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
-    /// Its ports, in the order of the configuration.
+    /// Its ports, in the order of the configuration; then twins.
     pub ports: Vec<PortState>,
     /// Stations on its links, by port and address.
     pub neighbors: Vec<NeighborReport>,
@@ -25,7 +25,7 @@ pub struct Network {
 /// What `GET /v1/ports` answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ports {
-    /// Ports, in the order of the configuration.
+    /// Ports, in the order of the configuration; then the twins of those that have one.
     pub ports: Vec<PortState>,
 }
 
@@ -35,7 +35,7 @@ pub struct PortState {
     /// What it is and what is counted of it, as in `GET /v1/stats`.
     #[serde(flatten)]
     pub report: PortReport,
-    /// Its own addresses, each with the length of the network's prefix: `192.0.2.2/24`.
+    /// Its own addresses, each with the length of the network's prefix: `192.0.2.2/24`. None for a twin: its are the host's.
     pub addresses: Vec<String>,
 }
 

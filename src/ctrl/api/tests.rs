@@ -48,7 +48,7 @@ fn running(text: &str) -> Running {
     let templates = Templates::new(64, [1; 4]).unwrap();
     let tables = (Table::new(64, [1; 4]).unwrap(), Table::new(64, [1; 4]).unwrap(), templates);
     let (ports, workers) = (config.ports.len(), config.director.workers.len());
-    let shared = Arc::new(Shared::new(tables, workers, ports, 1024, 1024).unwrap());
+    let shared = Arc::new(Shared::new(tables, workers, config.lanes(), 1024, 1024).unwrap());
     let macs = (1..=ports as u8).map(|last| [2, 0, 0, 0, 0, last]).collect();
     let applier = Applier::start(Arc::clone(&shared), &config, macs, Now::default()).unwrap();
     let counters = Box::new(|_| DeviceReport::default());

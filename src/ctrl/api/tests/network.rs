@@ -16,7 +16,8 @@ addresses = ['10.0.0.1/24', '10.0.1.1/25']
 name = 'wan'
 device = 'net_ring1'
 addresses = ['192.0.2.2/24']
-mtu = 9000
+mtu = 1400
+twin = 'wan0'
 [[route]]
 to = '10.0.1.0/24'
 via = '10.0.0.9'
@@ -32,11 +33,12 @@ mac = '02:00:00:00:00:09'
 ";
 
 #[test]
-fn ports_have_their_configured_addresses() {
+fn ports_have_their_configured_addresses_and_twins_are_there() {
     let ports = running(TEXT).network().ports;
     let all: Vec<_> =
         ports.iter().map(|port| (&*port.report.name, port.report.mtu, port.addresses.join(" "))).collect();
-    assert_eq!(all, [("lan", 1500, "10.0.0.1/24 10.0.1.1/25".to_owned()), ("wan", 9000, "192.0.2.2/24".to_owned())]);
+    let expected = [("lan", 1500, "10.0.0.1/24 10.0.1.1/25"), ("wan", 1400, "192.0.2.2/24"), ("wan:twin", 1400, "")];
+    assert_eq!(all, expected.map(|(name, mtu, addresses)| (name, mtu, addresses.to_owned())));
 }
 
 #[test]

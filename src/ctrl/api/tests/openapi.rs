@@ -30,6 +30,7 @@ mtu = 9000
 [[port]]
 name = 'wan'
 device = 'net_ring1'
+twin = 'wan0'
 [[route]]
 to = '0.0.0.0/0'
 via = '10.0.0.254'
