@@ -33,6 +33,7 @@ pub fn changes(old: &Config, new: &Config) -> Result<Vec<String>, NeedsRestart> 
         return Err(NeedsRestart(fixed));
     }
     let mut lines = Vec::new();
+    differ(&mut lines, "director", "watch", &old.director.watch, &new.director.watch);
     let (was, is) = (&old.timeouts, &new.timeouts);
     for (name, was, is) in [("tcp", was.tcp, is.tcp), ("tcp_fin", was.tcp_fin, is.tcp_fin), ("udp", was.udp, is.udp)] {
         differ(&mut lines, "timeouts", name, &time(was), &time(is));
@@ -301,6 +302,12 @@ address = '10.0.0.3'
             difference(BASE, &twin).unwrap_err(),
             "needs a restart, nothing was changed: port \"lan\": twin None -> Some(\"lan0\")"
         );
+    }
+
+    #[test]
+    fn watching() {
+        let other = format!("[director]\nwatch = true\n{BASE}");
+        assert_eq!(difference(BASE, &other).unwrap(), ["director: watch false -> true"]);
     }
 
     #[test]

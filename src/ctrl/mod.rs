@@ -30,4 +30,6 @@ pub mod start;
 pub mod survey;
 pub mod twin;
 #[cfg(feature = "dpdk")]
+mod watch;
+#[cfg(feature = "dpdk")]
 mod watchdog;

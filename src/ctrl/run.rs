@@ -22,6 +22,7 @@ use super::ports::{Devices, Equipment, Ports};
 use super::signals::{Signal, Signals};
 use super::start::{self, Start, StartError};
 use super::twin::{self, TwinError, Twins};
+use super::watch::{Contents, FileWatch};
 use super::watchdog;
 use crate::dataplane::port::dpdk::LaunchError;
 use crate::dataplane::service::PortId;
@@ -64,6 +65,8 @@ pub enum RunError {
 /// # Errors
 /// Why it did not start, or did not end well.
 pub fn run(file: &Path) -> Result<(), RunError> {
+    // Looked at before it is loaded: what changes in between is noticed later.
+    let seen = Contents::of(file);
     let loaded = config::load(file)?;
     let machine = Machine::here();
     machine.check(&loaded)?;
@@ -75,7 +78,7 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     // Threads made from here on stay off the workers' cores; a worker goes to its own.
     core_affinity::set_for_current(CoreId { id: control });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(direct(config, file, control))
+    runtime.block_on(direct(config, (file, seen), control))
 }
 
 /// The core of the control thread: the first that no worker polls on, if there is one.
@@ -84,7 +87,7 @@ fn control_core(cores: &[usize], workers: &[usize]) -> usize {
     free.or(cores.first()).copied().unwrap_or_default()
 }
 
-async fn direct(config: Config, file: &Path, control: usize) -> Result<(), RunError> {
+async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control: usize) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
     let socket = Socket::bind(&config.api.socket)?;
     let listener = config.api.listen.as_ref().map(Listener::bind).transpose()?;
@@ -117,7 +120,9 @@ async fn direct(config: Config, file: &Path, control: usize) -> Result<(), RunEr
     let follow = tokio::spawn(follow);
     info!("forwarding");
 
-    let ended = attend(&running, &mut signals, &mut carriers, &crew).await;
+    let mut watch = FileWatch::new(file);
+    watch.set(running.desired().config.director.watch, seen);
+    let ended = attend(&running, &mut signals, &mut carriers, &mut watch, &crew).await;
 
     watchdog.abort();
     follow.abort();
@@ -138,6 +143,7 @@ async fn attend(
     running: &Arc<Running>,
     signals: &mut Signals,
     carriers: &mut Carriers,
+    watch: &mut FileWatch,
     crew: &Crew,
 ) -> Result<(), String> {
     let mut seconds = interval(Duration::from_secs(1));
@@ -151,11 +157,16 @@ async fn attend(
                 }
                 Signal::Reload => reload(running).await,
             },
+            () = watch.changed() => {
+                info!("the configuration file has changed");
+                reload(running).await;
+            }
             (port, up) = carriers.changed() => running.carrier(port, up),
             _ = seconds.tick() => {
                 running.tend();
                 running.log_events();
                 carriers.ask_devices(running);
+                watch.set(running.desired().config.director.watch, None);
                 if crew.lost_one() {
                     return Err("a worker ended on its own".to_owned());
                 }

@@ -21,7 +21,16 @@ pub(super) const ROOT: Keys = Keys {
 };
 pub(super) const DIRECTOR: Keys = Keys {
     header: "[director]",
-    known: &["workers", "max_connections", "max_wide_connections", "max_templates", "poll", "dpdk_args", "transit"],
+    known: &[
+        "workers",
+        "max_connections",
+        "max_wide_connections",
+        "max_templates",
+        "poll",
+        "dpdk_args",
+        "transit",
+        "watch",
+    ],
     later: &[],
 };
 pub(super) const API: Keys = Keys {

@@ -81,6 +81,8 @@ pub struct Director {
     /// What becomes of packets for neither the director nor a service, such as NAT real servers send on their own. Default the
     /// kernel's where a port has a twin, else drop.
     pub transit: Transit,
+    /// Whether the configuration file is applied again whenever it changes. Default false.
+    pub watch: bool,
 }
 
 /// What a worker does when there is nothing to do.

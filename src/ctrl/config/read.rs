@@ -84,6 +84,7 @@ fn director(section: Option<Section<'_>>, ports: &[Port]) -> Result<Director, Co
         poll: Poll::Busy,
         dpdk_args: Vec::new(),
         transit: Config::default_transit(ports),
+        watch: false,
     };
     let Some(section) = section else { return Ok(director) };
     if let Some(item) = section.get("workers") {
@@ -113,6 +114,9 @@ fn director(section: Option<Section<'_>>, ports: &[Port]) -> Result<Director, Co
         if director.transit == Transit::Kernel && !ports.iter().any(|port| port.twin.is_some()) {
             return Err(item.error("no port has a twin, by which the kernel could get it"));
         }
+    }
+    if let Some(item) = section.get("watch") {
+        director.watch = item.boolean()?;
     }
     Ok(director)
 }

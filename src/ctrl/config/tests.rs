@@ -75,7 +75,7 @@ fn keys_that_do_not_belong() {
         ),
         (
             "[director]\nzzz = 1\naaa = 1\n",
-            "2: director.zzz: unknown key in [director]; known are workers, max_connections, max_wide_connections, max_templates, poll, dpdk_args, transit",
+            "2: director.zzz: unknown key in [director]; known are workers, max_connections, max_wide_connections, max_templates, poll, dpdk_args, transit, watch",
         ),
         (
             "[[service]]\naddress = '1.1.1.1:1'\nweight = 1\n",

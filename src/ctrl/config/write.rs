@@ -169,6 +169,7 @@ fn director(director: &Director, ports: &[Port]) -> Table {
     table.put_some("poll", poll.filter(|_| director.poll != Poll::Busy));
     table.put("dpdk_args", director.dpdk_args.clone(), director.dpdk_args.is_empty());
     table.put("transit", transit(director.transit), director.transit == Config::default_transit(ports));
+    table.put("watch", director.watch, !director.watch);
     table.table
 }
 

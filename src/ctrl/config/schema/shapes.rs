@@ -122,6 +122,7 @@ impl Shape for Director {
             Kind::Word(|| words(TRANSITS)),
             "What becomes of packets for others, such as NAT real servers send on their own. Default kernel if a port has a twin, else drop.",
         ),
+        ("watch", Kind::Boolean, "Whether the configuration file is applied again whenever it changes. Default false."),
     ];
 }
 

@@ -187,6 +187,7 @@ fn director(rng: &mut Rng, ports: &[Port]) -> Director {
         poll: or(rng, Poll::Busy, |_| Poll::Adaptive),
         dpdk_args: several(rng, 3, |rng| format!("--{}", text(rng, "x=\"'\\ é\t", 9))),
         transit: or(rng, Config::default_transit(ports), |_| Transit::Drop),
+        watch: rng.bool(),
     }
 }
 
