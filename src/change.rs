@@ -3,18 +3,19 @@
 use std::process::ExitCode;
 
 use millrace::cli::ChangeArgs;
-use millrace::ctrl::api::{Changed, Client, ClientError};
-use millrace::ctrl::change::{Change, Kind, Transaction};
+use millrace::cli::status::MISTAKE;
+use millrace::ctrl::api::{Changed, Client};
+use millrace::ctrl::change::{Change, Transaction};
 use millrace::ctrl::config::document::{Table, Value};
 
-use crate::output::{USAGE, fail, print, print_json};
+use crate::output::{fail, fail_to_ask, print, print_json};
 
 /// Makes a change, or says what it would change.
 pub fn make(args: &ChangeArgs, change: Change) -> ExitCode {
     let transaction = Transaction { dry_run: args.dry_run, ..Transaction::new([change]) };
     match Client::new(&args.director.socket).change(&transaction) {
         Ok(changed) => show(&changed, args.json),
-        Err(error) => fail(status(&error), error),
+        Err(error) => fail_to_ask(&error),
     }
 }
 
@@ -27,21 +28,13 @@ pub fn show(changed: &Changed, json: bool) -> ExitCode {
     }
 }
 
-/// What the program ends with: a wrong value is a mistake in the arguments.
-pub fn status(error: &ClientError) -> u8 {
-    match error {
-        ClientError::Refused(refusal) if refusal.kind == Some(Kind::Invalid) => USAGE,
-        _ => 1,
-    }
-}
-
 /// The keys to replace: those that were given, and null for those that go back to their defaults.
 pub fn keys(mut given: Table, unset: &[String]) -> Result<Table, ExitCode> {
     for key in unset {
         given.set(key, Value::Null);
     }
     if given.is_empty() {
-        return Err(fail(USAGE, "nothing to change: give an option, or --unset KEY"));
+        return Err(fail(MISTAKE, "nothing to change: give an option, or --unset KEY"));
     }
     Ok(given)
 }

@@ -5,12 +5,13 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 
+use millrace::cli::status::{MISTAKE, NOT_DONE};
 use millrace::cli::{ConnArgs, ConnCommand, ConnFlushArgs, ConnListArgs, ConnShowArgs};
 use millrace::ctrl::api::Client;
 use millrace::ctrl::connections::Filter;
 use millrace::ipvsadm;
 
-use crate::output::{USAGE, fail, print, print_json};
+use crate::output::{fail, fail_to_ask, print, print_json};
 
 /// Does what `millrace conn` was told.
 pub fn run(args: &ConnArgs) -> ExitCode {
@@ -48,8 +49,10 @@ fn list(socket: &Path, filter: &Filter, json: bool) -> Result<u64, ExitCode> {
         written = output.write_all(head.as_bytes());
     }
     match written.and_then(|()| output.flush()) {
-        Err(cause) if cause.kind() != ErrorKind::BrokenPipe => Err(fail(1, format_args!("standard output: {cause}"))),
-        _ => asked.map(|()| listed).map_err(|error| fail(1, error)),
+        Err(cause) if cause.kind() != ErrorKind::BrokenPipe => {
+            Err(fail(NOT_DONE, format_args!("standard output: {cause}")))
+        }
+        _ => asked.map(|()| listed).map_err(|error| fail_to_ask(&error)),
     }
 }
 
@@ -57,7 +60,7 @@ fn show(args: &ConnShowArgs) -> ExitCode {
     let filter =
         Filter { client: Some(args.client.into()), service: args.service.map(Into::into), ..Filter::default() };
     match list(&args.director.socket, &filter, args.json) {
-        Ok(0) => fail(1, format_args!("{} has no such connection", args.client)),
+        Ok(0) => fail(NOT_DONE, format_args!("{} has no such connection", args.client)),
         Ok(_) => ExitCode::SUCCESS,
         Err(ended) => ended,
     }
@@ -70,14 +73,14 @@ fn count(args: &ConnListArgs) -> ExitCode {
             let states = count.states.iter().map(|(state, number)| format!("{number:>10} {state}\n"));
             print(&(states.collect::<String>() + &format!("{:>10} in all\n", count.connections)))
         }
-        Err(error) => fail(1, error),
+        Err(error) => fail_to_ask(&error),
     }
 }
 
 fn flush(args: &ConnFlushArgs) -> ExitCode {
     if args.filter.is_everything() != args.all {
         return fail(
-            USAGE,
+            MISTAKE,
             "say which connections (--client, --service, --mark, --real, --protocol, --state), or --all",
         );
     }
@@ -87,6 +90,6 @@ fn flush(args: &ConnFlushArgs) -> ExitCode {
         Ok(flushed) => {
             print(&format!("{} connections removed, {} came or changed and stay\n", flushed.removed, flushed.kept))
         }
-        Err(error) => fail(1, error),
+        Err(error) => fail_to_ask(&error),
     }
 }

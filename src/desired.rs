@@ -5,31 +5,34 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use millrace::cli::status::{MISTAKE, NOT_DONE};
 use millrace::cli::{ApplyArgs, DiffArgs, ReloadArgs, SaveArgs};
 use millrace::ctrl::api::{Client, ClientError};
 use millrace::ctrl::change::Transaction;
 
-use crate::change::{show, status};
-use crate::output::{USAGE, fail, print, print_json};
+use crate::change::show;
+use crate::output::{fail, fail_to_ask, print, print_json, status};
 
 /// Has the director apply its file again, or say what that would change.
 pub fn reload(args: &ReloadArgs) -> ExitCode {
     match Client::new(&args.director.socket).reload(args.dry_run) {
         Ok(changed) => show(&changed, args.json),
-        Err(error) => fail(1, error),
+        Err(error) => fail_to_ask(&error),
     }
 }
 
-/// Says what the file has that does not run: as with diff(1), the status is 1 if there is anything, and 2 for trouble.
+/// Says what the file has that does not run: as with diff(1), the status is 1 if there is anything.
 pub fn diff(args: &DiffArgs) -> ExitCode {
-    match Client::new(&args.director.socket).reload(true) {
-        Ok(changed) => {
-            let same = changed.changed.is_empty();
-            let text: String = changed.changed.iter().map(|line| format!("{line}\n")).collect();
-            let printed = if args.json { print_json(&changed) } else { print(&text) };
-            if same { printed } else { ExitCode::from(1) }
+    match Client::new(&args.director.socket).difference() {
+        Ok(difference) => {
+            let same = difference.changed.is_empty() && difference.restart.is_empty();
+            let restart = difference.restart.iter().map(|line| format!("{line} (needs a restart)\n"));
+            let changed = difference.changed.iter().map(|line| format!("{line}\n"));
+            let text: String = restart.chain(changed).collect();
+            let printed = if args.json { print_json(&difference) } else { print(&text) };
+            if same { printed } else { ExitCode::from(NOT_DONE) }
         }
-        Err(error) => fail(USAGE, error),
+        Err(error) => fail_to_ask(&error),
     }
 }
 
@@ -37,14 +40,17 @@ pub fn diff(args: &DiffArgs) -> ExitCode {
 pub fn save(args: &SaveArgs) -> ExitCode {
     let configuration = match Client::new(&args.director.socket).config() {
         Ok(configuration) => configuration,
-        Err(error) => return fail(1, error),
+        Err(error) => return fail_to_ask(&error),
     };
+    if args.json {
+        return print_json(&configuration);
+    }
     let text = configuration.config.to_toml();
     match &args.output {
         None => print(&text),
         Some(file) => match replace(file, &text) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(cause) => fail(1, format_args!("{}: cannot be written: {cause}", file.display())),
+            Err(cause) => fail(NOT_DONE, format_args!("{}: cannot be written: {cause}", file.display())),
         },
     }
 }
@@ -73,11 +79,11 @@ fn replace(file: &Path, text: &str) -> io::Result<()> {
 pub fn apply(args: &ApplyArgs) -> ExitCode {
     let json = match read(&args.file) {
         Ok(json) => json,
-        Err(cause) => return fail(1, format_args!("{}: cannot be read: {cause}", args.file.display())),
+        Err(cause) => return fail(NOT_DONE, format_args!("{}: cannot be read: {cause}", args.file.display())),
     };
     let mut transaction = match Transaction::read(&json) {
         Ok(transaction) => transaction,
-        Err(refused) => return fail(USAGE, blame(refused.change, &refused)),
+        Err(refused) => return fail(MISTAKE, blame(refused.change, &refused)),
     };
     transaction.dry_run |= args.change.dry_run;
     match Client::new(&args.change.director.socket).change(&transaction) {

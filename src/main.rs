@@ -13,6 +13,9 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use millrace::cli::status::MISTAKE;
+#[cfg(feature = "dpdk")]
+use millrace::cli::status::NOT_DONE;
 use millrace::cli::{CheckArgs, Cli, Command, StatsArgs};
 #[cfg(feature = "dpdk")]
 use millrace::cli::{ReplayArgs, RunArgs};
@@ -26,8 +29,9 @@ use millrace::ctrl::{
 };
 
 use millrace::ipvsadm::Program;
+use serde::Serialize;
 
-use output::{USAGE, fail, print, print_json};
+use output::{fail, fail_to_ask, print, print_json};
 
 fn main() -> ExitCode {
     let mut words = env::args_os();
@@ -63,8 +67,8 @@ fn main() -> ExitCode {
 fn run(args: &RunArgs) -> ExitCode {
     match run::run(&args.file.config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ (RunError::Config(_) | RunError::Listen(_))) => fail(USAGE, error),
-        Err(error) => fail(1, error),
+        Err(error @ (RunError::Config(_) | RunError::Listen(_))) => fail(MISTAKE, error),
+        Err(error) => fail(NOT_DONE, error),
     }
 }
 
@@ -72,7 +76,7 @@ fn run(args: &RunArgs) -> ExitCode {
 fn replay(args: &ReplayArgs) -> ExitCode {
     match replay::replay(args) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(if error.is_usage() { USAGE } else { 1 }, error),
+        Err(error) => fail(if error.is_usage() { MISTAKE } else { NOT_DONE }, error),
     }
 }
 
@@ -86,24 +90,37 @@ fn ipvsadm(program: Program, words: impl Iterator<Item = OsString>) -> ExitCode 
 fn check(args: &CheckArgs) -> ExitCode {
     let loaded = match config::load(&args.file.config) {
         Ok(loaded) => loaded,
-        Err(error) => return fail(USAGE, error),
+        Err(error) => return fail(MISTAKE, error),
     };
     if args.machine
         && let Err(error) = Machine::here().check(&loaded)
     {
-        return fail(USAGE, error);
+        return fail(MISTAKE, error);
     }
-    let mut text = String::new();
-    for note in loaded.notes() {
-        text += &format!("{note}\n");
+    let checked = Checked {
+        file: args.file.config.display().to_string(),
+        summary: loaded.config.summary(),
+        notes: loaded.notes().iter().map(ToString::to_string).collect(),
+    };
+    if args.json {
+        return print_json(&checked);
     }
-    print(&format!("{text}{}: good: {}\n", args.file.config.display(), loaded.config.summary()))
+    let notes: String = checked.notes.iter().map(|note| format!("{note}\n")).collect();
+    print(&format!("{notes}{}: good: {}\n", checked.file, checked.summary))
+}
+
+/// What is said of a good file.
+#[derive(Serialize)]
+struct Checked {
+    file: String,
+    summary: String,
+    notes: Vec<String>,
 }
 
 fn stats(args: &StatsArgs) -> ExitCode {
     match Client::new(&args.director.socket).stats() {
         Ok(report) if args.json => print_json(&report),
         Ok(report) => print(&listing::stats(&report, args.all)),
-        Err(error) => fail(1, error),
+        Err(error) => fail_to_ask(&error),
     }
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use ipnet::IpNet;
+use millrace::cli::status::NOT_DONE;
 use millrace::cli::{
     Destination, NeighborArgs, NeighborCommand, NeighborShowArgs, NetworkListArgs, PortArgs, PortCommand, PortShowArgs,
     RouteArgs, RouteCommand, RouteShowArgs,
@@ -11,7 +12,7 @@ use millrace::ctrl::api::{Client, ClientError, RouteReport};
 use millrace::ctrl::listing;
 use serde::Serialize;
 
-use crate::output::{fail, print, print_json};
+use crate::output::{fail, fail_to_ask, print, print_json};
 
 /// Does what `millrace port` was told.
 pub fn port(args: &PortArgs) -> ExitCode {
@@ -46,19 +47,19 @@ fn list<T: Serialize>(
     match ask(&Client::new(&args.director.socket)) {
         Ok(all) if args.json => print_json(&all),
         Ok(all) => print(&text(&all)),
-        Err(error) => fail(1, error),
+        Err(error) => fail_to_ask(&error),
     }
 }
 
 fn show_port(args: &PortShowArgs) -> ExitCode {
     let all = match Client::new(&args.director.socket).ports() {
         Ok(all) => all.ports,
-        Err(error) => return fail(1, error),
+        Err(error) => return fail_to_ask(&error),
     };
     match all.iter().find(|port| port.report.name == args.port) {
         Some(port) if args.json => print_json(port),
         Some(port) => print(&listing::port(port)),
-        None => fail(1, format_args!("there is no port {}", args.port)),
+        None => fail(NOT_DONE, format_args!("there is no port {}", args.port)),
     }
 }
 
@@ -66,11 +67,11 @@ fn show_port(args: &PortShowArgs) -> ExitCode {
 fn show_neighbor(args: &NeighborShowArgs) -> ExitCode {
     let mut all = match Client::new(&args.director.socket).neighbors() {
         Ok(all) => all.neighbors,
-        Err(error) => return fail(1, error),
+        Err(error) => return fail_to_ask(&error),
     };
     all.retain(|neighbor| neighbor.address == args.address);
     match all.as_slice() {
-        [] => fail(1, format_args!("there is no neighbour {}", args.address)),
+        [] => fail(NOT_DONE, format_args!("there is no neighbour {}", args.address)),
         found if args.json => print_json(&found),
         found => print(&listing::neighbors(found)),
     }
@@ -79,12 +80,12 @@ fn show_neighbor(args: &NeighborShowArgs) -> ExitCode {
 fn show_route(args: &RouteShowArgs) -> ExitCode {
     let all = match Client::new(&args.director.socket).routes() {
         Ok(all) => all.routes,
-        Err(error) => return fail(1, error),
+        Err(error) => return fail_to_ask(&error),
     };
     match find(&all, args.to) {
         Some(route) if args.json => print_json(route),
         Some(route) => print(&listing::routes(std::slice::from_ref(route))),
-        None => fail(1, format_args!("there is no route to {}", args.to)),
+        None => fail(NOT_DONE, format_args!("there is no route to {}", args.to)),
     }
 }
 

@@ -4,15 +4,17 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use millrace::cli::status::NOT_DONE;
 use millrace::cli::{RealArgs, RealCommand, RealDrainArgs, RealListArgs, RealName};
 use millrace::ctrl::api::{Client, RealStats};
 use millrace::ctrl::change::{Change, Transaction};
 use millrace::ctrl::config::document::Table;
 use millrace::ctrl::config::parts;
 use millrace::ctrl::listing;
+use serde::Serialize;
 
-use crate::change::{keys, make, show, status};
-use crate::output::{fail, print, print_json};
+use crate::change::{keys, make, show};
+use crate::output::{fail, fail_to_ask, print, print_json, print_json_line};
 use crate::service::find;
 
 /// How often a draining real server is looked at.
@@ -49,13 +51,13 @@ fn list(args: &RealListArgs) -> ExitCode {
     let client = Client::new(&args.director.socket);
     let services = match &args.service {
         Some(key) => find(&client, key).map(|state| vec![state]),
-        None => client.services(None).map(|all| all.services).map_err(|error| fail(1, error)),
+        None => client.services(None).map(|all| all.services).map_err(|error| fail_to_ask(&error)),
     };
     match services {
         Ok(services) if args.json => print_json(&services),
         Ok(services) => match listing::reals(&services) {
             Ok(text) => print(&text),
-            Err(error) => fail(1, error),
+            Err(error) => fail(NOT_DONE, error),
         },
         Err(ended) => ended,
     }
@@ -65,32 +67,37 @@ fn drain(args: &RealDrainArgs) -> ExitCode {
     let client = Client::new(&args.director.socket);
     let set = Table::from_iter([("weight", 0u32)]);
     match client.change(&Transaction::new([set_real(&args.name, set)])) {
+        Ok(changed) if args.json => drop(print_json_line(&changed)),
         Ok(changed) => drop(show(&changed, false)),
-        Err(error) => return fail(status(&error), error),
+        Err(error) => return fail_to_ask(&error),
     }
     let started = Instant::now();
     let mut told = None;
     loop {
         let left = match left(&client, &args.name) {
-            Ok(left) => left,
+            Ok((weight, _)) if weight != 0 && told.is_some() => {
+                return fail(NOT_DONE, format_args!("{} was given weight {weight}", args.name.real));
+            }
+            Ok((_, left)) => left,
             Err(ended) => return ended,
         };
         if told != Some(left) {
-            print(&(left.to_string() + "\n"));
+            let _ = if args.json { print_json_line(&left) } else { print(&format!("{left}\n")) };
             told = Some(left);
         }
         if left == Left::default() || !args.wait {
             return ExitCode::SUCCESS;
         }
-        if args.timeout.is_some_and(|timeout| started.elapsed() >= timeout) {
-            return fail(1, format_args!("{} still has connections", args.name.real));
+        let rest = args.timeout.map_or(PAUSE, |timeout| timeout.saturating_sub(started.elapsed()));
+        if rest.is_zero() {
+            return fail(NOT_DONE, format_args!("{} is not drained: {left}", args.name.real));
         }
-        sleep(PAUSE);
+        sleep(rest.min(PAUSE));
     }
 }
 
 /// What a real server has left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 struct Left {
     active: u64,
     inactive: u64,
@@ -120,13 +127,14 @@ impl From<RealStats> for Left {
     }
 }
 
-fn left(client: &Client, name: &RealName) -> Result<Left, ExitCode> {
+/// Looks at a real server's weight and at what it has left.
+fn left(client: &Client, name: &RealName) -> Result<(u16, Left), ExitCode> {
     let state = find(client, &name.service)?;
-    let service = state.service().map_err(|error| fail(1, error))?;
-    let place = parts::find_real(&service, &name.real, "real").map_err(|error| fail(1, error))?;
+    let service = state.service().map_err(|error| fail(NOT_DONE, error))?;
+    let place = parts::find_real(&service, &name.real, "real").map_err(|error| fail(NOT_DONE, error))?;
     match place {
-        Some(place) => Ok(state.real[place].stats.into()),
-        None => Err(fail(1, format_args!("{} was removed", name.real))),
+        Some(place) => Ok((service.reals[place].weight, state.real[place].stats.into())),
+        None => Err(fail(NOT_DONE, format_args!("{} was removed", name.real))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use millrace::cli::status::NOT_DONE;
 use millrace::cli::{ServiceArgs, ServiceCommand, ServiceKey, ServiceListArgs, ServiceShowArgs};
 use millrace::ctrl::api::{Client, ServiceState};
 use millrace::ctrl::change::Change;
@@ -9,8 +10,8 @@ use millrace::ctrl::config::document::Table;
 use millrace::ctrl::config::write::{self, Detail};
 use millrace::ctrl::listing;
 
-use crate::change::{keys, make, status};
-use crate::output::{fail, print, print_json};
+use crate::change::{keys, make};
+use crate::output::{fail, fail_to_ask, print, print_json};
 
 /// Does what `millrace service` was told.
 pub fn run(args: &ServiceArgs) -> ExitCode {
@@ -37,9 +38,9 @@ fn list(args: &ServiceListArgs) -> ExitCode {
         Ok(services) if args.json => print_json(&services),
         Ok(services) => match listing::services(&services.services) {
             Ok(text) => print(&text),
-            Err(error) => fail(1, error),
+            Err(error) => fail(NOT_DONE, error),
         },
-        Err(error) => fail(1, error),
+        Err(error) => fail_to_ask(&error),
     }
 }
 
@@ -48,7 +49,7 @@ fn show(args: &ServiceShowArgs) -> ExitCode {
         Ok(state) if args.json => print_json(&state),
         Ok(state) => match text(&state) {
             Ok(text) => print(&text),
-            Err(error) => fail(1, error),
+            Err(error) => fail(NOT_DONE, error),
         },
         Err(ended) => ended,
     }
@@ -63,6 +64,6 @@ fn text(state: &ServiceState) -> Result<String, millrace::ctrl::config::ConfigEr
 
 /// Asks for one service; if there is none, says so.
 pub fn find(client: &Client, key: &ServiceKey) -> Result<ServiceState, ExitCode> {
-    let services = client.services(Some(&key.0)).map_err(|error| fail(status(&error), error))?;
-    services.services.into_iter().next().ok_or_else(|| fail(1, format_args!("there is no service {key}")))
+    let services = client.services(Some(&key.0)).map_err(|error| fail_to_ask(&error))?;
+    services.services.into_iter().next().ok_or_else(|| fail(NOT_DONE, format_args!("there is no service {key}")))
 }

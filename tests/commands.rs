@@ -6,11 +6,11 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use millrace::ctrl::api::{
-    self, Changed, NeighborReport, Network, OutcomeReport, PortReport, PortState, RealState, RealStats, Report,
-    RouteReport, ServiceState, Services, Socket, TrafficReport,
+    self, Changed, Configuration, Difference, NeighborReport, Network, OutcomeReport, PortReport, PortState, RealState,
+    RealStats, Report, RouteReport, ServiceState, Services, Socket, TrafficReport,
 };
 use millrace::ctrl::apply::Applier;
-use millrace::ctrl::change::{Refused, Transaction};
+use millrace::ctrl::change::{Kind, Refused, Transaction};
 use millrace::ctrl::config::write::{self, Detail};
 use millrace::ctrl::config::{self, Config, Machine, Selector, Service, document};
 use millrace::ctrl::connections::{Filter, Scan};
@@ -72,6 +72,10 @@ fn check_accepts_a_good_file() {
     let words = "1 worker, 1 port, 0 routes, 0 static neighbours, 1 service with 1 real server";
     assert_eq!(text(&output.stdout), format!("{path}: good: {words}\n"));
     assert_eq!((text(&output.stderr), output.status.code()), ("", Some(0)));
+    let output = millrace(&["check", "--json", "-c", path]);
+    let checked: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((checked["file"].as_str(), checked["summary"].as_str()), (Some(path), Some(words)));
+    assert_eq!(checked["notes"].as_array().map(Vec::len), Some(0));
 }
 
 #[test]
@@ -188,8 +192,16 @@ impl api::Director for Shown {
         Ok(0)
     }
 
-    fn reload(&self, _: bool) -> Result<Changed, String> {
-        Err("x.toml:3: no".to_owned())
+    fn difference(&self) -> Result<Difference, Refused> {
+        let (changed, restart) = (vec!["a: 1 -> 2".to_owned()], vec!["b: 3 -> 4".to_owned()]);
+        Ok(Difference { version: 1, changed, restart })
+    }
+
+    fn reload(&self, dry_run: bool) -> Result<Changed, Refused> {
+        Err(match dry_run {
+            true => Refused::new(Kind::Restart, "needs a restart"),
+            false => Refused::new(Kind::Invalid, "x.toml:3: no"),
+        })
     }
 
     fn change(&self, transaction: &Transaction) -> Result<Changed, Refused> {
@@ -223,7 +235,9 @@ fn stats_and_reload_ask_the_director() {
         let report: Report = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!((report.generation, report.outcomes["drop_ttl"].count), (3, 7));
         let output = millrace(&["reload", "--socket", socket]);
-        assert_eq!((text(&output.stderr), output.status.code()), ("x.toml:3: no\n", Some(1)));
+        assert_eq!((text(&output.stderr), output.status.code()), ("x.toml:3: no\n", Some(2)));
+        let output = millrace(&["reload", "--dry-run", "--socket", socket]);
+        assert_eq!((text(&output.stderr), output.status.code()), ("needs a restart\n", Some(1)));
         let named = Command::new(env!("CARGO_BIN_EXE_millrace")).arg("stats").env("MILLRACE_SOCKET", socket).output();
         assert!(named.unwrap().status.success());
     });
@@ -337,7 +351,7 @@ fn services_and_real_servers_are_changed() {
                 1,
                 format!(
                     "{name}: real server 10.0.0.2:80: weight 1 -> 0\n3 connections left (2 active, 1 inactive)\n\
-                     10.0.0.2 still has connections\n"
+                     10.0.0.2 is not drained: 3 connections left (2 active, 1 inactive)\n"
                 ),
             ),
             (
@@ -420,7 +434,14 @@ fn what_runs_is_saved_as_a_file() {
         let output = millrace(&["save", "-o", "/nowhere/x.toml", "--socket", socket]);
         assert_eq!(output.status.code(), Some(1));
         let output = millrace(&["diff", "--socket", socket]);
-        assert_eq!((text(&output.stderr), output.status.code()), ("x.toml:3: no\n", Some(2)));
+        let expected = "b: 3 -> 4 (needs a restart)\na: 1 -> 2\n";
+        assert_eq!((text(&output.stdout), output.status.code()), (expected, Some(1)));
+        let output = millrace(&["diff", "--json", "--socket", socket]);
+        let difference: Difference = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((difference.restart, output.status.code()), (vec!["b: 3 -> 4".to_owned()], Some(1)));
+        let output = millrace(&["save", "--json", "--socket", socket]);
+        let saved: Configuration = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((saved.version, saved.config().unwrap()), (1, good()));
     });
 }
 
@@ -438,7 +459,7 @@ fn a_reader_that_has_seen_enough_is_no_mistake() {
 fn without_a_director_the_socket_is_named() {
     let output = millrace(&["stats", "--socket", "/nowhere/api.sock"]);
     let expected = "no director answers at /nowhere/api.sock: No such file or directory (os error 2)\n";
-    assert_eq!((text(&output.stderr), output.status.code()), (expected, Some(1)));
+    assert_eq!((text(&output.stderr), output.status.code()), (expected, Some(3)));
 }
 
 #[test]

@@ -32,6 +32,10 @@ pub struct SaveArgs {
     /// File to write instead of standard output; one that is there is replaced, and its comments are lost
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+
+    /// Print JSON: the same keys, with the version of the running state
+    #[arg(long, conflicts_with = "output")]
+    pub json: bool,
 }
 
 /// Arguments of `diff`.

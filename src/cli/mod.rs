@@ -7,6 +7,7 @@ mod real;
 mod run;
 mod service;
 mod stats;
+pub mod status;
 #[cfg(test)]
 mod tests;
 
@@ -43,7 +44,7 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 #[command(name = "millrace", version = VERSION.as_str(), propagate_version = true, arg_required_else_help = true)]
 #[command(about = "A layer-4 load balancer in the manner of the Linux Virtual Server, on DPDK")]
 #[command(
-    after_help = "Exit status: 0 if all went well, 2 for a mistake in the arguments or the configuration, 1 otherwise."
+    after_help = "Exit status: 0 if it is done, 1 if not, 2 for a mistake in the arguments or the configuration, 3 if no director answers."
 )]
 pub struct Cli {
     /// What to do.
@@ -75,7 +76,7 @@ pub enum Command {
     Reload(ReloadArgs),
     /// Say what a running director's configuration file has that does not run: what reload would change
     ///
-    /// Exit status 0 if there is no difference, 1 if there is one, 2 if it cannot be told.
+    /// Exit status 0 if there is no difference, and 1 if there is one.
     Diff(DiffArgs),
     /// Print what runs as a configuration file, or write it to one
     ///

@@ -26,6 +26,9 @@ pub enum RealCommand {
     /// Change a real server: what is not named stays as it is
     Set(RealSetArgs),
     /// Give a real server no new connections (weight 0), and tell how many it has left
+    ///
+    /// Waiting ends early, and badly, if the real server is removed or gets a weight again, or the director is gone. Ctrl-C ends the
+    /// waiting only: the weight stays 0.
     Drain(RealDrainArgs),
     /// Remove a real server: its connections end, unless it comes back within two minutes
     Remove(RealRemoveArgs),
@@ -106,13 +109,17 @@ pub struct RealDrainArgs {
     #[command(flatten)]
     pub name: RealName,
 
-    /// Wait until no connection is left
+    /// Wait until no connection is left, and tell how many are whenever that changes
     #[arg(long)]
     pub wait: bool,
 
-    /// Wait no longer than this, like 10m; connections that are left then are a failure
+    /// Wait no longer than this, like 10m; if connections are left then, the exit status is 1
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, requires = "wait")]
     pub timeout: Option<Duration>,
+
+    /// Print JSON, an object each line: what changed, then what is left
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `real remove`.

@@ -25,6 +25,10 @@ pub struct CheckArgs {
     /// Also look whether this machine has the CPU cores and devices that the file names
     #[arg(long)]
     pub machine: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `replay`.

@@ -71,3 +71,27 @@ fn every_command_has_help() {
     }
     assert!(read::<RunArgs>(&["-c", "x.toml"]).is_ok());
 }
+
+/// The commands that do something, by their names.
+fn leaves(command: &clap::Command, name: &str, found: &mut Vec<(String, clap::Command)>) {
+    for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+        let name = format!("{name} {}", below.get_name());
+        match below.has_subcommands() {
+            true => leaves(below, &name, found),
+            false => found.push((name, below.clone())),
+        }
+    }
+}
+
+#[test]
+fn every_command_that_prints_prints_json() {
+    let mut found = Vec::new();
+    leaves(&Cli::command(), "", &mut found);
+    assert!(found.len() > 15, "{found:?}");
+    for (name, command) in found {
+        // They log, or speak as ipvsadm does.
+        let silent = [" run", " replay", " ipvsadm"].contains(&&*name);
+        let json = command.get_arguments().any(|argument| argument.get_long() == Some("json"));
+        assert_ne!(json, silent, "{name}");
+    }
+}

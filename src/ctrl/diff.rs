@@ -5,6 +5,7 @@ use std::fmt::{self, Debug, Display};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::change::{Kind, Refused};
 use super::config::write;
 use super::config::{Changed, Config, Mark, Neighbor, Port, Real, Route, Rules, Selector, Service};
 
@@ -23,15 +24,23 @@ impl Display for NeedsRestart {
 
 impl std::error::Error for NeedsRestart {}
 
+impl From<NeedsRestart> for Refused {
+    fn from(needed: NeedsRestart) -> Self {
+        Self::new(Kind::Restart, needed.to_string())
+    }
+}
+
 /// Says what a running director changes when it goes from `old` to `new`, one line for each; none if nothing does.
 ///
 /// # Errors
 /// If what differs is read at the start only: `[director]` but for `transit`, `[api]`, `[[port]]`.
 pub fn changes(old: &Config, new: &Config) -> Result<Vec<String>, NeedsRestart> {
     let fixed = fixed_changes(old, new);
-    if !fixed.is_empty() {
-        return Err(NeedsRestart(fixed));
-    }
+    if fixed.is_empty() { Ok(live_changes(old, new)) } else { Err(NeedsRestart(fixed)) }
+}
+
+/// Says what differs that a running director can change, one line for each.
+pub fn live_changes(old: &Config, new: &Config) -> Vec<String> {
     let mut lines = Vec::new();
     differ(&mut lines, "director", "watch", &old.director.watch, &new.director.watch);
     let (was, is) = (&old.timeouts, &new.timeouts);
@@ -63,7 +72,7 @@ pub fn changes(old: &Config, new: &Config) -> Result<Vec<String>, NeedsRestart> 
             differ(lines, &format!("neighbour {}", new.address), "MAC", &mac(&old.mac), &mac(&new.mac));
         },
     );
-    Ok(lines)
+    lines
 }
 
 /// Writes an Ethernet address as `02:00:00:00:00:01`.
@@ -85,7 +94,8 @@ fn time(seconds: u32) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(seconds.into()))
 }
 
-fn fixed_changes(old: &Config, new: &Config) -> Vec<String> {
+/// Says what differs that only a start reads, one line for each.
+pub fn fixed_changes(old: &Config, new: &Config) -> Vec<String> {
     let mut lines = Vec::new();
     let (was, is) = (&old.director, &new.director);
     differ_debug(&mut lines, "director", "workers", &was.workers, &is.workers);

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use log::{info, warn};
 
 use super::accounts::Accounts;
-use super::api::{self, Changed, DeviceReport, Network, Report, Services};
+use super::api::{self, Changed, DeviceReport, Difference, Network, Report, Services};
 use super::apply::Applier;
 use super::change::{Kind, Made, Refused, Transaction};
 use super::config::document::Table;
@@ -135,12 +135,12 @@ impl Running {
         running: &Desired,
         next: &Config,
         dry_run: bool,
-    ) -> Result<Changed, String> {
-        let changed = diff::changes(&running.config, next).map_err(|error| error.to_string())?;
+    ) -> Result<Changed, Refused> {
+        let changed = diff::changes(&running.config, next)?;
         if changed.is_empty() || dry_run {
             return Ok(Changed { version: running.version, changed, refused: Vec::new() });
         }
-        applier.apply(next, self.now()).map_err(|error| error.to_string())?;
+        applier.apply(next, self.now()).map_err(|error| Refused::new(Kind::Invalid, error.to_string()))?;
         let next = running.next(next.clone());
         let version = next.version;
         self.desired.store(Arc::new(next));
@@ -265,10 +265,20 @@ impl api::Director for Running {
         }
     }
 
-    fn reload(&self, dry_run: bool) -> Result<Changed, String> {
+    fn difference(&self) -> Result<Difference, Refused> {
+        let running = self.desired.load_full();
+        let next = config::load(&self.file)?.config;
+        Ok(Difference {
+            version: running.version,
+            changed: diff::live_changes(&running.config, &next),
+            restart: diff::fixed_changes(&running.config, &next),
+        })
+    }
+
+    fn reload(&self, dry_run: bool) -> Result<Changed, Refused> {
         let control = &mut *self.control();
         let running = self.desired.load_full();
-        let next = config::load(&self.file).map_err(|error| error.to_string())?.config;
+        let next = config::load(&self.file)?.config;
         let changed = self.replace(&mut control.applier, &running, &next, dry_run)?;
         if !dry_run {
             if changed.version != running.version {
@@ -296,8 +306,7 @@ impl api::Director for Running {
             // What runs goes on, and was right before.
             let _ = index.advance(&next, &running.config, &nowhere);
         }
-        let changed = changed.map_err(|error| Refused::new(Kind::Invalid, error))?;
-        Ok(Changed { refused, ..changed })
+        Ok(Changed { refused, ..changed? })
     }
 }
 

@@ -141,7 +141,7 @@ pub fn complaint(change: &Change, refused: &Refused) -> String {
         Kind::NoSuchReal => "No such destination",
         Kind::Invalid if names_unknown_scheduler(change) => NO_SCHEDULER,
         Kind::Invalid if turns_thresholds_round(change) => OUT_OF_RANGE,
-        Kind::Version | Kind::Invalid => &refused.error,
+        Kind::Version | Kind::Invalid | Kind::Restart => &refused.error,
     };
     known.to_owned()
 }

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::routing::MethodFilter;
 use schemars::{Schema, SchemaGenerator};
 
-use super::desired::{Configuration, Services, Which};
+use super::desired::{Configuration, Difference, Services, Which};
 use super::network::{Neighbors, Ports, Routes};
 use super::report::{Changed, Report, Version};
 use super::server::How;
@@ -22,6 +22,7 @@ pub(super) enum Call {
     Neighbors,
     Routes,
     Config,
+    Difference,
     Change,
     Zero,
     Reload,
@@ -123,6 +124,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Shows the running configuration, with the keys of the file.",
         Answer::Json(SchemaGenerator::subschema_for::<Configuration>),
     ),
+    Operation {
+        refusals: &[StatusCode::UNPROCESSABLE_ENTITY],
+        ..look(
+            Call::Difference,
+            "/v1/diff",
+            "Tells what the configuration file has that does not run.",
+            Answer::Json(SchemaGenerator::subschema_for::<Difference>),
+        )
+    },
     Operation {
         method: POST,
         body: Some(SchemaGenerator::subschema_for::<Transaction>),

@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use super::desired::{Configuration, Services};
+use super::desired::{Configuration, Difference, Services};
 use super::network::{Neighbors, Ports, Routes};
 use super::refusal::Refusal;
 use super::report::{Changed, Report, Version};
@@ -118,6 +118,14 @@ impl Client {
     /// If no director answers.
     pub fn config(&self) -> Result<Configuration, ClientError> {
         self.ask(Method::GET, "/v1/config")
+    }
+
+    /// Asks in what the director's configuration file and what runs differ.
+    ///
+    /// # Errors
+    /// If no director answers, or the file has a mistake in it.
+    pub fn difference(&self) -> Result<Difference, ClientError> {
+        self.ask(Method::GET, "/v1/diff")
     }
 
     /// Has the director make changes, all or none.
@@ -231,7 +239,11 @@ impl Client {
             .header("host", "millrace")
             .body(Full::new(Bytes::from(body)))
             .map_err(|what| self.garbled(&what))?;
-        sender.send_request(request).await.map_err(|what| self.garbled(&what))
+        sender.send_request(request).await.map_err(|what| match what {
+            // It ended before it answered.
+            gone if gone.is_incomplete_message() => none(io::ErrorKind::UnexpectedEof.into()),
+            what => self.garbled(&what),
+        })
     }
 
     fn silent(&self) -> ClientError {

@@ -120,6 +120,17 @@ impl Configuration {
     }
 }
 
+/// What `GET /v1/diff` answers: what the configuration file has that does not run, in lines for an operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Difference {
+    /// The version of the desired state.
+    pub version: u64,
+    /// What a reload would change, if nothing needed a restart.
+    pub changed: Vec<String>,
+    /// What only a restart changes; while there is any, a reload is refused.
+    pub restart: Vec<String>,
+}
+
 /// Which services are asked for.
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct Which {
@@ -157,6 +168,15 @@ pub(super) async fn config<D: Director>(State(director): State<Arc<D>>) -> Respo
         Json(Configuration { version: desired.version, config: write::config(&desired.config) }).into_response()
     };
     aside(config).await
+}
+
+/// Shows in what the file and what runs differ.
+pub(super) async fn difference<D: Director>(State(director): State<Arc<D>>) -> Response {
+    let difference = move || match director.difference() {
+        Ok(difference) => Json(difference).into_response(),
+        Err(refused) => refuse_change(refused),
+    };
+    aside(difference).await
 }
 
 /// Makes changes, all or none.

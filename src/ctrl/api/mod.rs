@@ -8,6 +8,7 @@
 //! | `GET /v1/neighbors` | [`Neighbors`]: stations on the links |
 //! | `GET /v1/routes` | [`Routes`]: where packets go |
 //! | `GET /v1/config` | a [`Configuration`]: what runs, with the keys of the file |
+//! | `GET /v1/diff` | a [`Difference`]: what the file has that does not run; 422 if the file has a mistake |
 //! | `POST /v1/changes` | a [`Changed`]; 409 or 422 if a change was refused, and none was made |
 //! | `POST /v1/zero` | a [`Zeroed`]: counters of one service (`{"service": {"mark": 7}}`) or of all (`{}`) begin anew |
 //! | `POST /v1/reload` | a [`Changed`]; 422 if the file was refused, and nothing changed |
@@ -57,7 +58,7 @@ mod tests;
 mod zero;
 
 pub use client::{Client, ClientError};
-pub use desired::{Configuration, RealState, RealStats, ServiceState, Services};
+pub use desired::{Configuration, Difference, RealState, RealStats, ServiceState, Services};
 pub use listen::{ListenError, Listener};
 pub use metrics::exposition;
 pub use network::{Neighbors, Network, PortState, Ports, RouteReport, Routes};

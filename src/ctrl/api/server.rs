@@ -24,12 +24,12 @@ use super::access::{Access, guard};
 use super::calls::{Call, OPERATIONS};
 use super::connection::{Bounds, Door, receive, whole};
 use super::connections;
-use super::desired::{self, Services};
+use super::desired::{self, Difference, Services};
 use super::listen::Listener;
 use super::metrics;
 use super::network::{self, Network};
 use super::openapi;
-use super::refusal::refuse;
+use super::refusal::{refuse, refuse_change};
 use super::report::{Changed, Report, Version};
 use super::zero;
 use crate::ctrl::change::{Refused, Transaction};
@@ -64,8 +64,14 @@ pub trait Director: Send + Sync + 'static {
     /// Applies the configuration file again and returns what changed, or with a dry run what would. May block.
     ///
     /// # Errors
-    /// Why nothing was changed, in one line.
-    fn reload(&self, dry_run: bool) -> Result<Changed, String>;
+    /// Why nothing was changed.
+    fn reload(&self, dry_run: bool) -> Result<Changed, Refused>;
+
+    /// Says in what the configuration file and what runs differ. May block.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    fn difference(&self) -> Result<Difference, Refused>;
 
     /// Makes changes, all or none, and returns what they have changed, or with a dry run what they would. May block.
     ///
@@ -226,6 +232,7 @@ fn answer<D: Director>(call: Call, method: MethodFilter) -> MethodRouter<Arc<D>>
         Call::Neighbors => on(method, network::neighbors::<D>),
         Call::Routes => on(method, network::routes::<D>),
         Call::Config => on(method, desired::config::<D>),
+        Call::Difference => on(method, desired::difference::<D>),
         Call::Change => on(method, desired::change::<D>),
         Call::Zero => on(method, zero::zero::<D>),
         Call::Reload => on(method, reload::<D>),
@@ -264,7 +271,7 @@ async fn reload<D: Director>(State(director): State<Arc<D>>, asked: Result<Query
     };
     match tokio::task::spawn_blocking(move || director.reload(dry_run)).await {
         Ok(Ok(changed)) => Json(changed).into_response(),
-        Ok(Err(error)) => refuse(StatusCode::UNPROCESSABLE_ENTITY, error),
+        Ok(Err(refused)) => refuse_change(refused),
         Err(failed) => refuse(StatusCode::INTERNAL_SERVER_ERROR, format!("reload did not finish: {failed}")),
     }
 }

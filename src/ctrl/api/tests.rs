@@ -109,7 +109,11 @@ impl Director for Counting {
         }
     }
 
-    fn reload(&self, dry_run: bool) -> Result<Changed, String> {
+    fn difference(&self) -> Result<Difference, Refused> {
+        Ok(Difference { version: 1, changed: vec!["something".to_owned()], restart: Vec::new() })
+    }
+
+    fn reload(&self, dry_run: bool) -> Result<Changed, Refused> {
         if dry_run {
             return Ok(Changed { version: 1, changed: vec!["something".to_owned()], ..Changed::default() });
         }
@@ -118,7 +122,7 @@ impl Director for Counting {
                 let changed = vec!["route to 0.0.0.0/0 via 10.0.0.9: added".to_owned()];
                 Ok(Changed { version: 2, changed, ..Changed::default() })
             }
-            _ => Err("x.toml:1: no".to_owned()),
+            _ => Err(Refused::new(Kind::Invalid, "x.toml:1: no")),
         }
     }
 
@@ -175,6 +179,7 @@ fn questions_are_answered() {
         assert_eq!(client.reload(false).unwrap().changed, ["route to 0.0.0.0/0 via 10.0.0.9: added"]);
         assert_eq!(client.reload(false).unwrap_err().to_string(), "x.toml:1: no");
         assert_eq!(client.reload(true).unwrap().changed, ["something"]);
+        assert_eq!(client.difference().unwrap().changed, ["something"]);
         assert_eq!(client.stats().unwrap().generation, 2);
         assert_eq!((client.ports().unwrap(), client.neighbors().unwrap()), Default::default());
         assert_eq!(client.routes().unwrap().routes[0].to, "10.0.0.0/24");

@@ -36,6 +36,8 @@ pub enum Kind {
     Version,
     /// A key or value is wrong, or what would come out is.
     Invalid,
+    /// The file changes what only a start reads.
+    Restart,
 }
 
 impl Refused {
