@@ -3,6 +3,7 @@
 mod change;
 mod conn;
 mod desired;
+mod install;
 mod network;
 mod output;
 mod real;
@@ -59,6 +60,8 @@ fn main() -> ExitCode {
         Command::Port(args) => network::port(&args),
         Command::Neighbor(args) => network::neighbor(&args),
         Command::Route(args) => network::route(&args),
+        Command::Completions(args) => install::completions(&args),
+        Command::Man(args) => install::man(&args),
         Command::Ipvsadm(args) => ipvsadm(Program::Ipvsadm, args.words.into_iter()),
     }
 }

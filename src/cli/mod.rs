@@ -2,6 +2,8 @@
 
 mod conn;
 mod desired;
+mod install;
+mod manual;
 mod network;
 mod real;
 mod run;
@@ -20,6 +22,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::ctrl::config::DEFAULT_SOCKET;
 pub use conn::{ConnArgs, ConnCommand, ConnFlushArgs, ConnListArgs, ConnShowArgs};
 pub use desired::{ApplyArgs, DiffArgs, ReloadArgs, SaveArgs};
+pub use install::{CompletionsArgs, ManArgs};
+pub use manual::{Page, completions, pages};
 pub use network::{
     Destination, NeighborArgs, NeighborCommand, NeighborShowArgs, NetworkListArgs, PortArgs, PortCommand, PortShowArgs,
     RouteArgs, RouteCommand, RouteShowArgs,
@@ -46,6 +50,7 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 #[command(
     after_help = "Exit status: 0 if it is done, 1 if not, 2 for a mistake in the arguments or the configuration, 3 if no director answers."
 )]
+#[command(subcommand_value_name = "COMMAND", subcommand_help_heading = "Commands")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -108,6 +113,14 @@ pub enum Command {
     /// Links named ipvsadm-save and ipvsadm-restore are those programs. The director is the one at MILLRACE_SOCKET.
     #[command(disable_help_flag = true, disable_version_flag = true)]
     Ipvsadm(IpvsadmArgs),
+    /// Print what a shell reads to complete these commands and their options
+    ///
+    /// For bash, as root: millrace completions bash > /usr/share/bash-completion/completions/millrace
+    Completions(CompletionsArgs),
+    /// Write the manual into a folder, a page for each command
+    ///
+    /// Where man(1) looks for them, as root: millrace man /usr/local/share/man/man8
+    Man(ManArgs),
 }
 
 /// Arguments of `ipvsadm`, none of which is read here: see [`crate::ipvsadm`].
