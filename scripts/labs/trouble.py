@@ -17,6 +17,7 @@ FRAMES = 20_000
 NOBODY = "10.0.0.50"
 SMALL_TABLE = 1000  # which gets the smallest table there is: 65,536 places
 FLOWS = 100_000
+NOT_DONE, MISTAKE = 1, 2  # what millrace ends with (README, "Commands")
 CLIENTS = "198.51.100.64/26"  # nobody
 
 
@@ -114,13 +115,13 @@ class Night:
         self.check("SIGHUP with a mistake in the file is refused, with file, line and key",
                    told and self.logged(f"{file}:") and self.logged('did you mean "forwarding"?'))
         done = command(director.program, "reload", "--socket", director.socket, check=False)
-        self.check("so is millrace reload", done.returncode == 1 and "did you mean" in done.stderr, done.stderr.strip())
+        self.check("so is millrace reload", done.returncode == MISTAKE and "did you mean" in done.stderr, done.stderr.strip())
         file.write_text(good.replace("max_connections = 100_000", "max_connections = 200_000"))
         done = command(director.program, "reload", "--socket", director.socket, check=False)
-        self.check("a change that needs a restart is refused", done.returncode == 1 and "restart" in done.stderr, done.stderr.strip())
+        self.check("a change that needs a restart is refused", done.returncode == NOT_DONE and "restart" in done.stderr, done.stderr.strip())
         file.unlink()
         done = command(director.program, "reload", "--socket", director.socket, check=False)
-        self.check("a file that is gone is refused", done.returncode == 1, done.stderr.strip())
+        self.check("a file that is gone is refused", done.returncode == MISTAKE, done.stderr.strip())
         file.write_text(good)
         self.check("it runs on as it was", director.stats()["generation"] == before, f"generation {before}")
         self.answered("and answers")
