@@ -111,7 +111,8 @@ impl Scrapes {
                     let start = Instant::now();
                     let text = exposition(&running.report());
                     self.nanos.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-                    self.octets.fetch_add(text.len() as u64, Ordering::Relaxed);
+                    let octets: usize = text.iter().map(Vec::len).sum();
+                    self.octets.fetch_add(octets as u64, Ordering::Relaxed);
                     self.done.store(asked, Ordering::Release);
                 }
             }

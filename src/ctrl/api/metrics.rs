@@ -98,8 +98,11 @@ const TRAFFIC: &[Figure<TrafficReport>] = &[
     figure("transmit_bytes_total", "Octets to clients that passed the director", |traffic| traffic.out_octets),
 ];
 
-/// Writes a report as metrics.
-pub fn exposition(report: &Report) -> String {
+/// Writes a report as metrics; returns the text in pieces, of which one is a whole metric at least.
+///
+/// With a hundred thousand real servers it has a hundred million octets, so what it takes to write it is small and used again:
+/// the workers' cores share the last cache and the memory with whoever writes.
+pub fn exposition(report: &Report) -> Vec<Vec<u8>> {
     let mut page = Page(Vec::new());
     page.director(report);
     page.tables(report);
@@ -107,42 +110,71 @@ pub fn exposition(report: &Report) -> String {
     page.workers(report);
     page.services(report);
     page.reals(report);
-    String::from_utf8(page.0).unwrap_or_default()
+    page.0.retain(|text| !text.is_empty());
+    page.0
 }
 
-/// The text so far.
-struct Page(Vec<u8>);
+/// So many samples are made ready at a time.
+const PIECE: usize = 256;
 
-impl Page {
-    /// Writes one metric with all its samples; nothing if there are none. One at a time: with a hundred thousand real servers all
-    /// together would take a gigabyte.
-    fn add<'a>(&mut self, kind: MetricType, name: (&str, &str), samples: impl Iterator<Item = (Labels<'a>, f64)>) {
-        let (mut metrics, values): (Vec<_>, Vec<_>) = samples.map(|(labels, value)| (metric(&labels), value)).unzip();
-        self.write(kind, name, &mut metrics, values.into_iter());
+/// One metric, as far as it is written; nothing without a sample.
+struct Series {
+    kind: MetricType,
+    name: String,
+    help: String,
+    text: Vec<u8>,
+}
+
+impl Series {
+    fn new(kind: MetricType, (name, help): (&str, &str)) -> Self {
+        Self { kind, name: name.to_owned(), help: help.to_owned(), text: Vec::new() }
     }
 
-    /// Writes one metric, a value for each of `metrics`; another of the same things can be written of them next.
-    fn write(
-        &mut self,
-        kind: MetricType,
-        (name, help): (&str, &str),
-        metrics: &mut Vec<Metric>,
-        values: impl Iterator<Item = f64>,
-    ) {
+    /// Writes a value for each of `metrics`, which can then be given those of another series.
+    fn write(&mut self, metrics: &mut Vec<Metric>, values: impl Iterator<Item = f64>) {
         if metrics.is_empty() {
             return;
         }
         for (metric, value) in metrics.iter_mut().zip(values) {
-            set(metric, kind, value);
+            set(metric, self.kind, value);
         }
         let mut family = MetricFamily::default();
-        family.set_name(name.to_owned());
-        family.set_help(help.to_owned());
-        family.set_field_type(kind);
+        family.set_name(self.name.clone());
+        family.set_help(self.help.clone());
+        family.set_field_type(self.kind);
         family.set_metric(mem::take(metrics));
+        let start = self.text.len();
         // It has a name and metrics, and a vector takes every octet: there is nothing to fail.
-        let _ = TextEncoder::new().encode(slice::from_ref(&family), &mut self.0);
+        let _ = TextEncoder::new().encode(slice::from_ref(&family), &mut self.text);
         *metrics = family.take_metric();
+        if start > 0 {
+            let head = head(&self.text[start..]);
+            self.text.drain(start..start + head);
+        }
+    }
+}
+
+/// How long the two lines are that come before a metric's samples: what it is for and of what type.
+fn head(text: &[u8]) -> usize {
+    text.split_inclusive(|octet| *octet == b'\n').take_while(|line| line.starts_with(b"# ")).map(<[u8]>::len).sum()
+}
+
+/// The text so far, by metric.
+struct Page(Vec<Vec<u8>>);
+
+impl Page {
+    /// Writes one metric with all its samples.
+    fn add<'a>(&mut self, kind: MetricType, name: (&str, &str), mut samples: impl Iterator<Item = (Labels<'a>, f64)>) {
+        let mut series = Series::new(kind, name);
+        loop {
+            let some = samples.by_ref().take(PIECE).map(|(labels, value)| (metric(&labels), value));
+            let (mut metrics, values): (Vec<_>, Vec<_>) = some.unzip();
+            if metrics.is_empty() {
+                break;
+            }
+            series.write(&mut metrics, values.into_iter());
+        }
+        self.0.push(series.text);
     }
 
     fn counter<'a>(&mut self, name: (&str, &str), samples: impl Iterator<Item = (Labels<'a>, u64)>) {
@@ -222,24 +254,33 @@ impl Page {
     }
 
     fn reals(&mut self, report: &Report) {
-        let stations: Vec<Station<'_>> = report.services.iter().flat_map(stations).collect();
-        let mut metrics = stations.iter().map(|station| metric(&station.labels(None))).collect();
-        for Figure { name, help, of } in TRAFFIC {
-            let (name, help) = (format!("millrace_real_{name}"), format!("{help}, of a real server of a service."));
-            let values = stations.iter().map(|station| of(&station.real.traffic) as f64);
-            self.write(MetricType::COUNTER, (&name, &help), &mut metrics, values);
-        }
+        let mut traffic: Vec<_> = TRAFFIC
+            .iter()
+            .map(|Figure { name, help, .. }| {
+                let (name, help) = (format!("millrace_real_{name}"), format!("{help}, of a real server of a service."));
+                Series::new(MetricType::COUNTER, (&name, &help))
+            })
+            .collect();
         let help = "The weight of a real server of a service, as configured.";
-        let weights = stations.iter().map(|station| f64::from(station.real.weight));
-        self.write(MetricType::GAUGE, ("millrace_real_weight", help), &mut metrics, weights);
-        drop(metrics);
-        let states = stations.iter().flat_map(|station| {
-            let RealReport { active, inactive, persistent, .. } = station.real;
-            let states = [("active", active), ("inactive", inactive), ("persistent", persistent)];
-            states.into_iter().map(|(state, count)| (station.labels(Some(state)), *count as f64))
-        });
+        let mut weights = Series::new(MetricType::GAUGE, ("millrace_real_weight", help));
         let help = "Connections of a real server of a service, as ipvsadm tells them apart.";
-        self.gauge(("millrace_real_connections", help), states);
+        let mut connections = Series::new(MetricType::GAUGE, ("millrace_real_connections", help));
+        let mut stations = report.services.iter().flat_map(stations);
+        loop {
+            let some: Vec<Station<'_>> = stations.by_ref().take(PIECE).collect();
+            if some.is_empty() {
+                break;
+            }
+            let mut metrics = some.iter().map(|station| metric(&station.labels(None))).collect();
+            for (series, Figure { of, .. }) in traffic.iter_mut().zip(TRAFFIC) {
+                series.write(&mut metrics, some.iter().map(|station| of(&station.real.traffic) as f64));
+            }
+            weights.write(&mut metrics, some.iter().map(|station| f64::from(station.real.weight)));
+            let states = some.iter().flat_map(Station::states);
+            let (mut metrics, counts): (Vec<_>, Vec<_>) = states.unzip();
+            connections.write(&mut metrics, counts.into_iter());
+        }
+        self.0.extend(traffic.into_iter().chain([weights, connections]).map(|series| series.text));
     }
 }
 
@@ -264,6 +305,13 @@ impl Station<'_> {
             labels([("service", address), ("protocol", protocol), ("real", &self.address), ("role", self.role)]);
         all.extend(state.map(|state| ("state", state)));
         all
+    }
+
+    /// Its connections, by state.
+    fn states(&self) -> impl Iterator<Item = (Metric, f64)> + use<'_> {
+        let RealReport { active, inactive, persistent, .. } = self.real;
+        let states = [("active", *active), ("inactive", *inactive), ("persistent", *persistent)];
+        states.into_iter().map(|(state, count)| (metric(&self.labels(Some(state))), count as f64))
     }
 }
 
@@ -358,9 +406,34 @@ mod tests {
         }
     }
 
+    fn text(report: &Report) -> String {
+        String::from_utf8(exposition(report).concat()).unwrap()
+    }
+
+    #[test]
+    fn more_than_are_written_at_a_time_are_one_metric() {
+        let mut report = report();
+        let services = 3 * PIECE / 2;
+        report.services = vec![report.services[0].clone(); services];
+        let text = text(&report);
+        let lines = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
+        assert_eq!((lines("# HELP millrace_real_weight "), lines("# TYPE millrace_real_weight ")), (1, 1));
+        assert_eq!((lines("millrace_real_weight{"), lines("millrace_real_connections{")), (2 * services, 6 * services));
+        assert_eq!(lines("millrace_service_connections_total{"), services);
+        // A metric's lines follow each other.
+        let names: Vec<_> =
+            text.lines().map(|line| line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ")).collect();
+        let mut names: Vec<_> = names.iter().filter_map(|line| line.split(['{', ' ']).next()).collect();
+        names.dedup();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+
     #[test]
     fn every_part_of_a_report_is_there_with_its_labels() {
-        let text = exposition(&report());
+        let text = text(&report());
         let real = r#"service="203.0.113.10:80",protocol="tcp",real="10.0.0.11:8080",role="real""#;
         for line in [
             "millrace_uptime_seconds 1.5".to_owned(),
@@ -383,7 +456,7 @@ mod tests {
 
     #[test]
     fn each_metric_is_described_once_and_counters_end_in_total() {
-        let text = exposition(&report());
+        let text = text(&report());
         let mut described = Vec::new();
         for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
             let (name, kind) = line.split_once(' ').unwrap();

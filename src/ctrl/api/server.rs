@@ -1,5 +1,6 @@
 //! Answers the API on a Unix socket, and on TCP where that is asked for.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{error, fmt, fs};
 
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::header::CONTENT_TYPE;
@@ -16,6 +18,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Json, Router};
+use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -247,7 +250,10 @@ fn answer<D: Director>(call: Call, method: MethodFilter) -> MethodRouter<Arc<D>>
 /// Ten thousand services are a few megabytes of text: written aside, so that nobody waits for it.
 async fn metrics<D: Director>(State(director): State<Arc<D>>) -> Response {
     match tokio::task::spawn_blocking(move || metrics::exposition(&director.report())).await {
-        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Ok(pieces) => {
+            let pieces = pieces.into_iter().map(|piece| Ok::<_, Infallible>(Bytes::from(piece)));
+            ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], Body::from_stream(stream::iter(pieces))).into_response()
+        }
         Err(failed) => refuse(StatusCode::INTERNAL_SERVER_ERROR, format!("metrics were not written: {failed}")),
     }
 }
