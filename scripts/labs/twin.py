@@ -22,6 +22,7 @@ from .kit.stage import CLIENT, HTTP, LAN_MAC, NAT_PORTS, NEAR_VIP, SERVERS, VIP,
 OWN, OWN_LAN = "192.0.2.2", "10.0.0.1"
 TWINS = {"wan0": f"{OWN}/24", "lan0": f"{OWN_LAN}/24"}
 SESSION = 2222
+PROTOCOL = 109  # the default of [announce]
 PAGES = 8000
 PINGS = 10
 REQUESTS = 60
@@ -41,7 +42,7 @@ def run(lab, options):
     host = Host(lab, stage)
     host.start()
     host.set_up()
-    for step in (host.echo, host.out, host.balanced, host.transit, host.lives_on, host.cable, host.flood, host.accounts, host.stopped):
+    for step in (host.echo, host.out, host.balanced, host.announced, host.transit, host.lives_on, host.cable, host.flood, host.accounts, host.stopped):
         print(f"\n{step.__doc__.splitlines()[0]}")
         step()
 
@@ -58,6 +59,7 @@ class Host:
 
     def start(self):
         """Starts the director."""
+        self.director.api = ["", "[announce]"]
         self.director.configure(self.stage.services("nat"))
         self.director.start()
 
@@ -134,6 +136,28 @@ class Host:
             seen = capture.text().splitlines()
             self.check(f"{twin} hears nothing of the VIPs", not seen, "; ".join(seen[:3]))
 
+    def _announces(self, *vips):
+        """Waits until the host has routes to these VIPs and no other; returns whether it came to that."""
+        wanted, deadline = sorted(f"blackhole {vip}" for vip in vips), time.monotonic() + 3
+        while sorted(line.strip() for line in self.namespace.ip("route", "show", "proto", PROTOCOL).stdout.splitlines()) != wanted:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def announced(self):
+        """VIPs as routes of the host, for its routing daemon"""
+        self.check("the host has a route to each VIP", self._announces(VIP, NEAR_VIP))
+        self.namespace.ip("route", "del", "blackhole", VIP, "proto", PROTOCOL)
+        self.check("one that somebody takes away is put back", self._announces(VIP, NEAR_VIP))
+        # Of VIP, one service goes on: that of iperf3.
+        self.director.configure(self.stage.services("nat", dict.fromkeys(SERVERS, 0)))
+        self.director.reload()
+        self.check("that to a VIP whose real servers have no weight is withdrawn, and no other", self._announces(VIP))
+        self.director.configure(self.stage.services("nat"))
+        self.director.reload()
+        self.check("and is there again when they have", self._announces(VIP, NEAR_VIP))
+
     def transit(self):
         """What a real server sends on its own"""
         page = self.stage.servers[0].namespace.run("curl", "-sS", "--max-time", 5, f"http://{CLIENT}:{PAGES}/", check=False)
@@ -149,12 +173,17 @@ class Host:
         self.check("and takes the mute off", not self.muted(), ", ".join(self.muted()))
         workers = self.director.workers
         self.director.workers = workers[-1:]
+        self.check("and withdraws the VIPs", self._announces())
         self._kept(f"after a restart with {len(self.director.workers)} in place of {len(workers)} workers")
         self.director.workers = workers
         os.kill(self.director.process.pid, signal.SIGKILL)
         self.director.process.handle.wait()
         self.check("one that is killed leaves the mute", sorted(self.muted()) == sorted(TWINS), ", ".join(self.muted()))
+        monitor = self.lab.start(self.namespace, "routes", "ip", "monitor", "route")
         self._kept("after kill -9")
+        self.check("the VIPs that it left are taken over", self._announces(VIP, NEAR_VIP))
+        monitor.stop()
+        self.check("and were at no moment withdrawn", "blackhole" not in monitor.output(), monitor.output()[-500:])
         session.stop(patience=40)
         told = json.loads(session.output().splitlines()[-1])
         self.check("the session lost nothing", told["sent"] == told["back"] > 100 and not told["error"],

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use log::{info, warn};
+use tokio::sync::Notify;
 
 use super::accounts::Accounts;
 use super::api::{self, Changed, DeviceReport, Difference, Network, Report, Services};
@@ -54,6 +55,7 @@ pub struct Running {
     conflicts: Mutex<HashMap<Ipv4Addr, Instant>>,
     /// Ports with a link that came back and hears who is on it as soon as may be.
     returned: Mutex<Vec<PortId>>,
+    applied: Notify,
 }
 
 /// What changes the desired state needs, for whoever holds it: one at a time.
@@ -91,6 +93,7 @@ impl Running {
             device,
             conflicts: Mutex::default(),
             returned: Mutex::default(),
+            applied: Notify::new(),
         }
     }
 
@@ -144,8 +147,14 @@ impl Running {
         let next = running.next(next.clone());
         let version = next.version;
         self.desired.store(Arc::new(next));
+        self.applied.notify_one();
         settle(applier);
         Ok(Changed { version, changed, refused: Vec::new() })
+    }
+
+    /// Waits until a change was made since it last returned. For one that waits.
+    pub async fn applied(&self) {
+        self.applied.notified().await;
     }
 
     /// Does what is due once a second; what a change that is being made stands in the way of, a second later.

@@ -2,6 +2,7 @@
 //! the data plane never imports it.
 
 pub mod accounts;
+pub mod announce;
 pub mod api;
 pub mod apply;
 pub mod change;

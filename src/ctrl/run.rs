@@ -12,6 +12,7 @@ use log::{error, info, warn};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::announce::{self, Announcer};
 use super::api::{self, BindError, Director, ListenError, Listener, Socket};
 use super::config::{self, Config, ConfigError, Device, Machine};
 use super::crew::Crew;
@@ -91,6 +92,7 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     let mut signals = Signals::new()?;
     let socket = Socket::bind(&config.api.socket)?;
     let listener = config.api.listen.as_ref().map(Listener::bind).transpose()?;
+    let announcer = config.announce.map(Announcer::open).transpose()?;
     let workers = config.director.workers.len();
     let equipment = Equipment {
         devices: config.ports.iter().map(|port| port.device.clone()).collect(),
@@ -119,11 +121,20 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     let watchdog = tokio::spawn(watchdog::watch(Arc::clone(&shared)));
     let follow = tokio::spawn(follow);
     info!("forwarding");
+    let (withdraw, withdrawn) = oneshot::channel::<()>();
+    let announcing = announcer.map(|announcer| {
+        tokio::spawn(announce::follow(announcer, Arc::clone(&running), async { drop(withdrawn.await) }))
+    });
 
     let mut watch = FileWatch::new(file);
     watch.set(running.desired().config.director.watch, seen);
     let ended = attend(&running, &mut signals, &mut carriers, &mut watch, &crew).await;
 
+    // First, so that routers turn to other directors while this one still forwards.
+    drop(withdraw);
+    if let Some(announcing) = announcing {
+        let _ = announcing.await;
+    }
     watchdog.abort();
     follow.abort();
     notify::stopping();

@@ -16,7 +16,7 @@ pub(super) const LATER: &str = "not supported yet by this version";
 
 pub(super) const ROOT: Keys = Keys {
     header: "the file",
-    known: &["director", "api", "timeouts", "ipvs", "port", "route", "neighbor", "mark", "service"],
+    known: &["director", "api", "announce", "timeouts", "ipvs", "port", "route", "neighbor", "mark", "service"],
     later: &["local_pool", "vrrp", "sync"],
 };
 pub(super) const DIRECTOR: Keys = Keys {
@@ -38,6 +38,7 @@ pub(super) const API: Keys = Keys {
     known: &["socket", "listen", "token_file", "certificate", "key", "client_ca", "public_reads"],
     later: &[],
 };
+pub(super) const ANNOUNCE: Keys = Keys { header: "[announce]", known: &["protocol", "table"], later: &[] };
 pub(super) const TIMEOUTS: Keys = Keys { header: "[timeouts]", known: &["tcp", "tcp_fin", "udp"], later: &[] };
 pub(super) const IPVS: Keys = Keys {
     header: "[ipvs]",
@@ -101,6 +102,7 @@ const TABLES: &[&Keys] = &[
     &ROOT,
     &DIRECTOR,
     &API,
+    &ANNOUNCE,
     &TIMEOUTS,
     &IPVS,
     &PORT,

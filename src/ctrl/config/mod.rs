@@ -8,6 +8,7 @@
 //! knows what must hold between them. [`write`](mod@write) makes a document of a configuration again, and [`parts`] reads what
 //! comes alone in a request: a service, a real server, keys to replace.
 
+mod announce;
 mod answers;
 mod api;
 mod bag;
@@ -46,8 +47,8 @@ pub use index::Index;
 pub(super) use keys::Keys;
 pub use machine::Machine;
 pub use model::{
-    Api, Config, Director, Forwarding, Listen, Mark, Neighbor, Pattern, Poll, Port, Protocol, Queues, Real, Route,
-    Rules, Scheduler, Selector, Service, Thresholds, Timeouts, Tls, Transit,
+    Announce, Api, Config, Director, Forwarding, Listen, Mark, Neighbor, Pattern, Poll, Port, Protocol, Queues, Real,
+    Route, Rules, Scheduler, Selector, Service, Thresholds, Timeouts, Tls, Transit,
 };
 pub use reach::{Reach, Way};
 pub use read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET};

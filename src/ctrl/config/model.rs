@@ -29,6 +29,8 @@ pub struct Config {
     pub director: Director,
     /// Where the program is asked and told.
     pub api: Api,
+    /// How VIPs are announced to the host. Default not at all.
+    pub announce: Option<Announce>,
     /// How long idle connections are kept.
     pub timeouts: Timeouts,
     /// `[ipvs]`: what the kernel's sysctls of these names switch. Defaults are the kernel's.
@@ -125,6 +127,15 @@ pub struct Tls {
     pub key: PathBuf,
     /// The authority that clients' certificates must be of. Default none: clients need no certificate.
     pub client_ca: Option<PathBuf>,
+}
+
+/// `[announce]`: what the host's routes to VIPs bear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announce {
+    /// The protocol by which ours are known (rtm_protocol, rtnetlink(7)), 19 to 255. Default 109.
+    pub protocol: u8,
+    /// The kernel's routing table that they are in. Default 254, the main one.
+    pub table: u32,
 }
 
 /// `[timeouts]`: those that `ipvsadm --set` sets, in seconds, 1 to 31 days.

@@ -3,11 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::announce;
 use super::api;
 use super::device::Device;
 use super::document::Table;
 use super::keys::{
-    API, DIRECTOR, IPVS, MARK, NEIGHBOR, PERSISTENCE, PORT, REAL, ROOT, ROUTE, SERVICE, SORRY, TIMEOUTS,
+    ANNOUNCE, API, DIRECTOR, IPVS, MARK, NEIGHBOR, PERSISTENCE, PORT, REAL, ROOT, ROUTE, SERVICE, SORRY, TIMEOUTS,
 };
 use super::model::*;
 use super::scheduler;
@@ -53,11 +54,13 @@ pub(super) fn file(source: &Source, root: &Table) -> Result<Config, ConfigError>
     let ports = each(root.tables("port", &PORT)?, port)?;
     let director = director(root.table("director", &DIRECTOR)?, &ports)?;
     let api = api::api(root.table("api", &API)?)?;
+    let announce = announce::announce(root.table("announce", &ANNOUNCE)?)?;
     let timeouts = timeouts(root.table("timeouts", &TIMEOUTS)?)?;
     let rules = rules(root.table("ipvs", &IPVS)?)?;
     Ok(Config {
         director,
         api,
+        announce,
         timeouts,
         rules,
         routes: each(root.tables("route", &ROUTE)?, route)?,

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::dataplane::sched::HashFlags;
 
+mod announce;
 mod api;
 mod between;
 mod edits;

@@ -5,6 +5,7 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use super::announce::MAIN_TABLE;
 use super::document::{Table, Value};
 use super::model::*;
 use super::read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET, POLLS, TRANSITS, WIDE_SHARE};
@@ -27,6 +28,7 @@ pub fn config(config: &Config) -> Table {
     for (key, table) in [
         ("director", director(&config.director, &config.ports)),
         ("api", api(&config.api)),
+        ("announce", config.announce.as_ref().map_or_else(Table::new, announce)),
         ("timeouts", timeouts(&config.timeouts)),
         ("ipvs", rules(&config.rules)),
     ] {
@@ -188,6 +190,14 @@ fn api(api: &Api) -> Table {
         }
         table.put("public_reads", *public_reads, !public_reads);
     }
+    table.table
+}
+
+fn announce(announce: &Announce) -> Table {
+    let mut table = Writer::short();
+    // At its default too: the table being there is what announces.
+    table.put("protocol", u32::from(announce.protocol), false);
+    table.put("table", announce.table, announce.table == MAIN_TABLE);
     table.table
 }
 

@@ -2,6 +2,7 @@
 
 use schemars::SchemaGenerator;
 
+use super::super::announce::LOWEST_PROTOCOL;
 use super::super::read::{
     FORWARDINGS, MAX_CONNECTIONS, MAX_CORE, MAX_MTU, MAX_WIDE_CONNECTIONS, MIN_CONNECTIONS, MIN_MTU, POLLS, QUEUES,
     TRANSITS,
@@ -20,6 +21,8 @@ pub enum File {}
 pub enum Director {}
 /// `[api]`.
 pub enum Api {}
+/// `[announce]`.
+pub enum Announce {}
 /// `[timeouts]`.
 pub enum Timeouts {}
 /// `[ipvs]`.
@@ -64,6 +67,11 @@ impl Shape for File {
     const VALUES: Values = &[
         ("director", Kind::Table(SchemaGenerator::subschema_for::<Written<Director>>), "The program itself."),
         ("api", Kind::Table(SchemaGenerator::subschema_for::<Written<Api>>), "Where the program is asked and told."),
+        (
+            "announce",
+            Kind::Table(SchemaGenerator::subschema_for::<Written<Announce>>),
+            "VIPs are announced to the host. Default they are not.",
+        ),
         (
             "timeouts",
             Kind::Table(SchemaGenerator::subschema_for::<Written<Timeouts>>),
@@ -140,6 +148,23 @@ impl Shape for Api {
             "public_reads",
             Kind::Boolean,
             "Whether others than this host may read without a token or a certificate. Default false.",
+        ),
+    ];
+}
+
+impl Shape for Announce {
+    const NAME: &'static str = "Announce";
+    const KEYS: &'static Keys = &keys::ANNOUNCE;
+    const VALUES: Values = &[
+        (
+            "protocol",
+            Kind::Integer(LOWEST_PROTOCOL, u8::MAX as u64),
+            "The routing protocol by which the routes are known. Default 109.",
+        ),
+        (
+            "table",
+            Kind::Integer(1, u32::MAX as u64),
+            "The kernel's routing table that they are in, not 255. Default 254, the main one.",
         ),
     ];
 }

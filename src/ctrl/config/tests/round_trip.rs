@@ -218,6 +218,7 @@ fn config(rng: &mut Rng) -> Config {
             socket: or(rng, DEFAULT_SOCKET.into(), |rng| text(rng, "/a \"é", 40).into()),
             listen: some(rng, listen),
         },
+        announce: some(rng, |rng| Announce { protocol: rng.u8(19..), table: or(rng, 254, |rng| rng.u32(256..)) }),
         timeouts: Timeouts {
             tcp: or(rng, 900, |rng| rng.u32(1..=LONGEST)),
             tcp_fin: or(rng, 120, |rng| rng.u32(1..=LONGEST)),
