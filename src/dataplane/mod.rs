@@ -12,6 +12,7 @@ pub mod error_limit;
 pub(crate) mod fixture;
 mod former;
 pub mod forward;
+mod from_host;
 pub mod local;
 pub mod neigh;
 pub mod new_flows;

@@ -81,7 +81,7 @@ pub struct Stages<'a> {
     stats: &'a WorkerStats,
     now: Now,
     /// The port it came from.
-    ingress: PortId,
+    pub(super) ingress: PortId,
     /// Where the host is, if it hears of this port.
     twin: Option<PortId>,
 }

@@ -129,7 +129,7 @@ impl<P: Port> Worker<P> {
                     stages.stage(&mut self.burst, &mut self.stage);
                     round.handle(stages, &mut self.burst, &self.stage, exits);
                 } else {
-                    round.leave_by_port(port, &mut self.burst, exits);
+                    round.leave(&mut self.memory, port, &mut self.burst, exits);
                 }
                 self.ports[index].free(&mut self.finished);
                 self.outbox.flush(&mut self.ports, round.stats, |port| round.shared.carrier(port));
@@ -225,32 +225,34 @@ impl<'a> Round<'a> {
         mut exits: Exits<'_, P>,
     ) {
         for (mut frame, staged) in burst.drain(..).zip(stage.iter()) {
-            match stages.handle(&mut frame, staged) {
-                Fate::Send(to, outcome) => exits.outbox.push(exits.ports, self.stats, to, frame, Some(outcome)),
-                Fate::End(outcome) => {
-                    self.stats.count(outcome);
-                    exits.finished.push(frame);
-                }
-                Fate::Resolve(hop, outcome) => self.resolve(&mut exits, frame, hop, outcome),
-            }
+            let fate = stages.handle(&mut frame, staged);
+            self.carry_out(fate, frame, &mut exits);
         }
     }
 
-    /// Sends what the host sent on a twin from the port, as it is.
+    /// Does with each frame that the host sent on a twin what [`Stages::leave`] says.
     #[inline(never)]
-    fn leave_by_port<P: Port>(&self, twin: PortId, burst: &mut Burst<P::Frame>, exits: Exits<'_, P>) {
-        let port = self.snapshot.ports.iter().position(|port| port.twin == Some(twin));
-        for frame in burst.drain(..) {
-            match port {
-                Some(port) => {
-                    let (to, outcome) = (PortId(port as u8), Outcome::FromHost);
-                    exits.outbox.push(exits.ports, self.stats, to, frame, Some(outcome));
-                }
-                None => {
-                    self.stats.count(Outcome::DropNoRoute);
-                    exits.finished.push(frame);
-                }
+    fn leave<P: Port>(&self, memory: &mut Memory, twin: PortId, burst: &mut Burst<P::Frame>, mut exits: Exits<'_, P>) {
+        let Some(port) = self.snapshot.ports.iter().position(|port| port.twin == Some(twin)) else {
+            burst.iter().for_each(|_| self.stats.count(Outcome::DropNoRoute));
+            return exits.finished.extend(burst.drain(..));
+        };
+        let mut stages = self.stages(memory, PortId(port as u8));
+        for mut frame in burst.drain(..) {
+            let fate = stages.leave(&mut frame);
+            self.carry_out(fate, frame, &mut exits);
+        }
+    }
+
+    #[inline(always)]
+    fn carry_out<P: Port>(&self, fate: Fate, frame: P::Frame, exits: &mut Exits<'_, P>) {
+        match fate {
+            Fate::Send(to, outcome) => exits.outbox.push(exits.ports, self.stats, to, frame, Some(outcome)),
+            Fate::End(outcome) => {
+                self.stats.count(outcome);
+                exits.finished.push(frame);
             }
+            Fate::Resolve(hop, outcome) => self.resolve(exits, frame, hop, outcome),
         }
     }
 

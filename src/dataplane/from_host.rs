@@ -1,0 +1,15 @@
+//! What the host sends: frames that come in on a port's twin.
+//!
+//! They leave by the port as they are, and pass by the services.
+
+use super::pipeline::{Fate, Stages};
+use super::port::Frame;
+use super::stats::Outcome;
+
+impl Stages<'_> {
+    /// Says what becomes of a frame that the host sent, where these are the surroundings of the port whose twin it came by.
+    #[inline]
+    pub fn leave<F: Frame>(&mut self, _frame: &mut F) -> Fate {
+        Fate::Send(self.ingress, Outcome::FromHost)
+    }
+}
