@@ -103,7 +103,7 @@ fn a_refused_configuration_leaves_no_trace() {
     next.ports[LAN].addresses = vec!["10.0.0.1/16".parse().unwrap()];
     // More next hops than the neighbour table has room for.
     for address in 0x0a00_0100..0x0a00_0100 + 2 * CAPACITY as u32 {
-        let mut real = next.services[0].reals[0];
+        let mut real = next.services[0].reals[0].clone();
         real.address.set_ip(Ipv4Addr::from_bits(address).into());
         Arc::make_mut(&mut next.services[0]).reals.push(real);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::change::{Kind, Refused};
 use super::config::write;
-use super::config::{Changed, Config, Mark, Neighbor, Port, Real, Route, Rules, Selector, Service};
+use super::config::{Changed, Check, Config, Health, Mark, Neighbor, Port, Real, Route, Rules, Selector, Service};
 
 /// A new configuration that cannot take the place of the running one; displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +154,7 @@ fn services(lines: &mut Vec<String>, old: &[Arc<Service>], new: &[Arc<Service>])
             differ(lines, &name, "max_new_per_second", &old.max_new_per_second, &new.max_new_per_second);
             differ(lines, &name, "ops", &old.one_packet, &new.one_packet);
             differ(lines, &name, "sorry_server", &sorry(old), &sorry(new));
+            health(lines, &name, &old.health, &new.health);
             let describe = |real: &Real| format!("{name}: real server {}", describe_real(real));
             compare(
                 lines,
@@ -168,6 +169,7 @@ fn services(lines: &mut Vec<String>, old: &[Arc<Service>], new: &[Arc<Service>])
                     differ(lines, &subject, "upper", &old.thresholds.upper, &new.thresholds.upper);
                     differ(lines, &subject, "lower", &old.thresholds.lower, &new.thresholds.lower);
                     differ(lines, &subject, "slow_start", &time(old.slow_start), &time(new.slow_start));
+                    differ(lines, &subject, "check", &check(&old.check), &check(&new.check));
                 },
             );
         },
@@ -179,6 +181,19 @@ fn services(lines: &mut Vec<String>, old: &[Arc<Service>], new: &[Arc<Service>])
     if lines.len() == unlike && changed.reordered && order(old) != order(new) {
         lines.push("the services are in another order".to_owned());
     }
+}
+
+fn health(lines: &mut Vec<String>, name: &str, old: &Health, new: &Health) {
+    differ(lines, name, "check", &check(&old.check), &check(&new.check));
+    differ_debug(lines, name, "on_failure", &old.on_failure, &new.on_failure);
+    differ(lines, name, "quorum", &old.quorum.weight, &new.quorum.weight);
+    differ(lines, name, "hysteresis", &old.quorum.hysteresis, &new.quorum.hysteresis);
+    differ_debug(lines, name, "quorum_up", &old.quorum.up, &new.quorum.up);
+    differ_debug(lines, name, "quorum_down", &old.quorum.down, &new.quorum.down);
+}
+
+fn check(check: &Option<Arc<Check>>) -> String {
+    check.as_ref().map_or_else(|| "none".to_owned(), |check| write::check(check))
 }
 
 /// The first rule that fits counts, so their order does too.

@@ -82,9 +82,53 @@ pub(super) const SERVICE: Keys = Keys {
         "ops",
         "slow_start",
         "sorry_server",
+        "check",
+        "on_failure",
+        "quorum",
+        "hysteresis",
+        "quorum_up",
+        "quorum_down",
         "real",
     ],
-    later: &["check"],
+    later: &[],
+};
+pub(super) const CHECK: Keys = Keys {
+    header: "check",
+    known: &[
+        "type",
+        "interval",
+        "timeout",
+        "rise",
+        "fall",
+        "jitter",
+        "delay",
+        "damping",
+        "start",
+        "address",
+        "port",
+        "through",
+        "method",
+        "path",
+        "host",
+        "status",
+        "body",
+        "md5",
+        "sha256",
+        "tls",
+        "sni",
+        "insecure",
+        "ca",
+        "send",
+        "send_hex",
+        "expect",
+        "expect_hex",
+        "name",
+        "record",
+        "helo",
+        "service",
+        "command",
+    ],
+    later: &[],
 };
 /// What tells a service from every other.
 pub(super) const KEY: Keys =
@@ -94,7 +138,7 @@ pub(super) const SORRY: Keys =
     Keys { header: "service.sorry_server", known: &["address", "forwarding"], later: &["tunnel"] };
 pub(super) const REAL: Keys = Keys {
     header: "[[service.real]]",
-    known: &["address", "weight", "forwarding", "upper", "lower", "slow_start"],
+    known: &["address", "weight", "forwarding", "upper", "lower", "slow_start", "check"],
     later: &["tunnel"],
 };
 
@@ -114,6 +158,7 @@ const TABLES: &[&Keys] = &[
     &SORRY,
     &REAL,
     &MATCH,
+    &CHECK,
 ];
 
 impl Keys {

@@ -16,6 +16,7 @@ mod changed;
 mod check;
 mod device;
 pub mod document;
+mod health;
 mod index;
 mod keys;
 mod known;
@@ -47,8 +48,8 @@ pub use index::Index;
 pub(super) use keys::Keys;
 pub use machine::Machine;
 pub use model::{
-    Announce, Api, Config, Director, Forwarding, Listen, Mark, Neighbor, Pattern, Poll, Port, Protocol, Queues, Real,
-    Route, Rules, Scheduler, Selector, Service, Thresholds, Timeouts, Tls, Transit,
+    Announce, Api, Check, Config, Director, Forwarding, Health, Listen, Mark, Neighbor, OnFailure, Pattern, Poll, Port,
+    Protocol, Queues, Quorum, Real, Route, Rules, Scheduler, Selector, Service, Thresholds, Timeouts, Tls, Transit,
 };
 pub use reach::{Reach, Way};
 pub use read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET};

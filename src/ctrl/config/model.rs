@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+pub use crate::ctrl::health::check::Check;
 pub use crate::dataplane::punt::Transit;
 pub use crate::dataplane::rules::Rules;
 pub use crate::dataplane::sched::Scheduler;
@@ -224,6 +225,8 @@ pub struct Service {
     pub one_packet: bool,
     /// Takes new connections while no real server does. Default none.
     pub sorry_server: Option<Real>,
+    /// How failures of its real servers are noticed, and what they do.
+    pub health: Health,
     /// Real servers in the order of the file; may be none.
     pub reals: Vec<Real>,
 }
@@ -233,6 +236,46 @@ impl Service {
     pub fn stations(&self) -> impl Iterator<Item = (Option<usize>, &Real)> {
         let reals = self.reals.iter().enumerate().map(|(place, real)| (Some(place), real));
         reals.chain(self.sorry_server.iter().map(|sorry| (None, sorry)))
+    }
+}
+
+/// How failures of a service's real servers are noticed, and what they do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// How real servers are checked that say nothing of it. Default not at all.
+    pub check: Option<Arc<Check>>,
+    /// What becomes of a real server that has failed.
+    pub on_failure: OnFailure,
+    /// How many must be left.
+    pub quorum: Quorum,
+}
+
+/// What becomes of a real server that has failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It is taken out: packets of its connections are dropped until it is back. keepalived's way.
+    #[default]
+    Remove,
+    /// It has weight 0: no new connections, and those that there are go on. keepalived's `inhibit_on_failure`.
+    Inhibit,
+}
+
+/// How much must be left for a service to go on: keepalived's `quorum` and `hysteresis`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quorum {
+    /// The sum of the weights of its real servers that live, at least. Default 1.
+    pub weight: u32,
+    /// It takes so much more to be reached again, and so much less to be lost. Default 0.
+    pub hysteresis: u32,
+    /// What is run when it is reached again: a program and its arguments. Default nothing.
+    pub up: Vec<String>,
+    /// What is run when it is lost. Default nothing.
+    pub down: Vec<String>,
+}
+
+impl Default for Quorum {
+    fn default() -> Self {
+        Self { weight: 1, hysteresis: 0, up: Vec::new(), down: Vec::new() }
     }
 }
 
@@ -246,7 +289,7 @@ pub struct Mark {
 }
 
 /// `[[service.real]]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Real {
     /// RIP and port. By tunnel and direct routing the port is always the service's; 0 where it is the one that the client
     /// chose, in a service of several ports.
@@ -260,4 +303,6 @@ pub struct Real {
     /// For how long its weight grows after it returns, in seconds; 0 for not at all. Default the service's, whose default
     /// is 0.
     pub slow_start: u32,
+    /// How it is seen whether it works. Default the service's.
+    pub check: Option<Arc<Check>>,
 }

@@ -7,6 +7,7 @@ use super::announce;
 use super::api;
 use super::device::Device;
 use super::document::Table;
+use super::health;
 use super::keys::{
     ANNOUNCE, API, DIRECTOR, IPVS, MARK, NEIGHBOR, PERSISTENCE, PORT, REAL, ROOT, ROUTE, SERVICE, SORRY, TIMEOUTS,
 };
@@ -205,6 +206,7 @@ pub(super) fn service(section: &Section<'_>, ports: &[Port]) -> Result<Service, 
         slow_start,
         one_packet: one_packet(section, &selector)?,
         sorry_server: sorry,
+        health: health::health(section)?,
         reals: Vec::new(),
     };
     service.reals = each(section.tables("real", &REAL)?, |section| real(section, &service))?;
@@ -214,12 +216,14 @@ pub(super) fn service(section: &Section<'_>, ports: &[Port]) -> Result<Service, 
 /// Reads one of a service's real servers: what it does not say, the service does.
 pub(super) fn real(section: &Section<'_>, service: &Service) -> Result<Real, ConfigError> {
     let weight = section.get("weight").map(|item| item.integer(0..=u64::from(u16::MAX))).transpose()?;
-    Ok(Real {
+    let mut real = Real {
         weight: weight.map_or(1, |weight| weight as u16),
         thresholds: thresholds(section)?,
         slow_start: slow_start(section)?.unwrap_or(service.slow_start),
         ..station(section, &service.selector, service.forwarding)?
-    })
+    };
+    real.check = health::of_real(section, service, &real)?;
+    Ok(real)
 }
 
 /// What packets can be sent to: a real server with all defaults.
@@ -230,7 +234,7 @@ fn station(section: &Section<'_>, service: &Selector, default: Forwarding) -> Re
         same_family(address, service)?;
         Ok(SocketAddr::new(address, real_port(port, service, forwarding)?))
     })?;
-    Ok(Real { address, weight: 1, forwarding, thresholds: Thresholds::default(), slow_start: 0 })
+    Ok(Real { address, weight: 1, forwarding, thresholds: Thresholds::default(), slow_start: 0, check: None })
 }
 
 fn slow_start(section: &Section<'_>) -> Result<Option<u32>, ConfigError> {

@@ -73,6 +73,14 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// Opens `table` as what is written here.
+    pub fn open<'b>(&self, table: &'b Table, keys: &Keys) -> Result<Section<'b>, ConfigError>
+    where
+        'a: 'b,
+    {
+        Section::open(self.source, self.path.clone(), table, keys)
+    }
+
     fn expected(&self, what: &str) -> ConfigError {
         let found = match self.value {
             Value::Null => "null",

@@ -10,6 +10,7 @@ mod announce;
 mod api;
 mod between;
 mod edits;
+mod health;
 mod index;
 mod pools;
 mod round_trip;
@@ -111,7 +112,6 @@ fn what_this_version_does_not_do() {
         ),
         ("", "[[route]]\nto = '::/0'\nvia = 'fe80::1'\n", "2: route[0].to: \"::/0\": IPv6 is "),
         ("", "[[service]]\naddress = '[2001:db8::1]:80'\n", "2: service[0].address: \"[2001:db8::1]:80\": IPv6 is "),
-        (service, "check = { type = 'http' }\n", "3: service[0].check: "),
         (service, "forwarding = 'fullnat'\n", "3: service[0].forwarding: \"fullnat\" is "),
         (service, "[[service.real]]\ntunnel = { type = 'gue' }\n", "4: service[0].real[0].tunnel: "),
     ] {
@@ -430,6 +430,7 @@ fn defaults_are_filled_in() {
             forwarding: Forwarding::Nat,
             thresholds: Thresholds::default(),
             slow_start: 0,
+            check: None,
         },
         Real {
             address: socket("10.0.0.3:8080"),
@@ -437,6 +438,7 @@ fn defaults_are_filled_in() {
             forwarding: Forwarding::Nat,
             thresholds: Thresholds::default(),
             slow_start: 0,
+            check: None,
         },
         Real {
             address: socket("10.0.0.4:80"),
@@ -444,6 +446,7 @@ fn defaults_are_filled_in() {
             forwarding: Forwarding::Tunnel,
             thresholds: Thresholds::default(),
             slow_start: 0,
+            check: None,
         },
     ];
     assert_eq!(service.reals, expected);

@@ -1,6 +1,7 @@
 //! The meaning of single values: addresses, prefixes, names. Each reader's error says what is wrong with the text.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -220,6 +221,21 @@ pub(super) fn seconds(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|seconds| *seconds <= LONGEST_TIMEOUT)
         .ok_or_else(|| format!("\"{text}\" is not in the range 1s to 31days"))
+}
+
+/// A time of a health check: `2s`, `500ms`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text)
+        .map_err(|_| format!("\"{text}\" is not a time; write a number with a unit, \"2s\" or \"500ms\""))?;
+    if time.subsec_nanos() % 1_000_000 != 0 {
+        return Err(format!("\"{text}\" is not a whole number of milliseconds"));
+    }
+    Ok(time)
+}
+
+/// Writes a time as [`duration`] reads it.
+pub(super) fn written(time: Duration) -> String {
+    humantime::format_duration(time).to_string()
 }
 
 /// A network mask in dots, `255.255.255.0`: its length.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::announce::MAIN_TABLE;
 use super::document::{Table, Value};
+use super::health;
 use super::model::*;
 use super::read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET, POLLS, TRANSITS, WIDE_SHARE};
 use crate::dataplane::sched::DEFAULT_MH_SIZE;
@@ -69,7 +70,8 @@ pub fn service(service: &Service, detail: Detail) -> Table {
     table.put("max_new_per_second", service.max_new_per_second, service.max_new_per_second == 0);
     table.put("slow_start", time(service.slow_start), service.slow_start == 0);
     table.put("ops", service.one_packet, !service.one_packet);
-    table.put_some("sorry_server", service.sorry_server.map(|it| station(&it, service, detail).table));
+    table.put_some("sorry_server", service.sorry_server.as_ref().map(|it| station(it, service, detail).table));
+    health::write(&mut table, &service.health);
     table.table
 }
 
@@ -95,6 +97,7 @@ pub fn real(real: &Real, service: &Service, detail: Detail) -> Table {
     table.put("upper", real.thresholds.upper, real.thresholds.upper == 0);
     table.put("lower", real.thresholds.lower, real.thresholds.lower == 0);
     table.put("slow_start", time(real.slow_start), real.slow_start == service.slow_start);
+    health::write_of_real(&mut table, real, service);
     table.table
 }
 
@@ -104,6 +107,11 @@ pub fn real_address(real: &Real) -> String {
         0 => real.address.ip().to_string(),
         _ => real.address.to_string(),
     }
+}
+
+/// Writes a check in one line, as JSON.
+pub fn check(check: &Check) -> String {
+    serde_json::to_string(&health::written(check, Detail::Short)).unwrap_or_default()
 }
 
 /// Writes `[timeouts]`.
@@ -122,26 +130,31 @@ pub fn transit(transit: Transit) -> &'static str {
 }
 
 /// A table that is being written.
-struct Writer {
-    table: Table,
+pub(super) struct Writer {
+    pub table: Table,
     detail: Detail,
 }
 
 impl Writer {
+    /// An empty table.
+    pub fn new(detail: Detail) -> Self {
+        Self { table: Table::new(), detail }
+    }
+
     /// An empty table, for what is not at its default.
-    fn short() -> Self {
-        Self { table: Table::new(), detail: Detail::Short }
+    pub fn short() -> Self {
+        Self::new(Detail::Short)
     }
 
     /// Writes the value of `key`, unless it is the default and those are left out.
-    fn put(&mut self, key: &str, value: impl Into<Value>, is_default: bool) {
+    pub fn put(&mut self, key: &str, value: impl Into<Value>, is_default: bool) {
         if !is_default || self.detail == Detail::Full {
             self.table.set(key, value);
         }
     }
 
     /// Writes the value of `key` if there is one.
-    fn put_some(&mut self, key: &str, value: Option<impl Into<Value>>) {
+    pub fn put_some(&mut self, key: &str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
             self.table.set(key, value);
         }
@@ -267,14 +280,14 @@ fn pattern(pattern: &Pattern) -> Table {
 
 /// Writes what packets can be sent to.
 fn station(real: &Real, service: &Service, detail: Detail) -> Writer {
-    let mut table = Writer { table: Table::new(), detail };
+    let mut table = Writer::new(detail);
     table.put("address", real_address(real), false);
     table.put("forwarding", real.forwarding.to_string(), real.forwarding == service.forwarding);
     table
 }
 
 fn persistence(persistence: Persistence, detail: Detail) -> Table {
-    let mut table = Writer { table: Table::new(), detail };
+    let mut table = Writer::new(detail);
     // Seconds, as with ipvsadm.
     table.put("timeout", persistence.timeout, false);
     table.put("mask", u32::from(persistence.prefix), persistence.prefix == 32);

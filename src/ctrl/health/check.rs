@@ -24,6 +24,8 @@ pub struct Check {
     pub delay: Duration,
     /// The longest time that a server which fails again and again is kept out, though it answers; zero for no such thing.
     pub damping: Duration,
+    /// Whether a server that nothing is known of takes connections until its first check; that one decides alone.
+    pub starts_up: bool,
     /// The address to ask in place of the real server's.
     pub address: Option<IpAddr>,
     /// The port to ask in place of the real server's.

@@ -10,7 +10,7 @@ use super::super::read::{
 use super::super::scheduler::FLAGS;
 use super::super::selector::{PROTOCOLS, TRANSPORTS};
 use super::super::value::LONGEST_TIMEOUT;
-use super::super::{keys, model};
+use super::super::{health, keys, model};
 use super::{Keys, Kind, Shape, Written};
 use crate::dataplane::new_flows;
 use crate::dataplane::sched::MH_SIZES;
@@ -47,6 +47,8 @@ pub enum Persistence {}
 pub enum Sorry {}
 /// `[[service.real]]`.
 pub enum Real {}
+/// `check`.
+pub enum Check {}
 
 type Values = &'static [(&'static str, Kind, &'static str)];
 
@@ -54,6 +56,8 @@ const FORWARDING: Kind = Kind::Word(|| words(FORWARDINGS));
 const MARK: Kind = Kind::Integer(1, u32::MAX as u64);
 const MATCH: Kind = Kind::Table(SchemaGenerator::subschema_for::<Written<Match>>);
 const COUNT: Kind = Kind::Integer(0, u32::MAX as u64);
+const CHECK: Kind = Kind::Table(SchemaGenerator::subschema_for::<Written<Check>>);
+const IN_A_ROW: Kind = Kind::Integer(1, health::MOST_IN_A_ROW);
 const SWITCH: Kind = Kind::Integer(0, 1);
 const SERVICE_HAS: &[&str] = &["address", "match", "mark"];
 
@@ -305,6 +309,20 @@ impl Shape for Service {
             Kind::Table(SchemaGenerator::subschema_for::<Written<Sorry>>),
             "Takes new connections while no real server does. Default none.",
         ),
+        ("check", CHECK, "How it is seen whether real servers work that say nothing of it. Default it is not."),
+        (
+            "on_failure",
+            Kind::Word(|| words(health::ON_FAILURE)),
+            "What becomes of a real server that has failed: it is taken out, or inhibited: weight 0. Default remove.",
+        ),
+        (
+            "quorum",
+            COUNT,
+            "The weights of real servers that live, added up, that the service takes at least. Default 1.",
+        ),
+        ("hysteresis", COUNT, "How much more the quorum takes to be reached again, and less to be lost. Default 0."),
+        ("quorum_up", Kind::List(&Kind::Text), "A program and its arguments: run when the quorum is reached again."),
+        ("quorum_down", Kind::List(&Kind::Text), "A program and its arguments: run when the quorum is lost."),
         ("real", Kind::List(&Kind::Table(SchemaGenerator::subschema_for::<Written<Real>>)), "Its real servers."),
     ];
 }
@@ -356,5 +374,69 @@ impl Shape for Real {
         ("upper", COUNT, "With this many connections it takes no new ones. Default 0, no limit."),
         ("lower", COUNT, "With fewer than this it does again. Default 0, three quarters of upper."),
         ("slow_start", Kind::Time, "In what time it grows to its weight when it returns. Default the service's."),
+        (
+            "check",
+            CHECK,
+            "How it is seen whether it works: keys without a type replace those of the service's. Default the service's.",
+        ),
+    ];
+}
+
+impl Shape for Check {
+    const NAME: &'static str = "Check";
+    const KEYS: &'static Keys = &keys::CHECK;
+    const VALUES: Values = &[
+        ("type", Kind::Word(|| words(health::TYPES)), "What is asked; none for no check."),
+        ("interval", Kind::Time, "From one check to the next, 50ms to a day. Default 2s."),
+        ("timeout", Kind::Time, "How long a check may take, no longer than the interval. Default 1s."),
+        ("rise", IN_A_ROW, "So many right answers, one after the other, bring it back. Default 2."),
+        ("fall", IN_A_ROW, "So many failures, one after the other, take it out. Default 3."),
+        ("jitter", Kind::Integer(0, health::MOST_JITTER), "By how many percent an interval may differ. Default 5."),
+        ("delay", Kind::Time, "How long the first check waits. Default 0s."),
+        (
+            "damping",
+            Kind::Time,
+            "The longest time that one which fails again and again is kept out. Default 5m; 0s for none.",
+        ),
+        ("start", Kind::Word(|| words(health::STARTS)), "What it is until its first check. Default up."),
+        ("address", Kind::Text, "The address to ask. Default the real server's."),
+        ("port", Kind::Integer(1, u16::MAX as u64), "The port to ask. Default the real server's."),
+        (
+            "through",
+            Kind::Word(|| words(health::PATHS)),
+            "Whether its own address is asked, or the VIP by its forwarding method. Default real.",
+        ),
+        ("method", Kind::Word(|| words(health::METHODS)), "Of an HTTP request. Default GET."),
+        ("path", Kind::Text, "Of an HTTP request. Default /."),
+        ("host", Kind::Text, "The Host header. Default the address that is asked."),
+        (
+            "status",
+            Kind::List(&Kind::Either(&Kind::Integer(100, 599), &Kind::Text)),
+            "The status codes that are right: 200, or \"200-299\". Default 200-399.",
+        ),
+        ("body", Kind::Text, "A regular expression that the body must match. Default any body."),
+        ("md5", Kind::Text, "The MD5 of the body, in hexadecimal digits."),
+        ("sha256", Kind::Text, "The SHA-256 of the body, in hexadecimal digits."),
+        ("tls", Kind::Boolean, "Whether gRPC goes over TLS. Default false."),
+        ("sni", Kind::Text, "The name asked for by TLS, which its certificate must be for. Default its address."),
+        ("insecure", Kind::Boolean, "Whether any certificate will do. Default false."),
+        (
+            "ca",
+            Kind::Text,
+            "The file with the authorities that its certificate must be of, in PEM. Default the system's.",
+        ),
+        ("send", Kind::Text, "What a UDP datagram holds. Default nothing."),
+        ("send_hex", Kind::Text, "The same in hexadecimal digits."),
+        ("expect", Kind::Text, "What the answer begins with. Default: no answer is right too."),
+        ("expect_hex", Kind::Text, "The same in hexadecimal digits."),
+        ("name", Kind::Text, "The domain name that a name server is asked for. Default the root."),
+        ("record", Kind::Text, "The type of record it is asked for. Default SOA."),
+        ("helo", Kind::Text, "The name that a mail server is greeted with. Default localhost."),
+        ("service", Kind::Text, "The gRPC service that is asked for. Default the whole server."),
+        (
+            "command",
+            Kind::List(&Kind::Text),
+            "A program, by its whole path, and its arguments; exit status 0 is right.",
+        ),
     ];
 }

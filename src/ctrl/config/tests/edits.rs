@@ -81,7 +81,7 @@ fn real_servers_are_edited_alike() {
     let service = accept(TEXT).services[0].clone();
     let edit =
         |set: &str| parts::edit_real(&service.reals[0], &service, &json(set), "set").map_err(|error| error.to_string());
-    let before = service.reals[0];
+    let before = service.reals[0].clone();
     assert_eq!(edit(r#"{"weight":0}"#), Ok(Real { weight: 0, ..before }));
     assert_eq!(edit(r#"{"weight":null,"lower":5}"#).unwrap().thresholds, Thresholds { upper: 10, lower: 5 });
     assert_eq!(edit(r#"{"upper":0,"lower":5}"#).unwrap_err(), "set.lower: 5 is above the upper threshold, 0");
@@ -114,7 +114,7 @@ fn real_servers_are_found_by_address_and_port() {
         assert_eq!(parts::find_real(&service, text, "real").unwrap(), place, "{text}");
     }
     let direct = Service {
-        reals: vec![Real { forwarding: Forwarding::Direct, ..service.reals[0] }],
+        reals: vec![Real { forwarding: Forwarding::Direct, ..service.reals[0].clone() }],
         ..Service::clone(&service)
     };
     assert_eq!(parts::find_real(&direct, "10.0.0.2:8080", "real").unwrap(), None, "it is at another port");

@@ -30,13 +30,13 @@ fn a_real_server_starts_as_slowly_as_its_service_unless_it_says_otherwise() {
 #[test]
 fn a_sorry_server_is_a_real_server_of_its_own() {
     let config = accept(&service("forwarding = 'direct'\nsorry_server = { address = '10.0.0.9:80' }"));
-    let sorry = config.services[0].sorry_server.unwrap();
+    let sorry = config.services[0].sorry_server.clone().unwrap();
     assert_eq!(
         (sorry.address, sorry.weight, sorry.forwarding),
         ("10.0.0.9:53".parse().unwrap(), 1, Forwarding::Direct)
     );
     let config = accept(&service("sorry_server = { address = '10.0.0.9:80', forwarding = 'nat' }"));
-    assert_eq!(config.services[0].sorry_server.unwrap().address, "10.0.0.9:80".parse().unwrap());
+    assert_eq!(config.services[0].sorry_server.clone().unwrap().address, "10.0.0.9:80".parse().unwrap());
     for (keys, expected) in [
         ("sorry_server = '10.0.0.9'", "12: service[0].sorry_server: write it as a table, service.sorry_server"),
         ("sorry_server = {}", "12: service[0].sorry_server: the key \"address\" is missing"),

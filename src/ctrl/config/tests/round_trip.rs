@@ -16,6 +16,8 @@ use crate::dataplane::service::{Persistence, PortId};
 use document::Table;
 use write::Detail;
 
+mod health;
+
 /// The default half of the time, else something else.
 fn or<T>(rng: &mut Rng, default: T, other: impl FnOnce(&mut Rng) -> T) -> T {
     if rng.bool() { default } else { other(rng) }
@@ -129,7 +131,7 @@ fn station(rng: &mut Rng, selector: &Selector) -> Real {
     let keeps = selector.socket().is_some_and(|socket| socket.port() == 0);
     let port = if forwarding == Forwarding::Nat && !keeps { or(rng, usual, |rng| rng.u16(1..)) } else { usual };
     let address = (host(rng), port).into();
-    Real { address, weight: 1, forwarding, thresholds: Thresholds::default(), slow_start: 0 }
+    Real { address, weight: 1, forwarding, thresholds: Thresholds::default(), slow_start: 0, check: None }
 }
 
 fn real(rng: &mut Rng, service: &Service) -> Real {
@@ -138,6 +140,7 @@ fn real(rng: &mut Rng, service: &Service) -> Real {
         weight: or(rng, 1, |rng| rng.u16(..)),
         thresholds: or(rng, Thresholds::default(), |rng| Thresholds { upper, lower: rng.u32(..=upper) }),
         slow_start: or(rng, service.slow_start, |rng| rng.u32(..=LONGEST)),
+        check: or(rng, service.health.check.clone(), |rng| some(rng, |rng| Arc::new(health::check(rng, false)))),
         ..station(rng, &service.selector)
     }
 }
@@ -157,6 +160,7 @@ fn service(rng: &mut Rng, known: &[Port]) -> Service {
         slow_start: or(rng, 0, |rng| rng.u32(..=LONGEST)),
         one_packet: may_ops && rng.bool(),
         sorry_server: some(rng, |rng| station(rng, &selector)),
+        health: health::health(rng, selector.ports().one().unwrap_or(0) != 0),
         reals: Vec::new(),
     };
     service.reals = several(rng, 4, |rng| real(rng, &service));

@@ -6,8 +6,8 @@ use document::{Table, Value};
 
 use super::*;
 use crate::ctrl::config::schema::{
-    Api, Director, File, Ipvs, Key, Kind, Mark, Match, Neighbor, Persistence, Port, Real, Route, Service, Shape, Sorry,
-    Timeouts,
+    Api, Check, Director, File, Ipvs, Key, Kind, Mark, Match, Neighbor, Persistence, Port, Real, Route, Service, Shape,
+    Sorry, Timeouts,
 };
 
 /// A file in which every table stands where a key of its own can be put.
@@ -20,8 +20,10 @@ const FILE: &str = r#"{
     "mark": [{"mark": 7, "match": {"port": 80}}],
     "service": [
         {"address": "203.0.113.0/28:80", "protocol": "udp", "scheduler": "mh", "persistence": {}, "real": [{"address": "10.0.0.2"}],
-         "sorry_server": {"address": "10.0.0.3"}},
-        {"match": {"port": 80}}, {"mark": 7}
+         "check": {"type": "https"}, "sorry_server": {"address": "10.0.0.3"}},
+        {"match": {"port": 80}}, {"mark": 7},
+        {"mark": 11, "check": {"type": "udp"}}, {"mark": 12, "check": {"type": "dns"}}, {"mark": 13, "check": {"type": "smtp"}},
+        {"mark": 14, "check": {"type": "grpc", "tls": true}}, {"mark": 15, "check": {"type": "script", "command": ["/x"]}}
     ]
 }"#;
 
@@ -153,6 +155,15 @@ fn a_key_may_hold_what_its_reader_takes() {
     check_table::<Persistence>("service[0].persistence", &[]);
     check_table::<Sorry>("service[0].sorry_server", &[]);
     check_table::<Real>("service[0].real[0]", &[]);
+    let elsewhere = |place, keys: &[&'static str]| -> Vec<_> { keys.iter().map(|key| (*key, place)).collect() };
+    let elsewhere = [
+        elsewhere("service[3].check", &["send", "send_hex", "expect", "expect_hex"]),
+        elsewhere("service[4].check", &["name", "record"]),
+        elsewhere("service[5].check", &["helo"]),
+        elsewhere("service[6].check", &["service", "tls"]),
+        elsewhere("service[7].check", &["command"]),
+    ];
+    check_table::<Check>("service[0].check", &elsewhere.concat());
 }
 
 #[test]
