@@ -3,6 +3,7 @@
 mod change;
 mod conn;
 mod desired;
+mod drain;
 mod install;
 mod network;
 mod output;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Command::Diff(args) => desired::diff(&args),
         Command::Save(args) => desired::save(&args),
         Command::Apply(args) => desired::apply(&args),
+        Command::Drain(args) => drain::run(&args),
         Command::Service(args) => service::run(&args),
         Command::Real(args) => real::run(&args),
         Command::Conn(args) => conn::run(&args),

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use millrace::ctrl::api::{
-    self, Changed, Configuration, Difference, NeighborReport, Network, OutcomeReport, PortReport, PortState, RealState,
-    RealStats, Report, RouteReport, ServiceState, Services, Socket, TrafficReport,
+    self, Changed, Configuration, Difference, Draining, NeighborReport, Network, OutcomeReport, PortReport, PortState,
+    RealState, RealStats, Report, RouteReport, ServiceState, Services, Socket, TrafficReport,
 };
 use millrace::ctrl::apply::Applier;
 use millrace::ctrl::change::{Kind, Refused, Transaction};
@@ -148,7 +149,11 @@ fn state(service: &Service) -> ServiceState {
 }
 
 /// A director with something to show. What it is told to change it forgets at once.
-struct Shown;
+#[derive(Default)]
+struct Shown {
+    /// How often it was asked about draining since it last began.
+    looks: AtomicU64,
+}
 
 impl api::Director for Shown {
     fn report(&self) -> Report {
@@ -192,6 +197,19 @@ impl api::Director for Shown {
         Ok(0)
     }
 
+    /// A packet comes, and a connection goes, before it is looked at for the first time; before the third time, somebody has the
+    /// VIPs announced again.
+    fn draining(&self) -> Draining {
+        let looks = self.looks.fetch_add(1, Ordering::Relaxed);
+        let (active, forwarded) = (u64::from(looks == 0), 7 + looks.min(1));
+        Draining { draining: looks < 3, announced: 0, active, inactive: 1, forwarded }
+    }
+
+    fn drain(&self, draining: bool) -> Option<Draining> {
+        self.looks.store(0, Ordering::Relaxed);
+        Some(if draining { self.draining() } else { Draining { announced: 2, ..Draining::default() } })
+    }
+
     fn difference(&self) -> Result<Difference, Refused> {
         let (changed, restart) = (vec!["a: 1 -> 2".to_owned()], vec!["b: 3 -> 4".to_owned()]);
         Ok(Difference { version: 1, changed, restart })
@@ -217,7 +235,7 @@ fn with_director(name: &str, test: impl FnOnce(&Path)) {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(api::serve(socket, None, Arc::new(Shown), async { drop(stopped.await) })).unwrap();
+        runtime.block_on(api::serve(socket, None, Arc::new(Shown::default()), async { drop(stopped.await) })).unwrap();
     });
     test(&path);
     stop.send(()).unwrap();
@@ -387,6 +405,43 @@ fn services_and_real_servers_are_changed() {
             let said = text(&output.stdout).to_owned() + text(&output.stderr);
             assert_eq!((said, output.status.code()), (expected, Some(status)), "{arguments:?}");
         }
+    });
+}
+
+#[test]
+fn draining_waits_until_routers_have_turned_away() {
+    with_director("draining", |path| {
+        let (draining, both) = ("draining: no VIP is announced\n", "2 connections left (1 active, 1 inactive)\n");
+        let one = "1 connection left (0 active, 1 inactive)\n";
+        for (more, status, expected) in [
+            (&[][..], 0, draining.to_owned()),
+            (&["--off"], 0, "2 VIPs are announced\n".to_owned()),
+            (&["--wait", "--timeout", "0s"], 1, format!("{draining}{both}packets still come: {both}")),
+            (
+                &["--wait", "--quiet", "1s"],
+                0,
+                format!("{draining}{both}{one}no packet came for 1s: routers have turned away\n"),
+            ),
+            (
+                &["--wait", "--quiet", "1m", "--limit", "1m"],
+                1,
+                format!("{draining}{both}{one}the director was told to announce its VIPs again\n"),
+            ),
+            (
+                &["--wait", "--quiet", "1s", "--json"],
+                0,
+                r#"{"draining":true,"announced":0,"active":1,"inactive":1,"forwarded":7}
+{"draining":true,"announced":0,"active":0,"inactive":1,"forwarded":8}
+"#
+                .to_owned(),
+            ),
+        ] {
+            let output = millrace(&[&["drain", "--socket", path.to_str().unwrap()], more].concat());
+            let said = text(&output.stdout).to_owned() + text(&output.stderr);
+            assert_eq!((said, output.status.code()), (expected, Some(status)), "{more:?}");
+        }
+        let both = millrace(&["drain", "--off", "--wait", "--socket", path.to_str().unwrap()]);
+        assert_eq!(both.status.code(), Some(2));
     });
 }
 

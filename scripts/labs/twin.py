@@ -157,6 +157,16 @@ class Host:
         self.director.configure(self.stage.services("nat"))
         self.director.reload()
         self.check("and is there again when they have", self._announces(VIP, NEAR_VIP))
+        said = self.director.tell("drain").stdout
+        self.check("a director that drains has withdrawn them", self._announces() and "no VIP" in said, said.strip())
+        outcome = traffic.requests(self.stage.client, VIP, 20, 10)
+        self.check("and goes on forwarding", outcome.complete(), outcome.summary())
+        self.director.configure(self.stage.services("nat", dict.fromkeys(SERVERS, 2)))
+        self.director.reload()
+        time.sleep(1.5)
+        self.check("also after a reload", self._announces() and self.director.stats()["announced"] == {"draining": True, "vips": []})
+        said = self.director.tell("drain", "--off").stdout
+        self.check("until it is told otherwise", self._announces(VIP, NEAR_VIP) and "2 VIPs" in said, said.strip())
 
     def transit(self):
         """What a real server sends on its own"""

@@ -2,6 +2,7 @@
 
 mod conn;
 mod desired;
+mod drain;
 mod install;
 mod manual;
 mod network;
@@ -22,6 +23,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::ctrl::config::DEFAULT_SOCKET;
 pub use conn::{ConnArgs, ConnCommand, ConnFlushArgs, ConnListArgs, ConnShowArgs};
 pub use desired::{ApplyArgs, DiffArgs, ReloadArgs, SaveArgs};
+pub use drain::DrainArgs;
 pub use install::{CompletionsArgs, ManArgs};
 pub use manual::{Page, completions, pages};
 pub use network::{
@@ -92,6 +94,13 @@ pub enum Command {
     /// The changes are those of POST /v1/changes: add-service, set-service, remove-service, clear, add-real, set-real, remove-real and
     /// set-timeouts, with the keys of the configuration file. With a "version" they are refused if another one runs.
     Apply(ApplyArgs),
+    /// Withdraw a running director's VIPs from the routers, while it goes on forwarding
+    ///
+    /// It needs [announce] in the configuration. Routers that learned of the VIPs turn to other directors, and packets that still come
+    /// are forwarded as before. It goes on through reloads, until --off or until the director ends. Waiting ends well once no packet
+    /// has come for the time that --quiet says, or no connection is left; badly if somebody has the VIPs announced again, or the
+    /// director is gone. Ctrl-C ends the waiting only.
+    Drain(DrainArgs),
     /// List, add, change and remove virtual services of a running director
     ///
     /// The configuration file stays as it is: save writes what runs.

@@ -13,7 +13,7 @@ pub const MEANINGS: [(u8, &str); 4] = [
     (
         NOT_DONE,
         "It is not done: refused, failed, needs a restart, or there is no such thing. For diff: there is a difference. \
-         For drain --wait: connections are left.",
+         For drain --wait: connections are left, or packets still come.",
     ),
     (MISTAKE, "The arguments, the configuration or the list of changes has a mistake in it. Nothing was changed."),
     (NO_DIRECTOR, "No director answers."),

@@ -1,6 +1,7 @@
 //! VIPs as routes of the host, for BIRD or FRR to tell the routers.
 //!
-//! A VIP is announced while a real server with a weight, or a sorry server, stands behind one of its services; it is a route
+//! A VIP is announced while a real server with a weight, or a sorry server, stands behind one of its services, and the director is
+//! not told to drain ([`super::drain`]); it is a route
 //! such as `blackhole 203.0.113.10 proto 109`. The host must not have the VIP as an address: it would answer for it. A
 //! blackhole is no address and needs no interface, a routing daemon gives itself as the next hop of it, and a packet for the
 //! VIP that no service takes ends there and does not go back to the router that sent it.
@@ -58,7 +59,8 @@ pub async fn follow(mut announcer: Announcer, running: Arc<Running>, stop: impl 
         if look {
             announcer.look().await;
         }
-        announcer.announce(&vips(&running.desired().config)).await;
+        announcer.announce(&running.announcing().wanted(vips(&running.desired().config))).await;
+        running.announcing().note(&announcer.present);
     }
     announcer.announce(&BTreeSet::new()).await;
 }

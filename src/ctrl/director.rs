@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::mem;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard, TryLockError};
 use std::thread;
@@ -14,7 +14,7 @@ use log::{info, warn};
 use tokio::sync::Notify;
 
 use super::accounts::Accounts;
-use super::api::{self, Changed, DeviceReport, Difference, Network, Report, Services};
+use super::api::{self, Announced, Changed, DeviceReport, Difference, Draining, Network, Report, Services};
 use super::apply::Applier;
 use super::change::{Kind, Made, Refused, Transaction};
 use super::config::document::Table;
@@ -22,6 +22,7 @@ use super::config::{self, Config, Index, Selector, Source};
 use super::connections::{Filter, Scan};
 use super::desired::Desired;
 use super::diff;
+use super::drain::Announcing;
 use super::survey::Survey;
 use crate::dataplane::clock::Now;
 use crate::dataplane::service::{PortId, Service};
@@ -56,6 +57,7 @@ pub struct Running {
     /// Ports with a link that came back and hears who is on it as soon as may be.
     returned: Mutex<Vec<PortId>>,
     applied: Notify,
+    announcing: Announcing,
 }
 
 /// What changes the desired state needs, for whoever holds it: one at a time.
@@ -94,6 +96,7 @@ impl Running {
             conflicts: Mutex::default(),
             returned: Mutex::default(),
             applied: Notify::new(),
+            announcing: Announcing::default(),
         }
     }
 
@@ -152,7 +155,12 @@ impl Running {
         Ok(Changed { version, changed, refused: Vec::new() })
     }
 
-    /// Waits until a change was made since it last returned. For one that waits.
+    /// What of the VIPs is announced, and whether anything may be.
+    pub fn announcing(&self) -> &Announcing {
+        &self.announcing
+    }
+
+    /// Waits until a change was made, or the director told to drain, since it last returned. For one that waits.
     pub async fn applied(&self) {
         self.applied.notified().await;
     }
@@ -234,7 +242,14 @@ pub fn now(origin: Instant) -> Now {
 
 impl api::Director for Running {
     fn report(&self) -> Report {
-        self.survey(|survey, _| survey.report(&self.device))
+        let announced = || {
+            let vips = self.announcing.announced().into_iter().map(IpAddr::V4).collect();
+            Announced { draining: self.announcing.draining(), vips }
+        };
+        self.survey(|survey, _| Report {
+            announced: survey.config.announce.map(|_| announced()),
+            ..survey.report(&self.device)
+        })
     }
 
     fn network(&self) -> Network {
@@ -272,6 +287,25 @@ impl api::Director for Running {
                 Ok(services.len())
             }
         }
+    }
+
+    fn draining(&self) -> Draining {
+        self.survey(|survey, _| Draining {
+            draining: self.announcing.draining(),
+            announced: self.announcing.announced().len(),
+            ..survey.draining()
+        })
+    }
+
+    fn drain(&self, draining: bool) -> Option<Draining> {
+        self.desired.load().config.announce?;
+        if self.announcing.set_draining(draining) {
+            let what = if draining { "draining: VIPs are withdrawn" } else { "no longer draining: VIPs are announced" };
+            info!("{what}");
+            self.applied.notify_one();
+        }
+        self.announcing.settle();
+        Some(self.draining())
     }
 
     fn difference(&self) -> Result<Difference, Refused> {

@@ -13,6 +13,7 @@ mod crew;
 pub mod desired;
 pub mod diff;
 pub mod director;
+pub mod drain;
 pub mod health;
 pub mod ids;
 pub mod link;

@@ -9,8 +9,8 @@ use ipnet::IpNet;
 
 use super::accounts::Accounts;
 use super::api::{
-    ConnectionsReport, DeviceReport, NeighborReport, Network, OutcomeReport, PortReport, PortState, RealReport,
-    RealState, Report, RouteReport, ServiceReport, ServiceState, TableReport, WorkerReport,
+    ConnectionsReport, DeviceReport, Draining, NeighborReport, Network, OutcomeReport, PortReport, PortState,
+    RealReport, RealState, Report, RouteReport, ServiceReport, ServiceState, TableReport, WorkerReport,
 };
 use super::config::write::{self, Detail};
 use super::config::{self, Config, Selector, Way};
@@ -51,7 +51,16 @@ impl Survey<'_> {
             services,
             outcomes: self.outcomes(),
             neighbors: self.neighbors(),
+            announced: None,
         }
+    }
+
+    /// Tells what connections there are, and how much was forwarded.
+    pub fn draining(&self) -> Draining {
+        let ConnectionsReport { active, inactive, .. } = self.connections();
+        let forwarded = Outcome::ALL.iter().filter(|outcome| outcome.name().starts_with("forwarded_"));
+        let forwarded = forwarded.map(|outcome| self.outcome(*outcome)).sum();
+        Draining { active, inactive, forwarded, ..Draining::default() }
     }
 
     /// Tells what is known of the links. `device` is as for a report.
@@ -156,11 +165,17 @@ impl Survey<'_> {
     }
 
     fn outcomes(&self) -> BTreeMap<String, OutcomeReport> {
-        let count = |outcome: Outcome| self.shared.workers.iter().map(|stats| stats.outcome(outcome)).sum();
         let all = Outcome::ALL.iter().map(|outcome| {
-            (outcome.name().to_owned(), OutcomeReport { count: count(*outcome), text: outcome.text().to_owned() })
+            (
+                outcome.name().to_owned(),
+                OutcomeReport { count: self.outcome(*outcome), text: outcome.text().to_owned() },
+            )
         });
         all.collect()
+    }
+
+    fn outcome(&self, outcome: Outcome) -> u64 {
+        self.shared.workers.iter().map(|stats| stats.outcome(outcome)).sum()
     }
 
     fn services(&self) -> Vec<ServiceReport> {

@@ -135,6 +135,10 @@ class Director:
         done = command(self.program, "stats", "--json", "--socket", self.socket, check=False)
         return done.stdout if done.returncode == 0 else None
 
+    def tell(self, *words, check=True):
+        """Runs a command of `millrace` that asks it, or tells it something."""
+        return command(self.program, *words, "--socket", self.socket, check=check)
+
     def stats(self):
         """Returns what it has counted: the JSON of `millrace stats`."""
         text = self._stats_text()

@@ -5,6 +5,7 @@ use axum::routing::MethodFilter;
 use schemars::{Schema, SchemaGenerator};
 
 use super::desired::{Configuration, Difference, Services, Which};
+use super::drain::{Draining, Wish};
 use super::network::{Neighbors, Ports, Routes};
 use super::report::{Changed, Report, Version};
 use super::server::How;
@@ -25,6 +26,8 @@ pub(super) enum Call {
     Difference,
     Change,
     Zero,
+    Draining,
+    Drain,
     Reload,
     Connections,
     Count,
@@ -80,6 +83,7 @@ const fn look(call: Call, path: &'static str, summary: &'static str, answer: Ans
 }
 
 const FILTER: Option<Type> = Some(SchemaGenerator::subschema_for::<Filter>);
+const DRAINING: Answer = Answer::Json(SchemaGenerator::subschema_for::<Draining>);
 const CHANGED: Answer = Answer::Json(SchemaGenerator::subschema_for::<Changed>);
 
 /// Everything that can be asked.
@@ -148,6 +152,23 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "/v1/zero",
             "Sets the counters of one service and its real servers, or of all, to zero.",
             Answer::Json(SchemaGenerator::subschema_for::<Zeroed>),
+        )
+    },
+    look(
+        Call::Draining,
+        "/v1/drain",
+        "Tells whether VIPs are kept from the routers, and what is left of connections.",
+        DRAINING,
+    ),
+    Operation {
+        method: POST,
+        body: Some(SchemaGenerator::subschema_for::<Wish>),
+        refusals: &[StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY],
+        ..look(
+            Call::Drain,
+            "/v1/drain",
+            "Withdraws the VIPs, so that routers turn to other directors, or announces them again.",
+            DRAINING,
         )
     },
     Operation {

@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use super::desired::{Configuration, Difference, Services};
+use super::drain::{Draining, Wish};
 use super::network::{Neighbors, Ports, Routes};
 use super::refusal::Refusal;
 use super::report::{Changed, Report, Version};
@@ -145,6 +146,23 @@ impl Client {
         let which = Whose { service: service.cloned() };
         let body = serde_json::to_vec(&which).map_err(|what| self.garbled(&what))?;
         self.ask_with(Method::POST, "/v1/zero", body)
+    }
+
+    /// Asks whether the director's VIPs are kept from the routers, and what connections there are.
+    ///
+    /// # Errors
+    /// If no director answers.
+    pub fn draining(&self) -> Result<Draining, ClientError> {
+        self.ask(Method::GET, "/v1/drain")
+    }
+
+    /// Has the director withdraw its VIPs, or announce them again.
+    ///
+    /// # Errors
+    /// If no director answers, or it announces no VIPs.
+    pub fn drain(&self, draining: bool) -> Result<Draining, ClientError> {
+        let body = serde_json::to_vec(&Wish { draining }).map_err(|what| self.garbled(&what))?;
+        self.ask_with(Method::POST, "/v1/drain", body)
     }
 
     /// Asks which program answers.

@@ -16,7 +16,9 @@ use arrayvec::ArrayVec;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
-use super::report::{PortReport, RealReport, Report, ServiceReport, TableReport, TrafficReport, WorkerReport};
+use super::report::{
+    Announced, PortReport, RealReport, Report, ServiceReport, TableReport, TrafficReport, WorkerReport,
+};
 use crate::dataplane::neigh::State;
 
 /// What the text is.
@@ -198,6 +200,10 @@ impl Page {
         let states = [("active", report.connections.active), ("inactive", report.connections.inactive)];
         let states = states.into_iter().map(|(state, count)| (labels([("state", state)]), count as f64));
         self.gauge(("millrace_connections", "Connections that there are, as ipvsadm tells them apart."), states);
+        if let Some(Announced { draining, vips }) = &report.announced {
+            self.one(("millrace_draining", "Whether VIPs are kept from the routers."), f64::from(*draining));
+            self.one(("millrace_announced_vips", "VIPs that routers are told of."), vips.len() as f64);
+        }
         let count = |state: &str| report.neighbors.iter().filter(|neighbor| neighbor.state == state).count();
         let states = State::ALL.map(State::name);
         let states = states.iter().map(|state| (labels([("state", state)]), count(state) as f64));
@@ -402,6 +408,7 @@ mod tests {
             }],
             services: vec![service],
             neighbors: vec![neighbor],
+            announced: Some(Announced { draining: true, vips: vec![[203, 0, 113, 10].into()] }),
             ..Report::default()
         }
     }
@@ -437,6 +444,8 @@ mod tests {
         let real = r#"service="203.0.113.10:80",protocol="tcp",real="10.0.0.11:8080",role="real""#;
         for line in [
             "millrace_uptime_seconds 1.5".to_owned(),
+            "millrace_draining 1".to_owned(),
+            "millrace_announced_vips 1".to_owned(),
             r#"millrace_connections{state="inactive"} 9"#.to_owned(),
             r#"millrace_table_capacity{table="templates"} 100"#.to_owned(),
             r#"millrace_port_receive_missed_total{port="a\"b\\"} 11"#.to_owned(),

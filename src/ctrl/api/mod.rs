@@ -11,6 +11,8 @@
 //! | `GET /v1/diff` | a [`Difference`]: what the file has that does not run; 422 if the file has a mistake |
 //! | `POST /v1/changes` | a [`Changed`]; 409 or 422 if a change was refused, and none was made |
 //! | `POST /v1/zero` | a [`Zeroed`]: counters of one service (`{"service": {"mark": 7}}`) or of all (`{}`) begin anew |
+//! | `GET /v1/drain` | [`Draining`]: whether VIPs are kept from the routers, and what is left |
+//! | `POST /v1/drain` | the same; `{"draining": true}` withdraws the VIPs, `false` announces them again; 422 without `[announce]` |
 //! | `POST /v1/reload` | a [`Changed`]; 422 if the file was refused, and nothing changed |
 //! | `GET /v1/connections` | connections, a [`ConnectionReport`] each line, as they are found |
 //! | `GET /v1/connections/count` | a [`ConnectionCount`] |
@@ -46,6 +48,7 @@ mod complaints;
 mod connection;
 mod connections;
 mod desired;
+mod drain;
 mod listen;
 mod metrics;
 mod network;
@@ -59,12 +62,13 @@ mod zero;
 
 pub use client::{Client, ClientError};
 pub use desired::{Configuration, Difference, RealState, RealStats, ServiceState, Services};
+pub use drain::Draining;
 pub use listen::{ListenError, Listener};
 pub use metrics::exposition;
 pub use network::{Neighbors, Network, PortState, Ports, RouteReport, Routes};
 pub use refusal::Refusal;
 pub use report::{
-    Changed, ConnectionsReport, DeviceReport, NeighborReport, OutcomeReport, PortReport, RealReport, Report,
+    Announced, Changed, ConnectionsReport, DeviceReport, NeighborReport, OutcomeReport, PortReport, RealReport, Report,
     ServiceReport, TableReport, TrafficReport, Version, WorkerReport,
 };
 pub use server::{BindError, Director, Socket, serve};

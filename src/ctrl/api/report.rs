@@ -35,6 +35,18 @@ pub struct Report {
     pub outcomes: BTreeMap<String, OutcomeReport>,
     /// Neighbours.
     pub neighbors: Vec<NeighborReport>,
+    /// What routers are told, if the configuration has `[announce]`.
+    #[serde(default)]
+    pub announced: Option<Announced>,
+}
+
+/// What routers are told of the VIPs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Announced {
+    /// Whether all VIPs are kept from them.
+    pub draining: bool,
+    /// The VIPs that the host has a route to, for a routing daemon.
+    pub vips: Vec<IpAddr>,
 }
 
 /// The connections.

@@ -28,6 +28,7 @@ use super::calls::{Call, OPERATIONS};
 use super::connection::{Bounds, Door, receive, whole};
 use super::connections;
 use super::desired::{self, Difference, Services};
+use super::drain::{self, Draining};
 use super::listen::Listener;
 use super::metrics;
 use super::network::{self, Network};
@@ -63,6 +64,14 @@ pub trait Director: Send + Sync + 'static {
     /// # Errors
     /// If there is no such service.
     fn zero(&self, service: Option<&Table>) -> Result<usize, Refused>;
+
+    /// Tells whether the VIPs are kept from the routers, and what connections there are. Called on the control runtime: must not
+    /// block.
+    fn draining(&self) -> Draining;
+
+    /// Withdraws the VIPs, or announces them again, and tells what has come of it; none if the director announces no VIPs. May
+    /// block.
+    fn drain(&self, draining: bool) -> Option<Draining>;
 
     /// Applies the configuration file again and returns what changed, or with a dry run what would. May block.
     ///
@@ -238,6 +247,8 @@ fn answer<D: Director>(call: Call, method: MethodFilter) -> MethodRouter<Arc<D>>
         Call::Difference => on(method, desired::difference::<D>),
         Call::Change => on(method, desired::change::<D>),
         Call::Zero => on(method, zero::zero::<D>),
+        Call::Draining => on(method, drain::look::<D>),
+        Call::Drain => on(method, drain::drain::<D>),
         Call::Reload => on(method, reload::<D>),
         Call::Connections => on(method, connections::list::<D>),
         Call::Count => on(method, connections::count::<D>),

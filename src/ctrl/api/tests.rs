@@ -109,6 +109,14 @@ impl Director for Counting {
         }
     }
 
+    fn draining(&self) -> Draining {
+        Draining { active: 7, ..Draining::default() }
+    }
+
+    fn drain(&self, draining: bool) -> Option<Draining> {
+        draining.then_some(Draining { draining, ..Draining::default() })
+    }
+
     fn difference(&self) -> Result<Difference, Refused> {
         Ok(Difference { version: 1, changed: vec!["something".to_owned()], restart: Vec::new() })
     }
@@ -183,6 +191,9 @@ fn questions_are_answered() {
         assert_eq!(client.stats().unwrap().generation, 2);
         assert_eq!((client.ports().unwrap(), client.neighbors().unwrap()), Default::default());
         assert_eq!(client.routes().unwrap().routes[0].to, "10.0.0.0/24");
+        assert_eq!((client.draining().unwrap().active, client.drain(true).unwrap().draining), (7, true));
+        let refused = client.drain(false).unwrap_err().to_string();
+        assert_eq!(refused, "this director announces no VIPs: its configuration has no [announce]");
         assert_eq!(client.version().unwrap().version, env!("CARGO_PKG_VERSION"));
     });
 }

@@ -4,7 +4,7 @@ mod columns;
 mod network;
 mod services;
 
-use super::api::{RealReport, Report, ServiceReport, TableReport, TrafficReport, WorkerReport};
+use super::api::{Announced, RealReport, Report, ServiceReport, TableReport, TrafficReport, WorkerReport};
 use crate::dataplane::stats::Outcome;
 use columns::Columns;
 pub use network::{neighbors, port, ports, routes};
@@ -30,8 +30,14 @@ pub fn stats(report: &Report, all: bool) -> String {
 
 fn headline(report: &Report) -> String {
     let (connections, seconds) = (&report.connections, report.uptime_seconds as u64);
+    let announced = match &report.announced {
+        None => String::new(),
+        Some(Announced { draining: false, vips }) => format!(", VIPs announced: {}", vips.len()),
+        Some(Announced { vips, .. }) if vips.is_empty() => ", draining: no VIP is announced".to_owned(),
+        Some(Announced { vips, .. }) => format!(", draining, VIPs announced still: {}", vips.len()),
+    };
     format!(
-        "millrace {} ({}), up {}, configuration {}, connections: {} active, {} inactive",
+        "millrace {} ({}), up {}, configuration {}, connections: {} active, {} inactive{announced}",
         report.version,
         report.commit,
         duration(seconds),
@@ -194,6 +200,7 @@ mod tests {
                 state: "incomplete".into(),
                 age_seconds: None,
             }],
+            announced: None,
         }
     }
 
@@ -236,6 +243,18 @@ NEIGHBOUR  MAC  PORT  STATE       CONFIRMED
     #[test]
     fn an_idle_director_is_one_line() {
         assert_eq!(stats(&Report::default(), true).lines().count(), 1);
+    }
+
+    #[test]
+    fn what_is_announced_is_in_the_first_line() {
+        let first = |draining, count: u8| {
+            let vips = (0..count).map(|last| [192, 0, 2, last].into()).collect();
+            let report = Report { announced: Some(Announced { draining, vips }), ..Report::default() };
+            stats(&report, false).lines().next().unwrap().split_once(" inactive, ").unwrap().1.to_owned()
+        };
+        assert_eq!(first(false, 2), "VIPs announced: 2");
+        assert_eq!(first(true, 0), "draining: no VIP is announced");
+        assert_eq!(first(true, 1), "draining, VIPs announced still: 1");
     }
 
     #[test]

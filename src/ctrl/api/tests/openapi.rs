@@ -17,6 +17,7 @@ dpdk_args = ['--telemetry']
 [api]
 socket = '/tmp/millrace.sock'
 listen = '127.0.0.1:9180'
+[announce]
 [timeouts]
 tcp = '20m'
 [ipvs]
@@ -169,7 +170,9 @@ fn answers_are_as_the_document_says() {
             let answer = serde_json::from_str(&answer).unwrap();
             assert_valid(&validator(&document, &pointer, true), &answer, &format!("{method} {path}{query}"));
         };
-        for path in ["stats", "services", "ports", "neighbors", "routes", "config", "connections/count", "version"] {
+        for path in
+            ["stats", "services", "ports", "neighbors", "routes", "config", "drain", "connections/count", "version"]
+        {
             check("get", &format!("/v1/{path}"), "", "", 200);
         }
         check("get", "/v1/openapi.json", "", "", 200);
@@ -182,6 +185,9 @@ fn answers_are_as_the_document_says() {
         check("post", "/v1/zero", "", r#"{"service":{"mark":7}}"#, 200);
         check("post", "/v1/zero", "", r#"{"service":{"mark":8}}"#, 422);
         check("post", "/v1/zero", "", r#"{"servce":{"mark":7}}"#, 400);
+        check("post", "/v1/drain", "", r#"{"draining":true}"#, 200);
+        check("post", "/v1/drain", "", r#"{"draining":1}"#, 400);
+        check("post", "/v1/drain", "", "", 400);
         check("post", "/v1/reload", "?dry_run=true", "", 422);
         check("post", "/v1/reload", "?dry_run=7", "", 400);
         check("post", "/v1/changes", "", r#"{"changes":[{"op":"clear"}],"dry_run":true}"#, 200);
