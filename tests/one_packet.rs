@@ -4,6 +4,7 @@ mod support;
 
 use std::net::Ipv4Addr;
 
+use millrace::dataplane::conn::Table;
 use millrace::dataplane::service::RealId;
 use millrace::dataplane::stats::Outcome;
 use support::*;
@@ -77,6 +78,14 @@ fn an_answer_of_a_shared_server_belongs_to_its_connection_if_it_has_one() {
     assert_eq!(sockets(&reply).0, OTHER_VIP);
     assert_eq!(ask(&mut director, 0), FIRST);
     assert_eq!(answer(&mut director, 0, FIRST), VIP);
+}
+
+#[test]
+fn what_a_real_server_sends_to_the_director_is_no_clients() {
+    let twin = text(&service(VIP, "ops = true")).replace("name = \"lan\"\n", "name = \"lan\"\ntwin = \"lan0\"\n");
+    let mut director = Director::with_config(&parse(&twin), 1, Table::new(65_536, [3, 5, 7, 9]).unwrap());
+    let answer = udp(FIRST, (Ipv4Addr::new(10, 0, 0, 1), 40_000), LAN_MAC, b"!");
+    assert_eq!(director.give(0, LAN, &answer), [(2, answer)], "to the host, which has asked");
 }
 
 #[test]

@@ -43,7 +43,8 @@ impl<'a> Connector<'a> {
     }
 
     fn one_packet_reply(&self, packet: &Parsed) -> Option<Reply> {
-        if packet.kind != Kind::Udp {
+        // What it sends to the director itself is the host's: a health check's answer, say.
+        if packet.kind != Kind::Udp || self.snapshot.locals.find(packet.dst).is_some() {
             return None;
         }
         match self.snapshot.one_packet.find(packet.src, packet.src_port, Protocol::Udp)? {
