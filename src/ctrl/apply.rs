@@ -33,6 +33,7 @@ mod part;
 mod settings;
 mod slow_start;
 mod sockets;
+mod stand_ins;
 mod station;
 #[cfg(test)]
 mod tests;

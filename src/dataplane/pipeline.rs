@@ -29,7 +29,7 @@ use super::local::{self, Answer};
 use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed, parse};
 use super::port::{BURST, Burst, Frame};
-use super::punt::{self, Limits};
+use super::punt::{self, Class, Limits};
 use super::route::{NextHop, Target};
 use super::sched::{Cursor, Share};
 use super::service::{EndpointId, Forwarding, PortId, Protocol, RealServer};
@@ -76,14 +76,16 @@ pub struct Stages<'a> {
     ids: &'a mut IpIds,
     errors: &'a mut ErrorLimit,
     punts: &'a mut [Limits],
-    snapshot: &'a Snapshot,
-    shared: &'a Shared,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) shared: &'a Shared,
     stats: &'a WorkerStats,
     now: Now,
     /// The port it came from.
     pub(super) ingress: PortId,
     /// Where the host is, if it hears of this port.
     twin: Option<PortId>,
+    /// Whether the host may have a use for what would end here.
+    host: bool,
 }
 
 /// A parsed packet and what is to be done with it.
@@ -123,7 +125,8 @@ impl<'a> Stages<'a> {
         let Memory { cursors, new_flows, ids, errors, punts, share } = memory;
         let connector = Connector { snapshot, shared, stats, counts, cursors, new_flows, share: *share, now, ingress };
         let twin = snapshot.ports[ingress.index()].twin;
-        Self { connector, ids, errors, punts, snapshot, shared, stats, now, ingress, twin }
+        let host = twin.is_some() || !snapshot.stand_ins.is_empty();
+        Self { connector, ids, errors, punts, snapshot, shared, stats, now, ingress, twin, host }
     }
 
     /// The first three loops: parses and classifies the whole burst, and sees in which lines its connections are. Each loop is a
@@ -183,21 +186,33 @@ impl<'a> Stages<'a> {
     /// in memory cost a sixth of the speed (`perf/stages --budget` watches it).
     #[inline(always)]
     pub fn handle<F: Frame>(&mut self, frame: &mut F, staged: &Staged) -> Fate {
-        self.take(frame, &staged.packet, &staged.step).unwrap_or_else(|outcome| match self.twin {
-            None => Fate::End(outcome),
-            Some(twin) => self.punt(frame.bytes(), twin, outcome),
-        })
+        match self.take(frame, &staged.packet, &staged.step) {
+            Ok(fate) => fate,
+            Err(outcome) if self.host => self.punt(frame, staged, outcome),
+            Err(outcome) => Fate::End(outcome),
+        }
     }
 
     /// Ends a frame with `outcome`, unless it is the host's.
     #[cold]
     #[inline(never)]
-    fn punt(&mut self, frame: &[u8], twin: PortId, outcome: Outcome) -> Fate {
-        match punt::class(self.snapshot, self.ingress, frame, outcome) {
+    fn punt<F: Frame>(&mut self, frame: &mut F, staged: &Staged, outcome: Outcome) -> Fate {
+        // What the parser refused is not in `staged`.
+        let parsed = !matches!(staged.step, Step::End(Outcome::DropIpSource));
+        if parsed && let Some(fate) = self.check_answered(frame, &staged.packet, outcome) {
+            return fate;
+        }
+        let Some(twin) = self.twin else { return Fate::End(outcome) };
+        match punt::class(self.snapshot, self.ingress, frame.bytes(), outcome) {
             None => Fate::End(outcome),
-            Some(class) if self.punts[self.ingress.index()].admit(class, self.now) => Fate::Send(twin, Outcome::Punted),
+            Some(class) if self.admit(class) => Fate::Send(twin, Outcome::Punted),
             Some(_) => Fate::End(Outcome::DropPuntLimit),
         }
+    }
+
+    /// Tells whether another frame of the class may be handed to the host now, and counts it.
+    pub(super) fn admit(&mut self, class: Class) -> bool {
+        self.punts[self.ingress.index()].admit(class, self.now)
     }
 
     #[inline(always)]
@@ -249,14 +264,11 @@ impl<'a> Stages<'a> {
     fn inbound<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, real: &RealServer) -> Result<Fate, Outcome> {
         let hop = real.hop.ok_or(Outcome::DropNoRoute)?;
         let mtu = self.snapshot.ports[hop.port.index()].mtu;
-        let room = match real.forwarding {
-            Forwarding::Tunnel => ipip::inner_mtu(mtu),
-            Forwarding::Nat | Forwarding::Direct => mtu,
-        };
+        let room = room(real.forwarding, mtu);
         if let Some(fate) = self.refuse(frame, packet, room) {
             return Ok(fate);
         }
-        let outcome = self.rewrite(frame, packet, real, hop)?;
+        let outcome = self.rewrite(frame, packet, (real.forwarding, real.address), hop)?;
         let octets = u64::from(packet.ip_octets);
         count(&self.stats.services[real.service.index()], octets, true);
         count(&self.stats.reals[real.id.index()], octets, true);
@@ -264,24 +276,24 @@ impl<'a> Stages<'a> {
     }
 
     #[inline(always)]
-    fn rewrite<F: Frame>(
+    pub(super) fn rewrite<F: Frame>(
         &mut self,
         frame: &mut F,
         packet: &Parsed,
-        real: &RealServer,
+        (forwarding, real): (Forwarding, SocketAddrV4),
         hop: NextHop,
     ) -> Result<Outcome, Outcome> {
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
-        let (rewritten, outcome) = match real.forwarding {
+        let (rewritten, outcome) = match forwarding {
             Forwarding::Nat => {
-                let to = kept_port(real.address, packet.dst_port);
+                let to = kept_port(real, packet.dst_port);
                 (nat::inbound(frame.bytes_mut(), l3, l4, transport(packet), to), Outcome::ForwardedNatIn)
             }
             Forwarding::Direct => (direct::hop(frame.bytes_mut(), l3), Outcome::ForwardedDirect),
             Forwarding::Tunnel => {
                 let source = self.snapshot.ports[hop.port.index()].source.ok_or(Outcome::DropNoRoute)?;
                 let id = self.ids.draw();
-                (ipip::encapsulate(frame, source, *real.address.ip(), id), Outcome::ForwardedTunnel)
+                (ipip::encapsulate(frame, source, *real.ip(), id), Outcome::ForwardedTunnel)
             }
         };
         rewritten.map(|()| outcome).map_err(unforwarded)
@@ -345,7 +357,7 @@ impl<'a> Stages<'a> {
 
     /// The next hop of an address that no real server's entry names: a client.
     #[inline(always)]
-    fn hop(&self, address: u32) -> Result<NextHop, Outcome> {
+    pub(super) fn hop(&self, address: u32) -> Result<NextHop, Outcome> {
         match self.snapshot.routes.find(address).ok_or(Outcome::DropNoRoute)? {
             Target::Via { hop, .. } => Ok(hop),
             Target::OnLink(port) => {
@@ -389,7 +401,7 @@ impl<'a> Stages<'a> {
 
     /// Writes the Ethernet addresses for a next hop, as far as they are known.
     #[inline(always)]
-    fn towards<F: Frame>(&self, frame: &mut F, hop: NextHop, outcome: Outcome) -> Fate {
+    pub(super) fn towards<F: Frame>(&self, frame: &mut F, hop: NextHop, outcome: Outcome) -> Fate {
         let source = self.snapshot.ports[hop.port.index()].mac;
         match self.shared.neighbors.mac(hop.neighbor, self.now) {
             Some(mac) => match link::readdress(frame.bytes_mut(), mac, source) {
@@ -401,8 +413,17 @@ impl<'a> Stages<'a> {
     }
 }
 
+/// The largest packet that fits a link with `mtu` by a forwarding method.
+#[inline(always)]
+pub(super) fn room(forwarding: Forwarding, mtu: u16) -> u16 {
+    match forwarding {
+        Forwarding::Tunnel => ipip::inner_mtu(mtu),
+        Forwarding::Nat | Forwarding::Direct => mtu,
+    }
+}
+
 #[inline]
-fn transport(packet: &Parsed) -> Protocol {
+pub(super) fn transport(packet: &Parsed) -> Protocol {
     match packet.kind {
         Kind::Udp => Protocol::Udp,
         Kind::Sctp => Protocol::Sctp,
@@ -419,7 +440,7 @@ fn kept_port(real: SocketAddrV4, port: u16) -> SocketAddrV4 {
 
 /// What a rewrite's error means for the packet. The parser has vouched for its lengths.
 #[cold]
-fn unforwarded(error: forward::Error) -> Outcome {
+pub(super) fn unforwarded(error: forward::Error) -> Outcome {
     match error {
         forward::Error::NoHeadroom => Outcome::DropNoHeadroom,
         forward::Error::TooBig => Outcome::DropTooBig,

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::queue::ArrayQueue;
@@ -11,6 +12,7 @@ use crossbeam::utils::CachePadded;
 use super::conn::{Counts, Identity, Key, Table, Templates, WideKey, WorkerCounts};
 use super::neigh::Neighbors;
 use super::service::PortId;
+use super::stand_in::Askers;
 use super::stateless::Stateless;
 use super::stats::WorkerStats;
 
@@ -68,6 +70,8 @@ pub struct Shared {
     pub overloaded: Box<[AtomicBool]>,
     /// Which services have had to forward without storing connections, and when.
     pub stateless: Stateless,
+    /// What the host asks through VIPs, and from which of its ports. Made when the first real server is to be asked so.
+    pub askers: OnceLock<Askers>,
     /// From workers to control; when it is full, an event is lost and its packet still counted.
     pub events: ArrayQueue<Event>,
     /// From control to the first worker.
@@ -96,6 +100,7 @@ impl Shared {
             counts: Counts::new(workers + 1)?,
             overloaded: (0..real_ids).map(|_| AtomicBool::new(false)).collect(),
             stateless: Stateless::new(endpoint_ids),
+            askers: OnceLock::new(),
             events: ArrayQueue::new(EVENTS),
             announcements: ArrayQueue::new(ANNOUNCEMENTS),
             carriers: (0..ports).map(|_| AtomicBool::new(true)).collect(),

@@ -27,6 +27,7 @@ use super::route::Routes;
 use super::rules::Rules;
 use super::selectors::Selectors;
 use super::service::{Endpoint, EndpointId, Local, Persistence, PortSettings, Protocol, RealId, RealServer, Service};
+use super::stand_in::StandIns;
 
 /// A fast, unkeyed hash for tables whose keys only the operator chooses.
 pub(super) type ConfigHash = foldhash::fast::FixedState;
@@ -73,6 +74,8 @@ pub struct Snapshot {
     pub rules: Rules,
     /// What becomes of packets that are on their way through the director.
     pub transit: Transit,
+    /// By what the host reaches real servers through their VIPs.
+    pub stand_ins: StandIns,
 }
 
 /// What a service's templates are, or were when it was last persistent.

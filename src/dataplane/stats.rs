@@ -76,6 +76,10 @@ outcomes! {
     Punted = "punted", "the host's affair: handed to it on the port's twin";
     /// What the host sent on the port's twin.
     FromHost = "from_host", "sent by the host on the port's twin, passed on unchanged";
+    /// Check through a VIP, on its way to the real server.
+    CheckSent = "check_sent", "the host's check of a real server through the VIP, sent on as a client's packet is";
+    /// Answer to a check through a VIP, given to the host.
+    CheckAnswered = "check_answered", "a real server's answer to a check through the VIP, handed to the host";
     /// Frame shorter than its headers say.
     DropTruncated = "drop_truncated", "frame ends before its headers do";
     /// Frame in several mbufs.
@@ -162,6 +166,10 @@ outcomes! {
     DropPuntLimit = "drop_punt_limit", "the host's affair, but it has had as much of the kind as a worker hands over in a second";
     /// The host's interface took no more.
     DropTwinFull = "drop_twin_full", "the host's affair, but the port's twin is set down or took no more";
+    /// Check through a VIP of nobody.
+    DropNoStandIn = "drop_no_stand_in", "from the host, to a stand-in address that no real server has";
+    /// Check through a VIP whose answer would not be known again.
+    DropStandInSource = "drop_stand_in_source", "from the host to a stand-in address, but not from an own address of a port with a twin";
     /// Port without carrier.
     DropLinkDown = "drop_link_down", "the port to send from has no carrier";
 }

@@ -254,6 +254,7 @@ impl Applier {
             timeouts,
             rules: config.rules,
             transit: config.director.transit,
+            stand_ins: current.stand_ins.clone(),
         }
     }
 

@@ -47,7 +47,7 @@ unsafe impl Zeroed for Numbers {}
 unsafe impl Zeroed for AtomicU64 {}
 
 #[cfg(not(any(millrace_loom, miri)))]
-pub(super) use mapped::Memory;
+pub(in crate::dataplane) use mapped::Memory;
 
 #[cfg(not(any(millrace_loom, miri)))]
 mod mapped {
@@ -119,7 +119,7 @@ mod mapped {
 }
 
 #[cfg(any(millrace_loom, miri))]
-pub(super) use heap::Memory;
+pub(in crate::dataplane) use heap::Memory;
 
 #[cfg(any(millrace_loom, miri))]
 mod heap {

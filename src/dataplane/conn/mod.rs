@@ -40,6 +40,7 @@ pub use identity::Identity;
 pub use insert::Insert;
 pub use key::Key;
 pub use link::{LinkedInsert, Outlet, Socket, Unlinked};
+pub(super) use memory::Memory;
 pub use memory::{Backing, prefetch};
 pub use sctp_state::SctpEvent;
 pub use state::{Class, State};

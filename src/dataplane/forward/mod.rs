@@ -7,6 +7,7 @@
 //! | [`direct`] | direct routing | TTL |
 //! | [`link`] | all of them, last | the Ethernet addresses |
 //! | [`echo`] | none: the director answers | turns an echo request into its reply |
+//! | [`stand_in`] | all, before and after, for what the host asks through a VIP | one address, one port, the checksums over them |
 //! | [`icmp_error`] | none: the director answers | turns a packet into an ICMP error about it |
 //!
 //! As IPVS does, every method takes one hop off the TTL; who has only one left is told so by [`icmp_error`] and comes
@@ -21,6 +22,7 @@ pub mod ip_ids;
 pub mod ipip;
 pub mod link;
 pub mod nat;
+pub mod stand_in;
 
 #[cfg(test)]
 mod tests;
