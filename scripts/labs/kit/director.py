@@ -49,7 +49,7 @@ class Port:
 class Director:
     """millrace in its namespace. `configure` writes the file, `start` and `reload` make it true."""
 
-    def __init__(self, lab, namespace, ports, routes, workers, poll):
+    def __init__(self, lab, namespace, ports, routes, workers, poll, name="millrace"):
         self.lab = lab
         self.namespace = namespace
         self.ports = ports
@@ -57,8 +57,11 @@ class Director:
         self.workers = workers
         self.poll = poll
         self.program = find_program()
-        self.file = lab.folder / "millrace.toml"
-        self.socket = lab.folder / "api.sock"
+        self.name = name
+        """Of several directors each has its own."""
+        self.file = lab.folder / f"{name}.toml"
+        self.socket = lab.folder / f"{name}.sock"
+        self.scheduler = "rr"
         self.api = []
         """Further lines of [api]."""
         self.process = None
@@ -94,7 +97,7 @@ class Director:
         for to, via in self.routes:
             lines += ["", "[[route]]", f'to = "{to}"', f'via = "{via}"']
         for address, protocol, method, reals, *more in services:
-            lines += ["", "[[service]]", f'address = "{address}"', f'protocol = "{protocol}"', 'scheduler = "rr"',
+            lines += ["", "[[service]]", f'address = "{address}"', f'protocol = "{protocol}"', f'scheduler = "{self.scheduler}"',
                       f'forwarding = "{method}"', *more]
             for real, weight in reals:
                 lines += ["  [[service.real]]", f'  address = "{real}"', f"  weight = {weight}"]
@@ -102,7 +105,7 @@ class Director:
 
     def start(self):
         """Starts it and waits until it answers on its socket."""
-        self.process = self.lab.start(self.namespace, "millrace", self.program, "run", "-c", self.file)
+        self.process = self.lab.start(self.namespace, self.name, self.program, "run", "-c", self.file)
         deadline = time.monotonic() + 20
         while self._stats_text() is None:
             if not self.process.alive() or time.monotonic() > deadline:

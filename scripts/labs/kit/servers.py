@@ -13,6 +13,7 @@ http {{
         {listen}
         add_header X-Real-Server {name} always;
         location / {{ root {documents}; }}
+        location /slow/ {{ alias {documents}/; limit_rate 20k; }}
         location /upload/ {{ root {documents}; dav_methods PUT; client_max_body_size 0; }}
     }}
 }}
