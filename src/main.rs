@@ -4,6 +4,7 @@ mod change;
 mod conn;
 mod desired;
 mod drain;
+mod health;
 mod install;
 mod network;
 mod output;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Command::Drain(args) => drain::run(&args),
         Command::Service(args) => service::run(&args),
         Command::Real(args) => real::run(&args),
+        Command::Health(args) => health::run(&args),
         Command::Conn(args) => conn::run(&args),
         Command::Port(args) => network::port(&args),
         Command::Neighbor(args) => network::neighbor(&args),

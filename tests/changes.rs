@@ -123,7 +123,7 @@ fn change(config: &mut Config, all: &Config, random: &mut Rng) -> usize {
         return service;
     };
     let number = random.usize(..SERVERS);
-    let real: Real = full.reals[number];
+    let real: Real = full.reals[number].clone();
     let known = config.services[place].reals.iter().position(|known| known.address == real.address);
     let edited = Arc::make_mut(&mut config.services[place]);
     match (random.usize(..8), known) {

@@ -7,16 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use millrace::ctrl::api::{
-    self, Changed, Configuration, Difference, Draining, NeighborReport, Network, OutcomeReport, PortReport, PortState,
-    RealState, RealStats, Report, RouteReport, ServiceState, Services, Socket, TrafficReport,
+    self, Changed, Configuration, Difference, Draining, HealthReport, Maintenance, NeighborReport, Network,
+    OutcomeReport, PortReport, PortState, RealState, RealStats, Report, RouteReport, ServerHealth, ServiceState,
+    Services, Socket, TrafficReport,
 };
 use millrace::ctrl::apply::Applier;
 use millrace::ctrl::change::{Kind, Refused, Transaction};
 use millrace::ctrl::config::write::{self, Detail};
-use millrace::ctrl::config::{self, Config, Machine, Selector, Service, document};
+use millrace::ctrl::config::{self, Config, Machine, Real, Selector, Service, document};
 use millrace::ctrl::connections::{Filter, Scan};
 use millrace::ctrl::desired::Desired;
 use millrace::ctrl::diff;
+use millrace::ctrl::health::book::State;
 use millrace::dataplane::clock::Now;
 use millrace::dataplane::conn::{Table, Templates};
 use millrace::dataplane::shared::Shared;
@@ -138,7 +140,13 @@ fn nothing(filter: Filter) -> Scan {
 /// A service whose real servers have three connections each.
 fn state(service: &Service) -> ServiceState {
     let stats = RealStats { active: 2, inactive: 1, ..RealStats::default() };
-    let reals = service.reals.iter().map(|real| RealState { keys: write::real(real, service, Detail::Full), stats });
+    let real = |real: &Real| RealState {
+        keys: write::real(real, service, Detail::Full),
+        state: Default::default(),
+        running_weight: Some(real.weight),
+        stats,
+    };
+    let reals = service.reals.iter().map(real);
     ServiceState {
         keys: write::service(service, Detail::Full),
         stats: TrafficReport::default(),
@@ -187,6 +195,32 @@ impl api::Director for Shown {
         let all = good().services;
         let asked = all.iter().filter(|service| only.is_none_or(|only| service.selector == *only));
         Services { version: 1, max_connections: 64, services: asked.map(|service| state(service)).collect() }
+    }
+
+    fn health(&self, _: Option<&Selector>, real: Option<&str>) -> Result<HealthReport, Refused> {
+        let servers = [("10.0.0.2:80", 3), ("10.0.0.3:80", 0)].map(|(real, wrong)| ServerHealth {
+            service: "192.0.2.1:80".to_owned(),
+            protocol: "tcp".to_owned(),
+            real: real.to_owned(),
+            state: if wrong == 0 { State::Up } else { State::Down },
+            up: Some(wrong == 0),
+            check: Some("tcp".to_owned()),
+            reason: None,
+            since: None,
+            right: 7,
+            wrong,
+            unmade: 0,
+            against: 0,
+            held_until: None,
+            last: None,
+            history: Vec::new(),
+        });
+        let servers = servers.into_iter().filter(|server| real.is_none_or(|real| server.real == real));
+        Ok(HealthReport { servers: servers.collect(), lost_quorum: Vec::new() })
+    }
+
+    fn maintain(&self, asked: &Maintenance) -> Result<Vec<String>, Refused> {
+        Ok(if asked.on { vec!["192.0.2.1:80".to_owned()] } else { Vec::new() })
     }
 
     fn desired(&self) -> Arc<Desired> {

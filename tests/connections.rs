@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use millrace::ctrl::api::{self, DeviceReport, Socket};
-use millrace::ctrl::director::Running;
+use millrace::ctrl::director::{Checked, Running};
 use millrace::dataplane::clock::Now;
 use millrace::dataplane::port::memory::{MemoryPort, MemoryWire};
 use millrace::dataplane::service::RealId;
@@ -56,7 +56,9 @@ impl Stand {
         let Director { shared, applier, mut workers, mut wires, now } = Director::new(SERVICES, 1);
         let origin = Instant::now() - Duration::from_nanos(now.nanos());
         let device = Box::new(|_| DeviceReport::default());
-        let running = Running::new(Arc::clone(&shared), applier, config(SERVICES), "x.toml".into(), origin, device);
+        let config = config(SERVICES);
+        let checked = Checked::nobody(&config);
+        let running = Running::new(Arc::clone(&shared), applier, config, "x.toml".into(), origin, device, checked);
         let socket = Socket::bind(&folder.join("api.sock")).unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let server = std::thread::spawn(move || {

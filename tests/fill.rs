@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use millrace::ctrl::accounts::Accounts;
 use millrace::ctrl::api::DeviceReport;
+use millrace::ctrl::health::book::Book;
 use millrace::ctrl::survey::Survey;
 use support::*;
 
@@ -27,7 +28,14 @@ real = [{ address = '10.0.0.12' }]
 fn used(director: &Director) -> [u64; 3] {
     let (snapshot, config) = (director.applier.viewer().current(), config(SERVICES));
     let (shared, accounts) = (&director.shared, Accounts::default());
-    let survey = Survey { shared, snapshot: &snapshot, config: &config, accounts: &accounts, now: director.now };
+    let survey = Survey {
+        shared,
+        snapshot: &snapshot,
+        config: &config,
+        accounts: &accounts,
+        health: &Book::default(),
+        now: director.now,
+    };
     let connections = survey.report(|_| DeviceReport::default()).connections;
     let used = connections.tables.iter().map(|table| table.used).collect::<Vec<_>>();
     assert_eq!(connections.active + connections.inactive, used[0] + used[1]);

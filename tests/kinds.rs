@@ -8,6 +8,7 @@ use millrace::ctrl::accounts::Accounts;
 use millrace::ctrl::api::DeviceReport;
 use millrace::ctrl::connections::{ConnectionReport, Filter, Scan};
 use millrace::ctrl::diff;
+use millrace::ctrl::health::book::Book;
 use millrace::ctrl::survey::Survey;
 use millrace::dataplane::service::RealId;
 use millrace::dataplane::stats::Outcome;
@@ -368,7 +369,8 @@ fn listings_say_what_a_service_is_for() {
     let snapshot = director.applier.viewer().current();
     let (shared, now) = (&director.shared, director.now);
     let (config, accounts) = (config(&text), Accounts::default());
-    let survey = Survey { shared, snapshot: &snapshot, config: &config, accounts: &accounts, now };
+    let survey =
+        Survey { shared, snapshot: &snapshot, config: &config, accounts: &accounts, health: &Book::default(), now };
     let report = survey.report(|_| DeviceReport::default());
     let services: Vec<_> = report.services.iter().map(|service| (&*service.protocol, &*service.address)).collect();
     let expected =

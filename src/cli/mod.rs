@@ -3,6 +3,7 @@
 mod conn;
 mod desired;
 mod drain;
+mod health;
 mod install;
 mod manual;
 mod network;
@@ -24,6 +25,7 @@ use crate::ctrl::config::DEFAULT_SOCKET;
 pub use conn::{ConnArgs, ConnCommand, ConnFlushArgs, ConnListArgs, ConnShowArgs};
 pub use desired::{ApplyArgs, DiffArgs, ReloadArgs, SaveArgs};
 pub use drain::DrainArgs;
+pub use health::{HealthArgs, HealthCommand, HealthListArgs, HealthShowArgs, MaintenanceArgs, Turn};
 pub use install::{CompletionsArgs, ManArgs};
 pub use manual::{Page, completions, pages};
 pub use network::{
@@ -109,6 +111,8 @@ pub enum Command {
     ///
     /// The configuration file stays as it is: save writes what runs.
     Real(RealArgs),
+    /// Look at the health of a running director's real servers; take them out for maintenance, and put them back
+    Health(HealthArgs),
     /// Look at the connections of a running director, or remove some
     Conn(ConnArgs),
     /// Look at the ports of a running director

@@ -23,7 +23,6 @@ use rtnetlink::{Error, Handle, RouteMessageBuilder, new_connection_with_strict_c
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::api::Director;
 use super::config::{Announce, Config, Service};
 use super::director::Running;
 
@@ -59,7 +58,7 @@ pub async fn follow(mut announcer: Announcer, running: Arc<Running>, stop: impl 
         if look {
             announcer.look().await;
         }
-        announcer.announce(&running.announcing().wanted(vips(&running.desired().config))).await;
+        announcer.announce(&running.announcing().wanted(vips(&running.effective()))).await;
         running.announcing().note(&announcer.present);
     }
     announcer.announce(&BTreeSet::new()).await;

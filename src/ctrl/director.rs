@@ -1,5 +1,7 @@
 //! The running director as control sees it: what it is asked for, what it is told, and what it looks after.
 
+mod health;
+
 use std::fmt;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,7 +16,9 @@ use log::{info, warn};
 use tokio::sync::Notify;
 
 use super::accounts::Accounts;
-use super::api::{self, Announced, Changed, DeviceReport, Difference, Draining, Network, Report, Services};
+use super::api::{
+    self, Announced, Changed, DeviceReport, Difference, Draining, HealthReport, Maintenance, Network, Report, Services,
+};
 use super::apply::Applier;
 use super::change::{Kind, Made, Refused, Transaction};
 use super::config::document::Table;
@@ -23,6 +27,8 @@ use super::connections::{Filter, Scan};
 use super::desired::Desired;
 use super::diff;
 use super::drain::Announcing;
+use super::health::book::{Book, Order};
+use super::health::checker::Orders;
 use super::survey::Survey;
 use crate::dataplane::clock::Now;
 use crate::dataplane::service::{PortId, Service};
@@ -52,6 +58,10 @@ pub struct Running {
     desired: ArcSwap<Desired>,
     control: Mutex<Control>,
     accounts: RwLock<Accounts>,
+    /// What runs: the desired state, less the real servers that are out.
+    effective: ArcSwap<Config>,
+    health: Mutex<Book>,
+    checks: Orders,
     device: DeviceCounters,
     conflicts: Mutex<HashMap<Ipv4Addr, Instant>>,
     /// Ports with a link that came back and hears who is on it as soon as may be.
@@ -82,6 +92,7 @@ impl Running {
         file: PathBuf,
         origin: Instant,
         device: DeviceCounters,
+        Checked { book, effective, orders }: Checked,
     ) -> Self {
         let index = Index::new(&config);
         Self {
@@ -92,6 +103,9 @@ impl Running {
             desired: ArcSwap::from_pointee(Desired::first(config)),
             control: Mutex::new(Control { applier, index }),
             accounts: RwLock::default(),
+            effective: ArcSwap::from_pointee(effective),
+            health: Mutex::new(book),
+            checks: orders,
             device,
             conflicts: Mutex::default(),
             returned: Mutex::default(),
@@ -130,7 +144,8 @@ impl Running {
         let snapshot = self.viewer.current();
         let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
         let (config, now) = (&desired.config, self.now());
-        let survey = Survey { shared: &self.shared, snapshot: &snapshot, config, accounts: &accounts, now };
+        let (shared, accounts, health) = (&*self.shared, &*accounts, &*self.book());
+        let survey = Survey { shared, snapshot: &snapshot, config, accounts, health, now };
         look(survey, desired.version)
     }
 
@@ -146,7 +161,7 @@ impl Running {
         if changed.is_empty() || dry_run {
             return Ok(Changed { version: running.version, changed, refused: Vec::new() });
         }
-        applier.apply(next, self.now()).map_err(|error| Refused::new(Kind::Invalid, error.to_string()))?;
+        self.run(applier, &running.config, next)?;
         let next = running.next(next.clone());
         let version = next.version;
         self.desired.store(Arc::new(next));
@@ -219,6 +234,32 @@ impl Running {
                 warn!("address conflict: {} claims our address {address} on port {name}", diff::mac(&mac));
             }
         }
+    }
+}
+
+/// What a director starts with of the health of its real servers.
+pub struct Checked {
+    /// What is known of them.
+    pub book: Book,
+    /// What runs.
+    pub effective: Config,
+    /// Who makes the checks.
+    pub orders: Orders,
+}
+
+impl Checked {
+    /// What is known at the start, and what the checker is to do.
+    pub fn first(config: &Config, orders: Orders) -> (Self, Vec<Order>) {
+        let mut book = Book::default();
+        let followed = book.follow(None, config);
+        // What quorums are at the start is no news.
+        let (effective, _) = book.effective(config);
+        (Self { book, effective, orders }, followed.orders)
+    }
+
+    /// The same for a director whose real servers nobody checks.
+    pub fn nobody(config: &Config) -> Self {
+        Self::first(config, Orders::unheard()).0
     }
 }
 
@@ -316,6 +357,18 @@ impl api::Director for Running {
             changed: diff::live_changes(&running.config, &next),
             restart: diff::fixed_changes(&running.config, &next),
         })
+    }
+
+    fn health(&self, service: Option<&Selector>, real: Option<&str>) -> Result<HealthReport, Refused> {
+        self.report_health(service, real)
+    }
+
+    fn maintain(&self, asked: &Maintenance) -> Result<Vec<String>, Refused> {
+        let ports = &self.desired.load().config.ports;
+        let key = |key| config::parts::key(key, "service", ports);
+        let service = asked.service.as_ref().map(key).transpose()?;
+        let changed = self.set_maintenance(service.as_ref(), &asked.real, asked.on)?;
+        Ok(changed.iter().map(|(service, _)| service.to_string()).collect())
     }
 
     fn reload(&self, dry_run: bool) -> Result<Changed, Refused> {

@@ -9,14 +9,17 @@ use std::time::{Duration, Instant};
 
 use core_affinity::CoreId;
 use log::{error, info, warn};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::announce::{self, Announcer};
 use super::api::{self, BindError, Director, ListenError, Listener, Socket};
 use super::config::{self, Config, ConfigError, Device, Machine};
 use super::crew::Crew;
-use super::director::Running;
+use super::director::{Checked, Running};
+use super::health::book::Verdict;
+use super::health::checker::Checker;
 use super::link::{LinkError, LinkWatch};
 use super::notify;
 use super::ports::{Devices, Equipment, Ports};
@@ -93,6 +96,8 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     let socket = Socket::bind(&config.api.socket)?;
     let listener = config.api.listen.as_ref().map(Listener::bind).transpose()?;
     let announcer = config.announce.map(Announcer::open).transpose()?;
+    let (checker, orders) = Checker::start()?;
+    let (checked, checks) = Checked::first(&config, orders.clone());
     let workers = config.director.workers.len();
     let equipment = Equipment {
         devices: config.ports.iter().map(|port| port.device.clone()).collect(),
@@ -103,7 +108,8 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
         dpdk_args: config.director.dpdk_args.clone(),
     };
     let twins = Twins::prepare(&config).await?;
-    let Start { mut ports, shared, applier } = Start::new(&config, &equipment, workers, start::random_secret()?)?;
+    let Start { mut ports, shared, applier } =
+        Start::new(&checked.effective, &equipment, workers, start::random_secret()?)?;
     twins.set_up(&config).await?;
     let origin = Instant::now();
     let devices = ports.devices();
@@ -114,7 +120,13 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     let queues = ports.take_queues();
     let crew = Crew::launch(ports.eal(), queues, &applier, &shared, &config.director, origin)?;
     let counters = Box::new(move |place| devices.counters(place));
-    let running = Arc::new(Running::new(Arc::clone(&shared), applier, config, file.to_owned(), origin, counters));
+    let running =
+        Arc::new(Running::new(Arc::clone(&shared), applier, config, file.to_owned(), origin, counters, checked));
+    // The workers are there: from now on the host reaches real servers.
+    orders.give(checks);
+    drop(orders);
+    let Checker { verdicts, thread: checking } = checker;
+    let hearing = tokio::spawn(hear(Arc::clone(&running), verdicts));
     let (tell, told) = oneshot::channel::<()>();
     let server = tokio::spawn(api::serve(socket, listener, Arc::clone(&running), async { drop(told.await) }));
     notify::ready();
@@ -137,16 +149,18 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     }
     watchdog.abort();
     follow.abort();
+    hearing.abort();
     notify::stopping();
     drop(tell);
     let _ = server.await;
     let finished = crew.finish();
     drop((running, carriers));
+    let checked = checking.join().map_err(|_| "the health checks panicked".to_owned());
     let accounted = shared.account().map_err(|lost| lost.to_string());
     let accounted = accounted.map(|received| info!("{received} frames received, every one accounted for"));
     let stopped = ports.stop();
     drop(twins);
-    ended.and(finished).and(accounted).and(stopped).map_err(RunError::End)
+    ended.and(finished).and(checked).and(accounted).and(stopped).map_err(RunError::End)
 }
 
 /// Does what is due until the director is to stop; an error if it stops because a worker did.
@@ -182,6 +196,24 @@ async fn attend(
                     return Err("a worker ended on its own".to_owned());
                 }
             }
+        }
+    }
+}
+
+/// How long what checks find is gathered, so that a rack that goes dark is one change, or few.
+const GATHERING: Duration = Duration::from_millis(10);
+
+/// Has the director take in what checks find.
+async fn hear(running: Arc<Running>, mut verdicts: UnboundedReceiver<Verdict>) {
+    let mut heard = Vec::new();
+    while verdicts.recv_many(&mut heard, usize::MAX).await > 0 {
+        sleep(GATHERING).await;
+        while let Ok(verdict) = verdicts.try_recv() {
+            heard.push(verdict);
+        }
+        let (director, gathered) = (Arc::clone(&running), std::mem::take(&mut heard));
+        if let Err(failed) = tokio::task::spawn_blocking(move || director.hear(&gathered)).await {
+            error!("what health checks found was not taken in: {failed}");
         }
     }
 }

@@ -15,6 +15,7 @@ use super::api::{
 use super::config::write::{self, Detail};
 use super::config::{self, Config, Selector, Way};
 use super::diff::mac;
+use super::health::book::Book;
 use crate::dataplane::clock::Now;
 use crate::dataplane::sched::Candidate;
 use crate::dataplane::service::{PortId, RealId, RealServer, Service};
@@ -32,6 +33,8 @@ pub struct Survey<'a> {
     pub config: &'a Config,
     /// From where services and real servers count, and their rates.
     pub accounts: &'a Accounts,
+    /// Who is in the pool.
+    pub health: &'a Book,
     /// The director's time.
     pub now: Now,
 }
@@ -202,6 +205,8 @@ impl Survey<'_> {
         let counted: HashMap<SocketAddr, &RealReport> = reals.map(|real| (real.address, real)).collect();
         let real = |real: &config::Real| RealState {
             keys: write::real(real, service, Detail::Full),
+            state: self.health.state(&(service.selector, real.address)),
+            running_weight: counted.get(&real.address).map(|report| report.weight),
             stats: counted.get(&real.address).map(|report| (*report).into()).unwrap_or_default(),
         };
         ServiceState {

@@ -2,24 +2,38 @@
 
 use super::command::{Key, Mask};
 use super::layout::{Shown, ShownServer, ShownService, What};
-use crate::ctrl::api::{ServiceState, Services};
-use crate::ctrl::config::{ConfigError, Protocol, Selector, Service};
+use crate::ctrl::api::{RealState, ServiceState, Services};
+use crate::ctrl::config::{ConfigError, Protocol, Real, Selector, Service};
+
+/// What is shown of real servers that have failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum As {
+    /// What runs, as in a director whose keepalived has taken them out or inhibited them.
+    TheyRun,
+    /// What is desired, to be restored.
+    Desired,
+}
 
 /// Reads all services.
 ///
 /// # Errors
 /// If the answer is not what a director writes.
-pub fn all(services: &Services) -> Result<Shown, ConfigError> {
-    let shown: Result<_, _> = services.services.iter().map(service).collect();
+pub fn all(services: &Services, how: As) -> Result<Shown, ConfigError> {
+    let shown: Result<_, _> = services.services.iter().map(|state| service(state, how)).collect();
     Ok(Shown { size: services.max_connections, services: shown? })
 }
 
-fn service(state: &ServiceState) -> Result<ShownService, ConfigError> {
+fn service(state: &ServiceState, how: As) -> Result<ShownService, ConfigError> {
     let service = state.service()?;
-    let servers = service.reals.iter().zip(&state.real).map(|(real, state)| ShownServer {
+    let runs = |(real, state): (&Real, &RealState)| match how {
+        As::TheyRun => state.running_weight,
+        As::Desired => Some(real.weight),
+    };
+    let servers = service.reals.iter().zip(&state.real).filter_map(|pair| Some((pair, runs(pair)?)));
+    let servers = servers.map(|((real, state), weight)| ShownServer {
         address: real.address,
         forwarding: real.forwarding,
-        weight: real.weight,
+        weight,
         upper: real.thresholds.upper,
         lower: real.thresholds.lower,
         active: state.stats.active,

@@ -161,7 +161,7 @@ impl<'a> Talk<'a> {
     }
 
     /// Asks for all services, or for one; `None` if there is no such one.
-    fn shown(&self, only: Option<&Key>) -> Result<Option<Shown>, Ended> {
+    fn shown(&self, only: Option<&Key>, how: shown::As) -> Result<Option<Shown>, Ended> {
         let key = match only.map(changes::key) {
             // A director that can have no such service has none.
             Some(Err(_)) => return Ok(None),
@@ -174,7 +174,7 @@ impl<'a> Talk<'a> {
             Err(ClientError::Refused(_)) if key.is_some() => return Ok(None),
             Err(error) => return Err(lost(&error)),
         };
-        match shown::all(&services) {
+        match shown::all(&services, how) {
             Ok(shown) => Ok(Some(shown)),
             Err(error) => {
                 eprintln!("{error}");
@@ -199,7 +199,7 @@ impl<'a> Talk<'a> {
             Listed::Service(key) => Some(key),
             _ => None,
         };
-        let Some(mut shown) = self.shown(only)? else {
+        let Some(mut shown) = self.shown(only, shown::As::TheyRun)? else {
             eprintln!("No such service");
             return Ok(FAILED);
         };
@@ -210,7 +210,7 @@ impl<'a> Talk<'a> {
     }
 
     fn save(&self, numeric: bool) -> Done {
-        let mut shown = self.shown(None)?.unwrap_or_default();
+        let mut shown = self.shown(None, shown::As::Desired)?.unwrap_or_default();
         layout::sort(&mut shown);
         let (text, left_out) = layout::save(&shown, self.spoken(numeric));
         for service in left_out {

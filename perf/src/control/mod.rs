@@ -212,7 +212,7 @@ impl Rig {
     fn with_real(&self, n: u32) -> Config {
         self.changed(n & !1, |service| {
             if n.is_multiple_of(2) {
-                let mut real = service.reals[0];
+                let mut real = service.reals[0].clone();
                 real.address.set_port(9999);
                 service.reals.push(real);
             } else {

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, ensure};
-use millrace::ctrl::api::{DeviceReport, Director, exposition};
-use millrace::ctrl::director::Running;
+use millrace::ctrl::api::{DeviceReport, Director, HealthReport, exposition};
+use millrace::ctrl::director::{Checked, Running};
 use millrace::dataplane::port::dpdk::Pool;
 
 use super::{Kind, Rig, configured};
@@ -44,7 +44,8 @@ pub fn measure(plan: Plan, flows: u32, core: usize, pool: &Pool) -> anyhow::Resu
     let config = configured(Kind::Address, plan.services, REALS)?;
     let Rig { mut forwarder, applier } = Rig::of(Kind::Address, &config, plan.services, flows, pool)?;
     let (shared, counters) = (Arc::clone(&forwarder.shared), Box::new(|_| DeviceReport::default()));
-    let running = Running::new(shared, applier, config, PathBuf::new(), Instant::now(), counters);
+    let checked = Checked::nobody(&config);
+    let running = Running::new(shared, applier, config, PathBuf::new(), Instant::now(), counters, checked);
     let (mut alone, mut beside) = (Samples::default(), Samples::default());
     let scrapes = Scrapes::default();
     thread::scope(|scope| {
@@ -109,7 +110,7 @@ impl Scrapes {
                 asked if asked == self.done.load(Ordering::Relaxed) => thread::sleep(Duration::from_micros(500)),
                 asked => {
                     let start = Instant::now();
-                    let text = exposition(&running.report());
+                    let text = exposition(&running.report(), &HealthReport::default());
                     self.nanos.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
                     let octets: usize = text.iter().map(Vec::len).sum();
                     self.octets.fetch_add(octets as u64, Ordering::Relaxed);

@@ -6,6 +6,7 @@ use schemars::{Schema, SchemaGenerator};
 
 use super::desired::{Configuration, Difference, Services, Which};
 use super::drain::{Draining, Wish};
+use super::health::{HealthReport, Maintained, Maintenance, Whom};
 use super::network::{Neighbors, Ports, Routes};
 use super::report::{Changed, Report, Version};
 use super::server::How;
@@ -22,6 +23,8 @@ pub(super) enum Call {
     Ports,
     Neighbors,
     Routes,
+    Health,
+    Maintenance,
     Config,
     Difference,
     Change,
@@ -122,6 +125,27 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Lists the routes: configured ones, and the networks of the ports.",
         Answer::Json(SchemaGenerator::subschema_for::<Routes>),
     ),
+    Operation {
+        query: Some(SchemaGenerator::subschema_for::<Whom>),
+        refusals: &[StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY],
+        ..look(
+            Call::Health,
+            "/v1/health",
+            "Tells how real servers are that are checked or in maintenance.",
+            Answer::Json(SchemaGenerator::subschema_for::<HealthReport>),
+        )
+    },
+    Operation {
+        method: POST,
+        body: Some(SchemaGenerator::subschema_for::<Maintenance>),
+        refusals: &[StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY],
+        ..look(
+            Call::Maintenance,
+            "/v1/maintenance",
+            "Takes a real server out for maintenance, or puts it back.",
+            Answer::Json(SchemaGenerator::subschema_for::<Maintained>),
+        )
+    },
     look(
         Call::Config,
         "/v1/config",

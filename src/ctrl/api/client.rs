@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::desired::{Configuration, Difference, Services};
 use super::drain::{Draining, Wish};
+use super::health::{HealthReport, Maintained, Maintenance};
 use super::network::{Neighbors, Ports, Routes};
 use super::refusal::Refusal;
 use super::report::{Changed, Report, Version};
@@ -87,6 +88,27 @@ impl Client {
         let key = serde_json::to_string(key).map_err(|what| self.garbled(&what))?;
         let query = serde_urlencoded::to_string([("service", key)]).map_err(|what| self.garbled(&what))?;
         self.ask(Method::GET, &format!("/v1/services?{query}"))
+    }
+
+    /// Asks how real servers are: those of one service, by its key, those of one address, or all.
+    ///
+    /// # Errors
+    /// If no director answers, or there is no such service or real server.
+    pub fn health(&self, service: Option<&Table>, real: Option<&str>) -> Result<HealthReport, ClientError> {
+        let service = service.map(serde_json::to_string).transpose().map_err(|what| self.garbled(&what))?;
+        let asked = [("service", service), ("real", real.map(str::to_owned))];
+        let asked: Vec<_> = asked.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+        let query = serde_urlencoded::to_string(asked).map_err(|what| self.garbled(&what))?;
+        self.ask(Method::GET, &format!("/v1/health?{query}"))
+    }
+
+    /// Has a real server taken out for maintenance, or put back.
+    ///
+    /// # Errors
+    /// If no director answers, or there is no such service or real server.
+    pub fn maintain(&self, asked: &Maintenance) -> Result<Maintained, ClientError> {
+        let body = serde_json::to_vec(asked).map_err(|what| self.garbled(&what))?;
+        self.ask_with(Method::POST, "/v1/maintenance", body)
     }
 
     /// Asks for the ports.

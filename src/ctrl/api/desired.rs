@@ -18,6 +18,7 @@ use crate::ctrl::change::{Kind, Refused, Transaction};
 use crate::ctrl::config::document::Table;
 use crate::ctrl::config::schema::{self, Shown, Written};
 use crate::ctrl::config::{self, Config, ConfigError, Selector, write};
+use crate::ctrl::health::book::State as ServerState;
 
 /// What `GET /v1/services` answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +58,11 @@ pub struct RealState {
     #[serde(flatten)]
     #[schemars(with = "Shown<schema::Real>")]
     pub keys: Table,
+    /// Whether it is in the pool.
+    #[serde(default)]
+    pub state: ServerState,
+    /// The weight that it has now; null if it has failed and was taken out.
+    pub running_weight: Option<u16>,
     /// What is counted.
     pub stats: RealStats,
 }
@@ -155,7 +161,7 @@ pub(super) async fn services<D: Director>(
     aside(move || Json(director.services(only.as_ref())).into_response()).await
 }
 
-fn selector(json: &str, config: &Config) -> Result<Selector, Refused> {
+pub(super) fn selector(json: &str, config: &Config) -> Result<Selector, Refused> {
     let wrong = |cause: serde_json::Error| Refused::new(Kind::Invalid, format!("service: {cause}"));
     let key: Table = serde_json::from_str(json).map_err(wrong)?;
     Ok(config::parts::key(&key, "service", &config.ports)?)
@@ -205,7 +211,7 @@ mod tests {
     fn a_client_reads_back_what_a_director_writes() {
         let text = r#"{"version":3,"services":[{"match":{"to":"203.0.113.0/28","ingress":"wan"},"scheduler":"wrr",
             "stats":{"connections":1,"in_packets":2,"in_octets":3,"out_packets":4,"out_octets":5},
-            "real":[{"address":"10.0.0.2","weight":3,"stats":{"active":7,"inactive":0,"persistent":0,
+            "real":[{"address":"10.0.0.2","weight":3,"running_weight":3,"stats":{"active":7,"inactive":0,"persistent":0,
             "connections":1,"in_packets":2,"in_octets":3,"out_packets":4,"out_octets":5}}]}]}"#;
         let services: Services = serde_json::from_str(text).unwrap();
         let state = &services.services[0];

@@ -16,10 +16,12 @@ use arrayvec::ArrayVec;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
+use super::health::{HealthReport, ServerHealth};
 use super::report::{
     Announced, PortReport, RealReport, Report, ServiceReport, TableReport, TrafficReport, WorkerReport,
 };
-use crate::dataplane::neigh::State;
+use crate::ctrl::health::book::State;
+use crate::dataplane::neigh;
 
 /// What the text is.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -104,7 +106,7 @@ const TRAFFIC: &[Figure<TrafficReport>] = &[
 ///
 /// With a hundred thousand real servers it has a hundred million octets, so what it takes to write it is small and used again:
 /// the workers' cores share the last cache and the memory with whoever writes.
-pub fn exposition(report: &Report) -> Vec<Vec<u8>> {
+pub fn exposition(report: &Report, health: &HealthReport) -> Vec<Vec<u8>> {
     let mut page = Page(Vec::new());
     page.director(report);
     page.tables(report);
@@ -112,6 +114,7 @@ pub fn exposition(report: &Report) -> Vec<Vec<u8>> {
     page.workers(report);
     page.services(report);
     page.reals(report);
+    page.health(health);
     page.0.retain(|text| !text.is_empty());
     page.0
 }
@@ -205,7 +208,7 @@ impl Page {
             self.one(("millrace_announced_vips", "VIPs that routers are told of."), vips.len() as f64);
         }
         let count = |state: &str| report.neighbors.iter().filter(|neighbor| neighbor.state == state).count();
-        let states = State::ALL.map(State::name);
+        let states = neigh::State::ALL.map(neigh::State::name);
         let states = states.iter().map(|state| (labels([("state", state)]), count(state) as f64));
         let help = "Stations on the director's links whose Ethernet addresses it knows or asks for.";
         self.gauge(("millrace_neighbors", help), states);
@@ -288,6 +291,36 @@ impl Page {
         }
         self.0.extend(traffic.into_iter().chain([weights, connections]).map(|series| series.text));
     }
+
+    fn health(&mut self, health: &HealthReport) {
+        let servers = || health.servers.iter().map(|server| (checked(server, None), server));
+        let help = "Whether a real server's checks are answered, of a service; also while it is in maintenance.";
+        let up = servers().filter_map(|(labels, server)| Some((labels, f64::from(u8::from(server.up?)))));
+        self.gauge(("millrace_real_up", help), up);
+        let help = "Whether a real server of a service is in maintenance.";
+        let out = servers().map(|(labels, server)| (labels, f64::from(u8::from(server.state == State::Maintenance))));
+        self.gauge(("millrace_real_maintenance", help), out);
+        let results = health.servers.iter().filter(|server| server.check.is_some()).flat_map(|server| {
+            let results = [("right", server.right), ("wrong", server.wrong), ("unmade", server.unmade)];
+            results.into_iter().map(move |(result, count)| (checked(server, Some(result)), count))
+        });
+        self.counter(
+            ("millrace_real_checks_total", "Health checks of a real server of a service, by result."),
+            results,
+        );
+        let took = servers().filter_map(|(labels, server)| Some((labels, server.last.as_ref()?.seconds)));
+        self.gauge(("millrace_real_check_seconds", "How long a real server's last health check took."), took);
+        let lost = iter::once((Labels::default(), health.lost_quorum.len() as f64));
+        self.gauge(("millrace_services_without_quorum", "Virtual services that have lost their quorum."), lost);
+    }
+}
+
+/// Labels of a real server that is checked.
+fn checked<'a>(server: &'a ServerHealth, result: Option<&'a str>) -> Labels<'a> {
+    let ServerHealth { service, protocol, real, .. } = server;
+    let mut all = labels([("service", service), ("protocol", protocol), ("real", real)]);
+    all.extend(result.map(|result| ("result", result)));
+    all
 }
 
 /// What a service's packets are sent to.
@@ -390,7 +423,7 @@ mod tests {
             address: "10.0.0.11".parse().unwrap(),
             mac: None,
             port: "lan".to_owned(),
-            state: State::Incomplete.name().to_owned(),
+            state: neigh::State::Incomplete.name().to_owned(),
             age_seconds: None,
         };
         Report {
@@ -414,7 +447,7 @@ mod tests {
     }
 
     fn text(report: &Report) -> String {
-        String::from_utf8(exposition(report).concat()).unwrap()
+        String::from_utf8(exposition(report, &HealthReport::default()).concat()).unwrap()
     }
 
     #[test]

@@ -7,6 +7,8 @@
 //! | `GET /v1/ports` | [`Ports`]: the ports, and what is counted of them |
 //! | `GET /v1/neighbors` | [`Neighbors`]: stations on the links |
 //! | `GET /v1/routes` | [`Routes`]: where packets go |
+//! | `GET /v1/health` | a [`HealthReport`]: real servers that are checked or in maintenance |
+//! | `POST /v1/maintenance` | a [`Maintained`]: a real server is taken out, or put back |
 //! | `GET /v1/config` | a [`Configuration`]: what runs, with the keys of the file |
 //! | `GET /v1/diff` | a [`Difference`]: what the file has that does not run; 422 if the file has a mistake |
 //! | `POST /v1/changes` | a [`Changed`]; 409 or 422 if a change was refused, and none was made |
@@ -49,6 +51,7 @@ mod connection;
 mod connections;
 mod desired;
 mod drain;
+mod health;
 mod listen;
 mod metrics;
 mod network;
@@ -63,6 +66,7 @@ mod zero;
 pub use client::{Client, ClientError};
 pub use desired::{Configuration, Difference, RealState, RealStats, ServiceState, Services};
 pub use drain::Draining;
+pub use health::{HealthReport, LastCheck, Maintained, Maintenance, ServerHealth, Turned};
 pub use listen::{ListenError, Listener};
 pub use metrics::exposition;
 pub use network::{Neighbors, Network, PortState, Ports, RouteReport, Routes};

@@ -29,6 +29,7 @@ use super::connection::{Bounds, Door, receive, whole};
 use super::connections;
 use super::desired::{self, Difference, Services};
 use super::drain::{self, Draining};
+use super::health::{self, HealthReport, Maintenance};
 use super::listen::Listener;
 use super::metrics;
 use super::network::{self, Network};
@@ -72,6 +73,17 @@ pub trait Director: Send + Sync + 'static {
     /// Withdraws the VIPs, or announces them again, and tells what has come of it; none if the director announces no VIPs. May
     /// block.
     fn drain(&self, draining: bool) -> Option<Draining>;
+    /// Tells how real servers are that are checked or in maintenance: those of one service, those of one address, or all. May block.
+    ///
+    /// # Errors
+    /// If there is no such service or real server.
+    fn health(&self, service: Option<&Selector>, real: Option<&str>) -> Result<HealthReport, Refused>;
+
+    /// Takes a real server out for maintenance, or puts it back; returns in which services that changed something. May block.
+    ///
+    /// # Errors
+    /// If there is no such service or real server.
+    fn maintain(&self, asked: &Maintenance) -> Result<Vec<String>, Refused>;
 
     /// Applies the configuration file again and returns what changed, or with a dry run what would. May block.
     ///
@@ -243,6 +255,8 @@ fn answer<D: Director>(call: Call, method: MethodFilter) -> MethodRouter<Arc<D>>
         Call::Ports => on(method, network::ports::<D>),
         Call::Neighbors => on(method, network::neighbors::<D>),
         Call::Routes => on(method, network::routes::<D>),
+        Call::Health => on(method, health::health::<D>),
+        Call::Maintenance => on(method, health::maintain::<D>),
         Call::Config => on(method, desired::config::<D>),
         Call::Difference => on(method, desired::difference::<D>),
         Call::Change => on(method, desired::change::<D>),
@@ -260,7 +274,12 @@ fn answer<D: Director>(call: Call, method: MethodFilter) -> MethodRouter<Arc<D>>
 
 /// Ten thousand services are a few megabytes of text: written aside, so that nobody waits for it.
 async fn metrics<D: Director>(State(director): State<Arc<D>>) -> Response {
-    match tokio::task::spawn_blocking(move || metrics::exposition(&director.report())).await {
+    let exposition = move || {
+        // Of all services there is no mistake to make.
+        let health = director.health(None, None).unwrap_or_default();
+        metrics::exposition(&director.report(), &health)
+    };
+    match tokio::task::spawn_blocking(exposition).await {
         Ok(pieces) => {
             let pieces = pieces.into_iter().map(|piece| Ok::<_, Infallible>(Bytes::from(piece)));
             ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], Body::from_stream(stream::iter(pieces))).into_response()

@@ -19,7 +19,7 @@ use crate::ctrl::config::{self, Config, Selector, document};
 use crate::ctrl::connections::{Filter, Scan};
 use crate::ctrl::desired::Desired;
 use crate::ctrl::diff;
-use crate::ctrl::director::Running;
+use crate::ctrl::director::{Checked, Running};
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Table, Templates};
 use crate::dataplane::shared::Shared;
@@ -52,7 +52,8 @@ fn running(text: &str) -> Running {
     let macs = (1..=ports as u8).map(|last| [2, 0, 0, 0, 0, last]).collect();
     let applier = Applier::start(Arc::clone(&shared), &config, macs, Now::default()).unwrap();
     let counters = Box::new(|_| DeviceReport::default());
-    Running::new(shared, applier, config, PathBuf::from("x.toml"), Instant::now(), counters)
+    let checked = Checked::nobody(&config);
+    Running::new(shared, applier, config, PathBuf::from("x.toml"), Instant::now(), counters, checked)
 }
 
 /// A director that counts reloads and refuses every second one, and starts every change from the same.
@@ -96,6 +97,14 @@ impl Director for Counting {
         let asked = |it: &&Arc<config::Service>| only.is_none_or(|only| it.selector == *only);
         let services = small().services.iter().filter(asked).map(|it| service(it)).collect();
         Services { version: 1, max_connections: 64, services }
+    }
+
+    fn health(&self, _: Option<&Selector>, _: Option<&str>) -> Result<HealthReport, Refused> {
+        Ok(HealthReport::default())
+    }
+
+    fn maintain(&self, _: &Maintenance) -> Result<Vec<String>, Refused> {
+        Ok(Vec::new())
     }
 
     fn desired(&self) -> Arc<Desired> {

@@ -10,7 +10,7 @@ use super::*;
 use crate::ctrl::api::Director;
 use crate::ctrl::apply::Applier;
 use crate::ctrl::config::{self, Service};
-use crate::ctrl::director::Running;
+use crate::ctrl::director::{Checked, Running};
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Table as Connections, Templates};
 use crate::dataplane::shared::Shared;
@@ -24,7 +24,8 @@ fn director(text: &str) -> Running {
     let shared = Arc::new(Shared::new(tables, 1, 1, 1024, 1024).unwrap());
     let applier = Applier::start(Arc::clone(&shared), &config, vec![[2, 0, 0, 0, 0, 1]], Now::default()).unwrap();
     let counters = Box::new(|_| Default::default());
-    Running::new(shared, applier, config, PathBuf::from("x.toml"), Instant::now(), counters)
+    let checked = Checked::nobody(&config);
+    Running::new(shared, applier, config, PathBuf::from("x.toml"), Instant::now(), counters, checked)
 }
 
 fn table(json: &str) -> Table {

@@ -3,6 +3,7 @@
 //! A real server without a `check` has its service's; one with the keys of a check, but for its `type`, has the service's with
 //! these keys replaced.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::ctrl::health::check::{Body, Check, Dns, Grpc, Http, Path, Probe, Scri
 
 mod write;
 
+pub use write::check_type;
 pub(super) use write::{check as written, write, write_of_real};
 
 /// Default of `check.interval`: keepalived users set 2 to 10 s, and Katran's and GLB's checkers take 2 s.
@@ -109,13 +111,17 @@ pub(super) fn health(section: &Section<'_>) -> Result<Health, ConfigError> {
     let number = |key| section.get(key).map(|item| item.integer(0..=u64::from(u32::MAX))).transpose();
     let hook = |key| section.get(key).map(|item| command(&item)).transpose().map(Option::unwrap_or_default);
     let on_failure = section.get("on_failure").map(|item| item.word(ON_FAILURE, &[])).transpose()?;
+    let (quorum, hysteresis) = (number("quorum")?.unwrap_or(1), number("hysteresis")?.unwrap_or(0));
+    if let Some(item) = section.get("hysteresis").filter(|_| hysteresis > 0 && hysteresis >= quorum) {
+        return Err(item.error(format!("{hysteresis} is not below the quorum, {quorum}: it could not be lost")));
+    }
     let check = section.get("check").map(|item| item.entries().and_then(|table| check(&item, table))).transpose()?;
     Ok(Health {
         check: check.flatten().map(Arc::new),
         on_failure: on_failure.unwrap_or_default(),
         quorum: Quorum {
-            weight: number("quorum")?.map_or(1, |weight| weight as u32),
-            hysteresis: number("hysteresis")?.unwrap_or(0) as u32,
+            weight: quorum as u32,
+            hysteresis: hysteresis as u32,
             up: hook("quorum_up")?,
             down: hook("quorum_down")?,
         },
@@ -190,7 +196,7 @@ fn check(item: &Item<'_>, table: &Table) -> Result<Option<Check>, ConfigError> {
         delay: within("delay", Duration::ZERO, Duration::ZERO)?,
         damping: within("damping", DAMPING, Duration::ZERO)?,
         starts_up: section.get("start").map_or(Ok(true), |item| item.word(STARTS, &[]))?,
-        address: section.get("address").map(|item| item.parse(value::host)).transpose()?,
+        address: section.get("address").map(|item| item.parse(asked)).transpose()?,
         port: section.get("port").map(|item| Ok(item.integer(1..=u16::MAX.into())? as u16)).transpose()?,
         path: section.get("through").map_or(Ok(Path::Real), |item| item.word(PATHS, &[]))?,
     };
@@ -345,6 +351,14 @@ fn whole_path(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err(format!("\"{text}\" is no whole path: it begins with /"))
+    }
+}
+
+/// Whom a check asks in place of the real server: this host too.
+fn asked(text: &str) -> Result<IpAddr, String> {
+    match text.parse() {
+        Ok(IpAddr::V4(address)) if address.is_loopback() => Ok(address.into()),
+        _ => value::host(text),
     }
 }
 

@@ -44,6 +44,7 @@ use toml::de::DeTable;
 pub use changed::Changed;
 pub use check::{MAX_ENDPOINTS, MAX_REALS};
 pub use device::Device;
+pub use health::check_type;
 pub use index::Index;
 pub(super) use keys::Keys;
 pub use machine::Machine;

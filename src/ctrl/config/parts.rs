@@ -3,7 +3,7 @@
 //! To edit is to write a part as a document, replace keys, and read it again: what holds for a file holds for every edit, and
 //! `null` puts a key's default back. `path` is where a part stands in its request, for messages.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::document::{Table, Value};
 use super::keys::{KEY, Keys, REAL, SERVICE, TIMEOUTS};
@@ -67,13 +67,21 @@ pub fn real(table: &Table, path: &str, service: &Service) -> Result<Real, Config
 /// # Errors
 /// If `text` is no address.
 pub fn find_real(service: &Service, text: &str, path: &str) -> Result<Option<usize>, ConfigError> {
-    let (address, port) = value::address_and_port(text).map_err(|message| Source::none().error(path, message))?;
+    let (address, port) = real_name(text, path)?;
     let usual = service.selector.ports().one();
     let socket = SocketAddr::new(address, port.or(usual).unwrap_or(0));
     let exact = service.reals.iter().position(|real| real.address == socket);
     let by_address = |real: &Real| real.forwarding != Forwarding::Nat && real.address.ip() == address;
     let any = || service.reals.iter().position(by_address).filter(|_| usual.is_none());
     Ok(exact.or_else(any))
+}
+
+/// Reads the name of a real server: an address, with its port or without.
+///
+/// # Errors
+/// If `text` is no address.
+pub fn real_name(text: &str, path: &str) -> Result<(IpAddr, Option<u16>), ConfigError> {
+    value::address_and_port(text).map_err(|message| Source::none().error(path, message))
 }
 
 /// Returns `old` with the keys in `set` replaced. A real server that has what the service has takes what the service gets. A

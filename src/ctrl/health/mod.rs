@@ -1,4 +1,18 @@
 //! Health checks: real servers that fail leave the pool, and come back when they have recovered.
+//!
+//! ```text
+//!   desired ──► book ── orders ──► checker: a thread, a task for each real server
+//!                ▲                     │  schedule: when    probe: what is asked    tracker: what that makes of it
+//!                └────── verdicts ─────┘  only another state is told
+//!                │
+//!                └──► effective: desired, less who is out ──► apply ──► one snapshot; services that nothing happened to are the same
+//! ```
+//! Checks go from the host, over the ports' twins, by the kernel's routes.
 
+pub mod book;
 pub mod check;
+pub mod checker;
+pub mod live;
 pub mod probe;
+pub mod schedule;
+pub mod tracker;

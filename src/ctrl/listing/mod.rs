@@ -1,12 +1,14 @@
 //! A report as tables for people: first what clients depend on, then what may be wrong with it.
 
 mod columns;
+mod health;
 mod network;
 mod services;
 
 use super::api::{Announced, RealReport, Report, ServiceReport, TableReport, TrafficReport, WorkerReport};
 use crate::dataplane::stats::Outcome;
 use columns::Columns;
+pub use health::{health, server};
 pub use network::{neighbors, port, ports, routes};
 pub use services::{reals, services};
 

@@ -23,6 +23,7 @@ use super::apply::Applier;
 use super::config::{self, Config, ConfigError, Machine};
 use super::connections::{Filter, Scan};
 use super::diff::NeedsRestart;
+use super::health::book::Book;
 use super::ports::{Devices, Equipment};
 use super::start::{Start, StartError};
 use super::survey::Survey;
@@ -218,7 +219,8 @@ fn write_stats(
     devices: &Devices,
 ) -> Result<(), ReplayError> {
     let snapshot = viewer.current();
-    let survey = Survey { shared, snapshot: &snapshot, config, accounts: &Accounts::default(), now };
+    let (accounts, health) = (&Accounts::default(), &Book::default());
+    let survey = Survey { shared, snapshot: &snapshot, config, accounts, health, now };
     let report = survey.report(|place| devices.counters(place));
     let text = serde_json::to_string_pretty(&report).map_err(io::Error::from);
     let written = text.and_then(|text| fs::write(file, text + "\n"));

@@ -31,10 +31,9 @@ fn on_failure_word(on_failure: OnFailure) -> &'static str {
     ON_FAILURE.iter().find(|(_, meaning)| *meaning == on_failure).map_or("", |(word, _)| word)
 }
 
-/// Writes a check.
-pub(in crate::ctrl::config) fn check(check: &Check, detail: Detail) -> Table {
-    let mut table = Writer::new(detail);
-    let kind = match &check.probe {
+/// Returns the word for what a check asks.
+pub fn check_type(check: &Check) -> &'static str {
+    match &check.probe {
         Probe::Tcp => "tcp",
         Probe::Tls(_) => "tls",
         Probe::Http(Http { tls: None, .. }) => "http",
@@ -45,8 +44,13 @@ pub(in crate::ctrl::config) fn check(check: &Check, detail: Detail) -> Table {
         Probe::Ping => "ping",
         Probe::Grpc(_) => "grpc",
         Probe::Script(_) => "script",
-    };
-    table.put("type", kind, false);
+    }
+}
+
+/// Writes a check.
+pub(in crate::ctrl::config) fn check(check: &Check, detail: Detail) -> Table {
+    let mut table = Writer::new(detail);
+    table.put("type", check_type(check), false);
     let time = |table: &mut Writer, key, time, default| table.put(key, value::written(time), time == default);
     time(&mut table, "interval", check.interval, INTERVAL);
     time(&mut table, "timeout", check.timeout, TIMEOUT.min(check.interval));

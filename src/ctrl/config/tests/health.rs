@@ -104,3 +104,9 @@ fn what_failures_do_is_read() {
     assert_eq!((health.on_failure, health.quorum.weight, health.quorum.hysteresis), (OnFailure::Inhibit, 3, 1));
     assert_eq!((health.quorum.up.len(), health.quorum.down), (0, vec!["/bin/page".to_owned(), "me".to_owned()]));
 }
+
+#[test]
+fn a_quorum_can_be_lost() {
+    let said = refusal("[[service]]\naddress = '203.0.113.1:80'\nquorum = 2\nhysteresis = 2\n");
+    assert!(said.ends_with("service[0].hysteresis: 2 is not below the quorum, 2: it could not be lost"), "{said}");
+}

@@ -88,12 +88,13 @@ pub fn check(rng: &mut Rng, port_known: bool) -> Check {
 /// Random, for a service all of whose real servers have a port that is known, or not.
 pub fn health(rng: &mut Rng, port_known: bool) -> Health {
     let hook = |rng: &mut Rng| or(rng, Vec::new(), command);
+    let weight = or(rng, 1, |rng| rng.u32(..));
     Health {
         check: some(rng, |rng| Arc::new(check(rng, port_known))),
         on_failure: or(rng, OnFailure::Remove, |_| OnFailure::Inhibit),
         quorum: Quorum {
-            weight: or(rng, 1, |rng| rng.u32(..)),
-            hysteresis: or(rng, 0, |rng| rng.u32(..)),
+            weight,
+            hysteresis: or(rng, 0, |rng| rng.u32(..weight.max(1))),
             up: hook(rng),
             down: hook(rng),
         },

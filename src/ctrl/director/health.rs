@@ -1,0 +1,164 @@
+//! What the running director does as real servers fail and return.
+
+use std::mem;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use log::{error, info, warn};
+
+use super::super::api::{HealthReport, ServerHealth};
+use super::super::apply::Applier;
+use super::super::change::{Kind, Refused};
+use super::super::config::{Config, Selector, Service};
+use super::super::health::book::{Book, Key, QuorumTurn, Verdict};
+use super::{Running, config};
+
+impl Running {
+    /// What is known of real servers. Whoever changes the desired state takes this second.
+    pub(super) fn book(&self) -> MutexGuard<'_, Book> {
+        // Whoever panicked with it held has left whole values.
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what runs: the desired state, less the real servers that are out.
+    pub fn effective(&self) -> Arc<Config> {
+        self.effective.load_full()
+    }
+
+    /// Has the workers go over to a desired state, less the real servers that are out, and their checks with it.
+    pub(super) fn run(&self, applier: &mut Applier, running: &Config, next: &Config) -> Result<(), Refused> {
+        let (mut followed, effective, turns) = {
+            // Not for longer: listings wait for it.
+            let mut book = self.book();
+            let followed = book.follow(Some(running), next);
+            let (effective, turns) = book.effective(next);
+            (followed, effective, turns)
+        };
+        if let Err(error) = applier.apply(&effective, self.now()) {
+            self.book().take_back(followed);
+            return Err(Refused::new(Kind::Invalid, error.to_string()));
+        }
+        self.effective.store(Arc::new(effective));
+        self.checks.give(mem::take(&mut followed.orders));
+        self.tell(&turns);
+        Ok(())
+    }
+
+    /// Takes in what checks have found, as one change of what runs. May block.
+    pub fn hear(&self, verdicts: &[Verdict]) {
+        let control = &mut *self.control();
+        let at = SystemTime::now();
+        let heard: Vec<_> = {
+            let mut book = self.book();
+            verdicts.iter().filter(|verdict| book.hear(verdict, at)).collect()
+        };
+        for verdict in &heard {
+            let Verdict { key: (service, real), up, reason, .. } = verdict;
+            if *up {
+                info!("{}: real server {real} is up: {reason}", name(service));
+            } else {
+                warn!("{}: real server {real} is down: {reason}", name(service));
+            }
+        }
+        if !heard.is_empty() {
+            self.go_over(&mut control.applier);
+        }
+    }
+
+    /// Takes real servers out for maintenance, or puts them back: those with this address, of one service or of all.
+    pub(super) fn set_maintenance(
+        &self,
+        service: Option<&Selector>,
+        real: &str,
+        on: bool,
+    ) -> Result<Vec<Key>, Refused> {
+        let control = &mut *self.control();
+        let desired = self.desired.load_full();
+        let found = find(&desired.config, service, real)?;
+        let changed: Vec<Key> = {
+            let mut book = self.book();
+            found.into_iter().filter(|key| book.maintain(*key, on)).collect()
+        };
+        for (service, real) in &changed {
+            let what = if on { "is in maintenance" } else { "is out of maintenance" };
+            info!("{}: real server {real} {what}", name(service));
+        }
+        if !changed.is_empty() {
+            self.go_over(&mut control.applier);
+        }
+        Ok(changed)
+    }
+
+    /// Has the workers go over to what the book makes of the desired state.
+    fn go_over(&self, applier: &mut Applier) {
+        let desired = self.desired.load_full();
+        let (effective, turns) = self.book().effective(&desired.config);
+        match applier.apply(&effective, self.now()) {
+            Ok(()) => {
+                self.effective.store(Arc::new(effective));
+                self.applied.notify_one();
+            }
+            // The next change tries again.
+            Err(error) => error!("what real servers' checks found does not come to run: {error}"),
+        }
+        self.tell(&turns);
+    }
+
+    fn tell(&self, turns: &[QuorumTurn]) {
+        for QuorumTurn { service, up, weight, .. } in turns {
+            if *up {
+                info!("{}: the quorum is reached again: weight {weight}", name(service));
+            } else {
+                warn!("{}: the quorum is lost: weight {weight}", name(service));
+            }
+        }
+    }
+
+    /// Tells what is known of real servers that are checked or in maintenance.
+    pub(super) fn report_health(&self, only: Option<&Selector>, real: Option<&str>) -> Result<HealthReport, Refused> {
+        let desired = self.desired.load_full();
+        let wanted = real.map(|real| find(&desired.config, only, real)).transpose()?;
+        let services = desired.config.services.iter().filter(|it| only.is_none_or(|only| it.selector == *only));
+        let book = self.book();
+        let mut report = HealthReport::default();
+        for service in services {
+            let keys = service.reals.iter().map(|real| ((service.selector, real.address), real));
+            let asked = |key: &Key| wanted.as_ref().is_none_or(|wanted| wanted.contains(key));
+            for (key, real) in keys.filter(|(key, _)| asked(key)) {
+                if wanted.is_some() || real.check.is_some() || book.in_maintenance(&key) {
+                    report.servers.push(ServerHealth::new(&book, &key, real));
+                }
+            }
+            if book.has_lost_quorum(&service.selector) {
+                report.lost_quorum.push(service.selector.to_string());
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// The real servers that `text` names: an address with a port or without.
+fn find(config: &Config, only: Option<&Selector>, text: &str) -> Result<Vec<Key>, Refused> {
+    let services = || config.services.iter().filter(|service| only.is_none_or(|only| service.selector == *only));
+    if let Some(only) = only
+        && services().next().is_none()
+    {
+        return Err(Refused::new(Kind::NoSuchService, format!("there is no service {} {only}", only.protocol())));
+    }
+    let (address, port) = config::parts::real_name(text, "real")?;
+    let meant = |service: &Service| {
+        let reals = service.reals.iter().map(|real| real.address);
+        let fits = reals.filter(|real| real.ip() == address && port.is_none_or(|port| real.port() == port));
+        fits.map(|real| (service.selector, real)).collect::<Vec<_>>()
+    };
+    let found: Vec<Key> = services().flat_map(|service| meant(service)).collect();
+    if found.is_empty() {
+        Err(Refused::new(Kind::NoSuchReal, format!("there is no real server {text}")))
+    } else {
+        Ok(found)
+    }
+}
+
+fn name(service: &Selector) -> String {
+    format!("{} {service}", service.protocol())
+}
