@@ -189,6 +189,17 @@ fn answer(shared: &Shared, packet: &Parsed, source: Endpoint) -> Option<Step> {
     }
 }
 
+/// What a packet from a real server of whichever kind answers; `None` if no service has one there.
+pub fn answer_to_service(snapshot: &Snapshot, shared: &Shared, packet: &Parsed) -> Option<Step> {
+    let (protocol, port) = match packet.kind.transport() {
+        Some(protocol) => (protocol, packet.src_port),
+        None if packet.kind == Kind::Icmp && Type::from(packet.message_type) == Type::EchoReply => (Protocol::Icmp, 0),
+        None => return None,
+    };
+    let source = snapshot.endpoints.find(packet.src, port, protocol);
+    source.and_then(|source| answer(shared, packet, source)).or_else(|| wide_answer(snapshot, shared, packet, protocol))
+}
+
 /// ARP, and ICMP: of that, echo requests to a VIP may be balanced.
 #[inline(never)]
 fn classify_other(snapshot: &Snapshot, shared: &Shared, packet: &Parsed) -> Step {

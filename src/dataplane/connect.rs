@@ -16,7 +16,7 @@ use super::parse::{Kind, Parsed};
 use super::persist;
 use super::rules::FTP_DATA;
 use super::sched::{Cursor, Flow, Loads, Pool, Share, schedule, schedule_after};
-use super::service::{EndpointId, Forwarding, PortId, RealId, RealServer, Service};
+use super::service::{EndpointId, PortId, RealId, RealServer, Service};
 use super::shared::{Kept, Shared};
 use super::snapshot::Snapshot;
 use super::stats::{Outcome, WorkerStats};
@@ -246,7 +246,7 @@ impl<'a> Connector<'a> {
         if !service.plan.is_hashed() || service.persistence.is_some() {
             return None;
         }
-        let real = self.choose(service, packet, None).ok().filter(|real| real.forwarding != Forwarding::Nat)?;
+        let real = self.choose(service, packet, None).ok().filter(|real| !real.forwarding.answers_here())?;
         self.shared.stateless.note(service.id, self.now);
         self.stats.stateless.add(1);
         Some(real)
@@ -396,7 +396,7 @@ fn after_sctp(value: Value, reply: bool, packet: &Parsed, tick: Tick) -> Value {
 
 /// A new connection's entry.
 pub(super) fn content(real: &RealServer, packet: &Parsed, tick: Tick) -> Value {
-    let no_output = real.forwarding != Forwarding::Nat;
+    let no_output = !real.forwarding.answers_here();
     if packet.kind == Kind::Tcp {
         let created = Value::new(State::TCP_NONE, tick, real.id).with_no_output(no_output);
         return tcp_state::after(created, false, TcpEvent::of(packet.tcp_flags.0), tick);

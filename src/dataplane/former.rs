@@ -8,7 +8,7 @@ use super::classify::{self, Way};
 use super::conn::{Identity, Key, Spot};
 use super::connect::{Connector, Reply, Request};
 use super::parse::Parsed;
-use super::service::{Endpoint, EndpointId, Forwarding, RealServer};
+use super::service::{Endpoint, EndpointId, RealServer};
 use super::shared::Kept;
 use super::stats::Outcome;
 
@@ -76,13 +76,13 @@ impl<'a> Connector<'a> {
     /// was removed, may have connections left from before. It gets no new ones, so a look is enough.
     #[inline]
     pub(super) fn is_mistakable<K: Kept>(&self, packet: &Parsed, real: &RealServer, key: K) -> bool {
-        self.snapshot.wide && real.forwarding == Forwarding::Nat && self.is_rivalled(packet, real, key)
+        self.snapshot.wide && real.forwarding.answers_here() && self.is_rivalled(packet, real, key)
     }
 
     #[cold]
     fn is_rivalled<K: Kept>(&self, packet: &Parsed, real: &RealServer, key: K) -> bool {
         let Some(protocol) = packet.kind.transport() else { return false };
-        let (address, former) = (real.address.ip().to_bits(), &self.snapshot.former);
+        let (address, former) = (real.answers_from().to_bits(), &self.snapshot.former);
         // As that real server's answer will be read: from its port to the client's.
         let port = if real.address.port() == 0 { packet.dst_port } else { real.address.port() };
         let answer = Parsed { src_port: port, dst: packet.src, dst_port: packet.src_port, ..*packet };

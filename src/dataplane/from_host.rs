@@ -1,7 +1,10 @@
 //! What the host sends: frames that come in on a port's twin.
 //!
-//! They leave by the port as they are, and pass by the services; but for those to stand-in addresses, which go to a real server
-//! ([`super::through_vip`]).
+//! They leave by the port as they are, and pass by the services; but for
+//! - those to stand-in addresses, which go to a real server ([`super::through_vip`]);
+//! - what answers a service's clients where the host is a real server ([`super::host`]).
+//!
+//! Where there are none of either, nothing is looked at.
 
 use super::pipeline::{Fate, Stages};
 use super::port::Frame;
@@ -13,6 +16,11 @@ impl Stages<'_> {
     pub fn leave<F: Frame>(&mut self, frame: &mut F) -> Fate {
         if !self.snapshot.stand_ins.is_empty()
             && let Some(fate) = self.ask(frame)
+        {
+            return fate;
+        }
+        if self.snapshot.host_serves
+            && let Some(fate) = self.answered_by_host(frame)
         {
             return fate;
         }

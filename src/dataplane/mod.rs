@@ -13,6 +13,7 @@ pub(crate) mod fixture;
 mod former;
 pub mod forward;
 mod from_host;
+mod host;
 pub mod local;
 pub mod neigh;
 pub mod new_flows;

@@ -92,7 +92,7 @@ fn flush<P: Port>(lane: &mut Lane<P::Frame>, port: &mut P, stats: &WorkerStats, 
 #[cold]
 fn unsent(meant: Outcome, up: bool) -> Outcome {
     match meant {
-        Outcome::Punted | Outcome::CheckAnswered => Outcome::DropTwinFull,
+        Outcome::Punted | Outcome::CheckAnswered | Outcome::ForwardedLocalIn => Outcome::DropTwinFull,
         _ if up => Outcome::DropTxFull,
         _ => Outcome::DropLinkDown,
     }

@@ -72,14 +72,14 @@ pub struct Memory {
 /// One burst's surroundings.
 pub struct Stages<'a> {
     /// What handles connections; made once, for the whole burst.
-    connector: Connector<'a>,
+    pub(super) connector: Connector<'a>,
     ids: &'a mut IpIds,
     errors: &'a mut ErrorLimit,
-    punts: &'a mut [Limits],
+    pub(super) punts: &'a mut [Limits],
     pub(super) snapshot: &'a Snapshot,
     pub(super) shared: &'a Shared,
-    stats: &'a WorkerStats,
-    now: Now,
+    pub(super) stats: &'a WorkerStats,
+    pub(super) now: Now,
     /// The port it came from.
     pub(super) ingress: PortId,
     /// Where the host is, if it hears of this port.
@@ -262,7 +262,7 @@ impl<'a> Stages<'a> {
 
     #[inline(always)]
     fn inbound<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, real: &RealServer) -> Result<Fate, Outcome> {
-        let hop = real.hop.ok_or(Outcome::DropNoRoute)?;
+        let Some(hop) = real.hop else { return self.deliver(frame, packet, real) };
         let mtu = self.snapshot.ports[hop.port.index()].mtu;
         let room = room(real.forwarding, mtu);
         if let Some(fate) = self.refuse(frame, packet, room) {
@@ -295,6 +295,8 @@ impl<'a> Stages<'a> {
                 let id = self.ids.draw();
                 (ipip::encapsulate(frame, source, *real.ip(), id), Outcome::ForwardedTunnel)
             }
+            // The host is no next hop away.
+            Forwarding::Local => return Err(Outcome::DropNoRoute),
         };
         rewritten.map(|()| outcome).map_err(unforwarded)
     }
@@ -378,7 +380,7 @@ impl<'a> Stages<'a> {
 
     #[cold]
     #[inline(never)]
-    fn answer_error<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, room: u16) -> Fate {
+    pub(super) fn answer_error<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, room: u16) -> Fate {
         let problem = if packet.ttl <= 1 {
             Problem::TimeExceeded
         } else if packet.dont_fragment {
@@ -418,7 +420,7 @@ impl<'a> Stages<'a> {
 pub(super) fn room(forwarding: Forwarding, mtu: u16) -> u16 {
     match forwarding {
         Forwarding::Tunnel => ipip::inner_mtu(mtu),
-        Forwarding::Nat | Forwarding::Direct => mtu,
+        Forwarding::Nat | Forwarding::Direct | Forwarding::Local => mtu,
     }
 }
 
@@ -434,7 +436,7 @@ pub(super) fn transport(packet: &Parsed) -> Protocol {
 
 /// The real server's socket, with the port that the client chose where it has none of its own.
 #[inline]
-fn kept_port(real: SocketAddrV4, port: u16) -> SocketAddrV4 {
+pub(super) fn kept_port(real: SocketAddrV4, port: u16) -> SocketAddrV4 {
     if real.port() == 0 { SocketAddrV4::new(*real.ip(), port) } else { real }
 }
 
@@ -449,7 +451,7 @@ pub(super) fn unforwarded(error: forward::Error) -> Outcome {
 }
 
 #[inline]
-fn count(flow: &FlowStats, octets: u64, inbound: bool) {
+pub(super) fn count(flow: &FlowStats, octets: u64, inbound: bool) {
     let (packets, total) =
         if inbound { (&flow.in_packets, &flow.in_octets) } else { (&flow.out_packets, &flow.out_octets) };
     packets.add(1);

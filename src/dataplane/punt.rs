@@ -50,16 +50,18 @@ pub enum Class {
     Transit,
     /// Answers to checks through VIPs.
     Check,
+    /// Clients' packets to services whose real server the host is ([`super::host`]).
+    Served,
 }
 
 impl Class {
-    const COUNT: usize = Class::Check as usize + 1;
+    const COUNT: usize = Class::Served as usize + 1;
 
     /// How many frames of the class a worker hands over in a second, of one port; a tenth of it at once.
     pub const fn per_second(self) -> u32 {
         match self {
             // 0.6 Gb/s of full segments; and ten times what the checks of 5,000 real servers every 2 s are answered.
-            Self::Session | Self::Transit | Self::Check => 50_000,
+            Self::Session | Self::Transit | Self::Check | Self::Served => 50_000,
             // As many connections a second are more than a host accepts.
             Self::Own => 20_000,
             Self::Link => 10_000,

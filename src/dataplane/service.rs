@@ -96,6 +96,17 @@ pub enum Forwarding {
     Tunnel,
     /// Only the link-layer address changes; same segment; the server answers the client itself. ipvsadm's Route.
     Direct,
+    /// The server is the host: its packets go to a port's twin, rewritten as by NAT, and so are its answers
+    /// ([`super::host`]). ipvsadm's Local.
+    Local,
+}
+
+impl Forwarding {
+    /// Tells whether answers come back here, to get the VIP for their source.
+    #[inline]
+    pub const fn answers_here(self) -> bool {
+        matches!(self, Self::Nat | Self::Local)
+    }
 }
 
 impl fmt::Display for Forwarding {
@@ -104,6 +115,7 @@ impl fmt::Display for Forwarding {
             Self::Nat => "nat",
             Self::Tunnel => "tunnel",
             Self::Direct => "direct",
+            Self::Local => "local",
         })
     }
 }
@@ -173,10 +185,17 @@ pub struct RealServer {
     pub weight: u16,
     /// How many connections it may have.
     pub thresholds: Thresholds,
-    /// For NAT: its socket, where several services share it; `None` where the socket is this service's alone.
+    /// Of one whose answers come here: its socket, where several services share it; `None` where the socket is this service's alone.
     pub shared: Option<Socket>,
-    /// The next station on the way to it; `None` if no route leads there.
+    /// The next station on the way to it; `None` if no route leads there, and for the host.
     pub hop: Option<NextHop>,
+}
+
+impl RealServer {
+    /// The address that its answers are looked up by: its own; of the host, which has several, 127.0.0.1.
+    pub fn answers_from(&self) -> Ipv4Addr {
+        if self.forwarding == Forwarding::Local { Ipv4Addr::LOCALHOST } else { *self.address.ip() }
+    }
 }
 
 /// What an (address, port, protocol) of a packet is to the director.

@@ -76,6 +76,8 @@ pub struct Snapshot {
     pub transit: Transit,
     /// By what the host reaches real servers through their VIPs.
     pub stand_ins: StandIns,
+    /// Whether the host is a real server of some service's.
+    pub host_serves: bool,
 }
 
 /// What a service's templates are, or were when it was last persistent.

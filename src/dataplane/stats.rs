@@ -58,6 +58,10 @@ outcomes! {
     ForwardedNatIn = "forwarded_nat_in", "sent on to a real server by NAT";
     /// NAT real server to client.
     ForwardedNatOut = "forwarded_nat_out", "a NAT real server's answer, sent on to the client";
+    /// Client to the host, which is the real server.
+    ForwardedLocalIn = "forwarded_local_in", "sent on to the host as a real server, on a port's twin";
+    /// Host, which is the real server, to client.
+    ForwardedLocalOut = "forwarded_local_out", "the answer of the host as a real server, sent on to the client";
     /// Client to tunnel real server.
     ForwardedTunnel = "forwarded_tunnel", "sent on to a real server in an IP-in-IP tunnel";
     /// Client to direct-routing real server.
@@ -163,9 +167,9 @@ outcomes! {
     /// Transmit queue full or its port down.
     DropTxFull = "drop_tx_full", "transmit queue full";
     /// More for the host than it is given.
-    DropPuntLimit = "drop_punt_limit", "the host's affair, but it has had as much of the kind as a worker hands over in a second";
+    DropPuntLimit = "drop_punt_limit", "for the host, but it has had as much of the kind as a worker hands over in a second";
     /// The host's interface took no more.
-    DropTwinFull = "drop_twin_full", "the host's affair, but the port's twin is set down or took no more";
+    DropTwinFull = "drop_twin_full", "for the host, but the port's twin is set down or took no more";
     /// Check through a VIP of nobody.
     DropNoStandIn = "drop_no_stand_in", "from the host, to a stand-in address that no real server has";
     /// Check through a VIP whose answer would not be known again.

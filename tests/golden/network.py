@@ -42,6 +42,8 @@ class Port:
     mac: str
     addresses: tuple = ()
     mtu: int = 1500
+    twin: str = ""
+    """The host's interface for this port, if it has one."""
 
     @property
     def address(self):
@@ -169,6 +171,10 @@ class Config:
         self.ports[port.name] = replace(self.ports[port.name], **changes)
         return self.ports[port.name]
 
+    def lanes(self):
+        """Returns the names of the ports, and of the host's end of each port that has a twin."""
+        return [*self.ports, *(f"{port.name}:twin" for port in self.ports.values() if port.twin)]
+
     def vips(self):
         """Returns the addresses of services that have one, each once."""
         single = [service.address for service in self.services if isinstance(service.address, Socket)]
@@ -182,6 +188,7 @@ class Config:
             parts.append(
                 f'[[port]]\nname = "{port.name}"\ndevice = "net_null{len(parts)}"\n'
                 f'addresses = [{addresses}]\nmac = "{port.mac}"\nmtu = {port.mtu}\n'
+                + (f'twin = "{port.twin}"\n' if port.twin else "")
             )
         for to, via in self.routes:
             parts.append(f'[[route]]\nto = "{to}"\nvia = "{via}"\n')

@@ -41,11 +41,11 @@ def prepare(scenario, millrace, folder, workers, seed):
     """Writes the input files and returns the command."""
     (folder / "config.toml").write_text(scenario.config.toml())
     command = [str(millrace), "replay", "-c", "config.toml", "--stats", "stats.json"]
-    for port in scenario.config.ports:
-        heard = [(h.micros, h.octets) for h in scenario.heard if h.port == port]
-        write_capture(folder / f"{port}.in.pcap", heard)
-        command += ["--in", f"{port}={port}.in.pcap", "--out", f"{port}={port}.out.pcap"]
-        (folder / f"{port}.out.pcap").unlink(missing_ok=True)
+    for lane in scenario.config.lanes():
+        heard = [(h.micros, h.octets) for h in scenario.heard if h.port == lane]
+        write_capture(folder / f"{lane}.in.pcap", heard)
+        command += ["--in", f"{lane}={lane}.in.pcap", "--out", f"{lane}={lane}.out.pcap"]
+        (folder / f"{lane}.out.pcap").unlink(missing_ok=True)
     first = min((h.micros for h in scenario.heard), default=0)
     for number, (micros, config) in enumerate(scenario.reloads):
         (folder / f"reload{number}.toml").write_text(config.toml())

@@ -66,6 +66,13 @@ class Scenario:
         self.reloads.append((self.micros, replace(self.config, services=list(services))))
         self.micros += self.step
 
+    def twin(self, port):
+        """Gives the port a twin, and returns the host's end of it."""
+        own = self.config.change_port(port, twin=f"{port.name}0")
+        end = replace(own, name=f"{port.name}:twin")
+        self.said[end.name] = []
+        return end
+
     def mark(self, mark, match):
         """Gives packets that `match` describes a mark."""
         self.config.marks.append((mark, match))
@@ -77,6 +84,14 @@ class Scenario:
     def arrives(self, port, station, packet, outcome, pad=False):
         """A packet comes from `station` to the port's own Ethernet address, and is counted as `outcome`."""
         self.arrives_frame(port, frame(station.mac, port.mac, packet, pad), outcome)
+
+    def host_sends(self, twin, station, packet, outcome):
+        """The host sends a packet to `station` on a twin, and it is counted as `outcome`."""
+        self.arrives_frame(twin, frame(twin.mac, station.mac, packet), outcome)
+
+    def host_gets(self, twin, station, packet):
+        """The host must be given, on a twin, a packet that `station` sent."""
+        self.leaves_frame(twin, frame(station.mac, twin.mac, packet))
 
     def arrives_frame(self, port, octets, outcome):
         """A whole frame comes, and is counted as `outcome`."""
@@ -105,8 +120,10 @@ class Scenario:
         self.said[port.name].append(Said(bytes(octets)))
 
     def announcements(self, name):
-        """Returns what the port of that name must say at start: its addresses, and the VIPs of its own prefixes."""
-        port = self.config.ports[name]
+        """Returns what the port of that name must say at start: its addresses, and the VIPs of its own prefixes; its twin nothing."""
+        port = self.config.ports.get(name)
+        if port is None:
+            return []
         vips = [vip for vip in self.config.vips() if port.on_link(vip)]
         return [Said(announcement(port.mac, address)) for address in port.ipv4() + vips]
 

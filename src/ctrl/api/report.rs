@@ -186,7 +186,7 @@ pub struct ServiceReport {
 pub struct RealReport {
     /// RIP and port.
     pub address: SocketAddr,
-    /// `nat`, `tunnel` or `direct`.
+    /// `nat`, `tunnel`, `direct` or `local`.
     pub forwarding: String,
     /// Its weight.
     pub weight: u16,

@@ -19,7 +19,7 @@ use super::slow_start::SlowStarts;
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Era, Outlet, Timeouts};
 use crate::dataplane::neigh::NeighborId;
-use crate::dataplane::service::{EndpointId, Forwarding, RealId};
+use crate::dataplane::service::{EndpointId, RealId};
 use crate::dataplane::snapshot::{Former, LatestPersistence, Snapshot};
 
 /// What a build has come to.
@@ -134,7 +134,7 @@ impl Applier {
         for (place, endpoint) in part.places() {
             self.lookup.add(place, endpoint);
         }
-        nat(&part).for_each(|station| self.sockets.enter(station));
+        answering(&part).for_each(|station| self.sockets.enter(station));
         let selector = part.wanted.selector;
         if part.restless {
             self.restless.insert(selector);
@@ -166,7 +166,7 @@ impl Applier {
                 self.let_go(hop.neighbor, generation);
             }
         }
-        for station in nat(part) {
+        for station in answering(part) {
             if self.sockets.leave(station) {
                 self.endpoints.retire(&EndpointOwner::SharedSocket(station.owner.socket), now, generation);
             }
@@ -193,7 +193,7 @@ impl Applier {
     fn link(&mut self) {
         for socket in mem::take(&mut self.shared_lately) {
             let Some(id) = self.endpoints.get(&EndpointOwner::SharedSocket(socket)) else { continue };
-            for owner in self.sockets.owners(socket).iter().filter(|owner| owner.nat) {
+            for owner in self.sockets.owners(socket).iter().filter(|owner| owner.answers_here) {
                 let outlet = Outlet { endpoint: endpoint_id(id), port: owner.port };
                 self.columns.outlets.set(owner.id.index(), Some(outlet));
             }
@@ -255,6 +255,7 @@ impl Applier {
             rules: config.rules,
             transit: config.director.transit,
             stand_ins: current.stand_ins.clone(),
+            host_serves: self.sockets.has_host(),
         }
     }
 
@@ -284,7 +285,7 @@ impl Applier {
     }
 }
 
-/// The stations that are reached by NAT.
-fn nat(part: &Part) -> impl Iterator<Item = &Station> {
-    part.stations.iter().filter(|station| station.owner.forwarding == Forwarding::Nat)
+/// The stations whose answers come here.
+fn answering(part: &Part) -> impl Iterator<Item = &Station> {
+    part.stations.iter().filter(|station| station.owner.forwarding.answers_here())
 }

@@ -5,7 +5,7 @@ use hashbrown::HashSet;
 use super::Applier;
 use super::owner::{EndpointOwner, RealOwner, Socket, endpoint_id};
 use crate::dataplane::conn;
-use crate::dataplane::service::{Endpoint, Forwarding, Protocol, RealId};
+use crate::dataplane::service::{Endpoint, Protocol, RealId};
 use crate::dataplane::snapshot::Endpoints;
 
 impl Applier {
@@ -40,10 +40,8 @@ impl Applier {
     /// The NAT real servers that are gone, and not in the snapshot either.
     fn gone(&self) -> impl Iterator<Item = (&RealOwner, RealId)> {
         let lingering: HashSet<_> = self.lingering().collect();
-        let gone = self
-            .reals
-            .gone()
-            .filter(move |(owner, _)| owner.forwarding == Forwarding::Nat && !lingering.contains(*owner));
+        let gone =
+            self.reals.gone().filter(move |(owner, _)| owner.forwarding.answers_here() && !lingering.contains(*owner));
         gone.map(|(owner, id)| (owner, RealId(id)))
     }
 

@@ -9,7 +9,7 @@ use super::settings::v4;
 use crate::dataplane::conn;
 use crate::dataplane::route::NextHop;
 use crate::dataplane::selector::Selector;
-use crate::dataplane::service::{Endpoint, EndpointId, Forwarding, Protocol, RealId};
+use crate::dataplane::service::{Endpoint, EndpointId, Protocol, RealId};
 
 /// A service as it was last built.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Part {
             let table = if selector.is_wide() { Table::Wildcards } else { Table::Single };
             places.push((Place::of(table, vip, protocol), Endpoint::Service(self.id)));
         }
-        for station in self.stations.iter().filter(|station| station.owner.forwarding == Forwarding::Nat) {
+        for station in self.stations.iter().filter(|station| station.owner.forwarding.answers_here()) {
             self.answers(station, &mut places);
         }
         places

@@ -8,6 +8,7 @@ use super::ApplyError;
 use super::build::Build;
 use super::owner::{EndpointOwner, RealOwner, Socket, outlet_port, socket_of};
 use super::part::Station;
+use super::settings::v4;
 use crate::dataplane::conn::{self, Connections};
 use crate::dataplane::service::{EndpointId, Forwarding, RealId, RealServer};
 
@@ -30,7 +31,7 @@ impl Build<'_> {
         real: &config::Real,
         nth: Option<u32>,
     ) -> Result<RealId, ApplyError> {
-        let socket = socket_of(draft.wanted.selector, address);
+        let socket = socket_of(draft.wanted.selector, v4(real.answers_from()).unwrap_or(address));
         let owner = RealOwner { service: draft.id, address, socket, forwarding: real.forwarding };
         let given = self.applier.reals.assign(owner).ok_or(ApplyError::RealIds)?;
         let id = RealId(given.id);
@@ -55,10 +56,12 @@ impl Build<'_> {
         nth: Option<u32>,
     ) -> Result<(), ApplyError> {
         let Station { owner, id, lingers, .. } = station;
-        if owner.forwarding == Forwarding::Nat {
+        if owner.forwarding.answers_here() {
             station.shared = self.sharing(owner)?;
         }
-        station.hop = self.hop(*owner.address.ip())?;
+        if owner.forwarding != Forwarding::Local {
+            station.hop = self.hop(*owner.address.ip())?;
+        }
         draft.stations.push(station);
         draft.reals.push(RealServer {
             id,

@@ -84,8 +84,8 @@ impl Draft {
     }
 
     fn add_real(&mut self, key: &Table, table: &Table) -> Result<Selector, Refused> {
-        let (service, _) = self.service(key)?;
-        let real = parts::real(table, "real", service)?;
+        let (service, ports) = self.service(key)?;
+        let real = parts::real(table, "real", service, ports)?;
         if service.reals.iter().any(|other| other.address == real.address) {
             let error = format!("{}: the real server {} is already there", name(&service.selector), real.address);
             return Err(Refused::new(Kind::RealExists, error));
@@ -105,23 +105,23 @@ impl Draft {
     }
 
     fn set_real(&mut self, key: &Table, address: &str, set: &Table) -> Result<Selector, Refused> {
-        let (service, place) = self.real(key, address)?;
-        let real = parts::edit_real(&service.reals[place], service, set, "set")?;
+        let (service, place, ports) = self.real(key, address)?;
+        let real = parts::edit_real(&service.reals[place], service, set, "set", ports)?;
         Arc::make_mut(service).reals[place] = real;
         Ok(service.selector)
     }
 
     fn remove_real(&mut self, key: &Table, address: &str) -> Result<Selector, Refused> {
-        let (service, place) = self.real(key, address)?;
+        let (service, place, _) = self.real(key, address)?;
         Arc::make_mut(service).reals.remove(place);
         Ok(service.selector)
     }
 
-    /// A service, and the place of one of its real servers.
-    fn real(&mut self, key: &Table, address: &str) -> Result<(&mut Arc<Service>, usize), Refused> {
-        let (service, _) = self.service(key)?;
+    /// A service, the place of one of its real servers, and the ports.
+    fn real(&mut self, key: &Table, address: &str) -> Result<(&mut Arc<Service>, usize, &[config::Port]), Refused> {
+        let (service, ports) = self.service(key)?;
         match parts::find_real(service, address, "real")? {
-            Some(place) => Ok((service, place)),
+            Some(place) => Ok((service, place, ports)),
             None => {
                 let error = format!("{}: there is no real server {address}", name(&service.selector));
                 Err(Refused::new(Kind::NoSuchReal, error))

@@ -1,14 +1,14 @@
-//! Whether the answers of NAT real servers can be told apart.
+//! Whether the answers of NAT real servers, and those of the host, can be told apart.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::check::{key_of, nat, station};
+use super::check::{key_of, station};
 use super::model::{Config, Protocol, Real, Service};
 use super::source::{ConfigError, Source};
 use crate::dataplane::selector::Ports;
 
-/// A NAT real server of a service of several ports or addresses.
+/// A real server by NAT, or the host, of a service of several ports or addresses.
 struct Wide<'a> {
     place: usize,
     service: &'a Service,
@@ -38,9 +38,9 @@ impl Wide<'_> {
 pub(super) fn answers(config: &Config, source: &Source) -> Result<(), ConfigError> {
     let mut wides: HashMap<(IpAddr, Protocol), Vec<Wide<'_>>> = HashMap::new();
     for (place, service) in config.services.iter().enumerate().filter(|(_, service)| service.selector.is_wide()) {
-        for (_, real) in nat(service) {
+        for (_, real) in service.answering() {
             for protocol in service.selector.protocols() {
-                let others = wides.entry((real.address.ip(), *protocol)).or_default();
+                let others = wides.entry((real.answers_from().ip(), *protocol)).or_default();
                 others.push(Wide { place, service, real });
             }
         }
@@ -49,9 +49,12 @@ pub(super) fn answers(config: &Config, source: &Source) -> Result<(), ConfigErro
         return Ok(());
     }
     for (place, service) in config.services.iter().enumerate().filter(|(_, service)| !service.selector.is_wide()) {
-        for (number, real) in nat(service) {
-            let known =
-                service.selector.protocols().iter().find_map(|protocol| wides.get(&(real.address.ip(), *protocol)));
+        for (number, real) in service.answering() {
+            let known = service
+                .selector
+                .protocols()
+                .iter()
+                .find_map(|protocol| wides.get(&(real.answers_from().ip(), *protocol)));
             let rival = known
                 .into_iter()
                 .flatten()
@@ -82,7 +85,7 @@ pub(super) fn answers(config: &Config, source: &Source) -> Result<(), ConfigErro
 pub(super) fn one_packet(config: &Config, source: &Source) -> Result<(), ConfigError> {
     let mut owners = HashMap::new();
     for (place, service) in config.services.iter().enumerate().filter(|(_, service)| service.one_packet) {
-        for (number, real) in nat(service) {
+        for (number, real) in service.answering() {
             let at = station(place, number);
             if service.selector.is_wide() {
                 let message = format!(
@@ -92,7 +95,7 @@ pub(super) fn one_packet(config: &Config, source: &Source) -> Result<(), ConfigE
                 );
                 return Err(source.error(at, message));
             }
-            if let Some((other, its)) = owners.insert(real.address, (service.selector, at.clone())) {
+            if let Some((other, its)) = owners.insert(real.answers_from(), (service.selector, at.clone())) {
                 let line = source.in_line(&its, |line| format!(" (line {line})"));
                 let message = format!(
                     "with one-packet scheduling an answer of {} would not say which service it is from: {other} has it too{line}",

@@ -261,23 +261,18 @@ pub(super) fn station(service: usize, number: Option<usize>) -> String {
     }
 }
 
-/// The NAT stations of a service.
-pub(super) fn nat(service: &Service) -> impl Iterator<Item = (Option<usize>, &Real)> {
-    service.stations().filter(|(_, real)| real.forwarding == Forwarding::Nat)
-}
-
 fn sizes(config: &Config, source: &Source) -> Checked {
     let mut total = 0;
     let mut sockets: HashMap<_, usize> = HashMap::new();
     let mut stations = HashSet::new();
     for (place, service) in config.services.iter().enumerate() {
         total += service.stations().count();
-        for (_, real) in nat(service) {
+        for (_, real) in service.answering() {
             if service.selector.is_wide() {
                 // Always counts as shared, whatever its port.
-                stations.insert(real.address.ip());
+                stations.insert(real.answers_from().ip());
             } else {
-                *sockets.entry((real.address, service.selector.protocols())).or_default() += 1;
+                *sockets.entry((real.answers_from(), service.selector.protocols())).or_default() += 1;
             }
         }
         if total > MAX_REALS {

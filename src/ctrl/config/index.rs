@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use super::bag::Bag;
 use super::changed::Changed;
-use super::check::{MAX_ENDPOINTS, MAX_REALS, nat, whole};
+use super::check::{MAX_ENDPOINTS, MAX_REALS, whole};
 use super::known::{Known, Ranges, Vips};
 use super::model::*;
 use super::source::{ConfigError, Source};
@@ -23,7 +23,7 @@ pub struct Index {
     stations: Bag<IpAddr>,
     /// Gateways and static neighbours.
     hosts: Bag<IpAddr>,
-    /// NAT stations of services of one address and port.
+    /// Stations whose answers come here, of services of one address and port.
     sockets: Bag<(SocketAddr, &'static [Protocol])>,
     /// Those of services of several.
     wide: Bag<(IpAddr, Protocol)>,
@@ -85,8 +85,8 @@ impl Index {
             self.stations.count(real.address.ip(), more);
             self.total = if more { self.total + 1 } else { self.total - 1 };
         }
-        for (_, real) in nat(service) {
-            let (address, protocols) = (real.address, service.selector.protocols());
+        for (_, real) in service.answering() {
+            let (address, protocols) = (real.answers_from(), service.selector.protocols());
             if service.selector.is_wide() {
                 protocols.iter().for_each(|protocol| self.wide.count((address.ip(), *protocol), more));
                 self.wide_stations.count(address.ip(), more);
@@ -127,13 +127,13 @@ impl Index {
         service.stations().for_each(|(_, real)| own.add(real.address));
         let clear = |real: &Real| {
             let protocols = service.selector.protocols();
-            let wide = protocols.iter().any(|protocol| self.wide.contains(&(real.address.ip(), *protocol)));
-            let alone = !service.one_packet || !self.one_packet.repeats(&real.address);
+            let wide = protocols.iter().any(|protocol| self.wide.contains(&(real.answers_from().ip(), *protocol)));
+            let alone = !service.one_packet || !self.one_packet.repeats(&real.answers_from());
             alone && !wide
         };
         own.repeated() == 0
             && service.stations().all(|(_, real)| known.reachable(real).is_ok())
-            && nat(service).all(|(_, real)| clear(real))
+            && service.answering().all(|(_, real)| clear(real))
     }
 }
 

@@ -67,15 +67,23 @@ impl<'a> Known<'a> {
 
     /// Says why packets cannot get to `real` by its forwarding method.
     pub fn reachable(&self, real: &Real) -> Result<(), String> {
-        self.not_ours(real.address.ip(), "real server")?;
+        if real.forwarding != Forwarding::Local {
+            let address = real.address.ip();
+            let without_twin =
+                |error| if self.own.contains_key(&address) { error + ", which has no twin" } else { error };
+            self.not_ours(address, "real server").map_err(without_twin)?;
+        }
         self.config.leads_to(real)
     }
 }
 
 impl Config {
-    /// Says why neither a port's network nor a route leads to `real` by its forwarding method.
+    /// Says why neither a port's network, nor a route, nor a twin leads to `real` by its forwarding method.
     pub fn leads_to(&self, real: &Real) -> Result<(), String> {
         let address = real.address.ip();
+        if real.forwarding == Forwarding::Local {
+            return self.leads_to_host(address);
+        }
         match (self.reach(address), real.forwarding) {
             (None, _) => Err(format!("the real server {address} is on no port's network and no route leads to it")),
             (Some(Reach::Gateway(route)), Forwarding::Direct) => Err(format!(
@@ -83,6 +91,24 @@ impl Config {
                 route.via
             )),
             (Some(_), _) => Ok(()),
+        }
+    }
+}
+
+impl Config {
+    /// Says why the host cannot be reached as the real server `address`.
+    fn leads_to_host(&self, address: IpAddr) -> Result<(), String> {
+        let leads = |port: &Port| port.twin.is_some() && port.addresses.iter().any(|own| own.addr().is_ipv4());
+        if !Self::is_host(&self.ports, address) {
+            Err(format!(
+                "the real server {address} is not the host: local are 127.0.0.1, and own addresses of ports with a twin"
+            ))
+        } else if !self.ports.iter().any(leads) {
+            Err(format!(
+                "the real server {address} is the host, and no port with an address has a twin, by which it could be reached"
+            ))
+        } else {
+            Ok(())
         }
     }
 }

@@ -5,7 +5,9 @@
 //! - services are unique by what they are for, and no two ranges of the same addresses have a port in common; real servers
 //!   are unique in their service and share its address family; no VIP is a real server's address;
 //! - a sorry server is none of its service's real servers;
-//! - NAT answers can be told apart: what answers for a service of several ports or addresses does not for one of one;
+//! - answers by NAT and of the host can be told apart: what answers for a service of several ports or addresses does not for
+//!   one of one;
+//! - a real server is local if, and only if, it is the host, which a twin leads to;
 //! - every gateway, static neighbour and direct-routing real server is on-link of a port, and every other real
 //!   server is on-link or has a route;
 //! - every default is filled in: a real server's port, forwarding method and weight are what applies.
@@ -58,6 +60,12 @@ impl Config {
     /// How many queue pairs each worker has: one of each port and of each twin.
     pub fn lanes(&self) -> usize {
         self.ports.len() + self.twins().count()
+    }
+
+    /// Tells whether an address is the host's: 127.0.0.1, or an own one of a port that has a twin.
+    pub(super) fn is_host(ports: &[Port], address: IpAddr) -> bool {
+        let own = |port: &Port| port.twin.is_some() && port.addresses.iter().any(|own| own.addr() == address);
+        address == IpAddr::V4(Ipv4Addr::LOCALHOST) || ports.iter().any(own)
     }
 
     /// What becomes of packets in transit if the file does not say.
@@ -237,6 +245,11 @@ impl Service {
         let reals = self.reals.iter().enumerate().map(|(place, real)| (Some(place), real));
         reals.chain(self.sorry_server.iter().map(|sorry| (None, sorry)))
     }
+
+    /// Those of them whose answers come back through the director.
+    pub fn answering(&self) -> impl Iterator<Item = (Option<usize>, &Real)> {
+        self.stations().filter(|(_, real)| real.forwarding.answers_here())
+    }
 }
 
 /// How failures of a service's real servers are noticed, and what they do.
@@ -296,7 +309,7 @@ pub struct Real {
     pub address: SocketAddr,
     /// Share of new connections, 0 to 65,535; 0 takes none and keeps what it has. Default 1.
     pub weight: u16,
-    /// How packets reach it. Default the service's.
+    /// How packets reach it. Default the service's; the host is always local.
     pub forwarding: Forwarding,
     /// How many connections it may have. Default any number.
     pub thresholds: Thresholds,
@@ -305,4 +318,15 @@ pub struct Real {
     pub slow_start: u32,
     /// How it is seen whether it works. Default the service's.
     pub check: Option<Arc<Check>>,
+}
+
+impl Real {
+    /// The address and port that its answers are looked up by: its own, and of the host, which has several addresses,
+    /// 127.0.0.1.
+    pub fn answers_from(&self) -> SocketAddr {
+        match self.forwarding {
+            Forwarding::Local => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.address.port()),
+            _ => self.address,
+        }
+    }
 }

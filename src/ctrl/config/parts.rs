@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::document::{Table, Value};
 use super::keys::{KEY, Keys, REAL, SERVICE, TIMEOUTS};
-use super::model::{Config, Forwarding, Port, Real, Selector, Service, Timeouts};
+use super::model::{Config, Port, Real, Selector, Service, Timeouts};
 use super::section::Section;
 use super::source::{ConfigError, Source, join};
 use super::write::{self, Detail};
@@ -57,8 +57,8 @@ pub fn foreign_service(table: &Table) -> Result<Service, ConfigError> {
 ///
 /// # Errors
 /// The first mistake in it.
-pub fn real(table: &Table, path: &str, service: &Service) -> Result<Real, ConfigError> {
-    read::real(&Section::open(&Source::none(), path.to_owned(), table, &REAL)?, service)
+pub fn real(table: &Table, path: &str, service: &Service, ports: &[Port]) -> Result<Real, ConfigError> {
+    read::real(&Section::open(&Source::none(), path.to_owned(), table, &REAL)?, service, ports)
 }
 
 /// Returns the place of the real server of `service` that `text` names by address and port. Without a port it is the service's.
@@ -71,7 +71,7 @@ pub fn find_real(service: &Service, text: &str, path: &str) -> Result<Option<usi
     let usual = service.selector.ports().one();
     let socket = SocketAddr::new(address, port.or(usual).unwrap_or(0));
     let exact = service.reals.iter().position(|real| real.address == socket);
-    let by_address = |real: &Real| real.forwarding != Forwarding::Nat && real.address.ip() == address;
+    let by_address = |real: &Real| !real.forwarding.answers_here() && real.address.ip() == address;
     let any = || service.reals.iter().position(by_address).filter(|_| usual.is_none());
     Ok(exact.or_else(any))
 }
@@ -81,7 +81,7 @@ pub fn find_real(service: &Service, text: &str, path: &str) -> Result<Option<usi
 /// # Errors
 /// If `text` is no address.
 pub fn real_name(text: &str, path: &str) -> Result<(IpAddr, Option<u16>), ConfigError> {
-    value::address_and_port(text).map_err(|message| Source::none().error(path, message))
+    value::real_server(text).map_err(|message| Source::none().error(path, message))
 }
 
 /// Returns `old` with the keys in `set` replaced. A real server that has what the service has takes what the service gets. A
@@ -105,10 +105,10 @@ pub fn edit_service(old: &Service, set: &Table, path: &str, ports: &[Port]) -> R
 ///
 /// # Errors
 /// The first mistake in it, or `address`, which says which real server it is.
-pub fn edit_real(old: &Real, service: &Service, set: &Table, path: &str) -> Result<Real, ConfigError> {
+pub fn edit_real(old: &Real, service: &Service, set: &Table, path: &str, ports: &[Port]) -> Result<Real, ConfigError> {
     let which = "cannot be set, it says which real server this is: remove the real server, and add another";
     refuse(set, path, &["address"], which)?;
-    real(&edited(write::real(old, service, Detail::Short), set, path, &REAL)?, path, service)
+    real(&edited(write::real(old, service, Detail::Short), set, path, &REAL)?, path, service, ports)
 }
 
 /// Returns `old` with the keys in `set` replaced; they may be given in seconds too.

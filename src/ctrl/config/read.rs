@@ -46,8 +46,12 @@ pub(super) const MAX_MTU: u64 = 9216;
 pub(super) const POLLS: &[(&str, Poll)] = &[("busy", Poll::Busy), ("adaptive", Poll::Adaptive)];
 pub(super) const TRANSITS: &[(&str, Transit)] = &[("kernel", Transit::Kernel), ("drop", Transit::Drop)];
 pub(super) const QUEUES: &[(&str, Queues)] = &[("per-worker", Queues::PerWorker)];
-pub(super) const FORWARDINGS: &[(&str, Forwarding)] =
-    &[("nat", Forwarding::Nat), ("tunnel", Forwarding::Tunnel), ("direct", Forwarding::Direct)];
+pub(super) const FORWARDINGS: &[(&str, Forwarding)] = &[
+    ("nat", Forwarding::Nat),
+    ("tunnel", Forwarding::Tunnel),
+    ("direct", Forwarding::Direct),
+    ("local", Forwarding::Local),
+];
 
 /// Reads the whole file.
 pub(super) fn file(source: &Source, root: &Table) -> Result<Config, ConfigError> {
@@ -193,8 +197,8 @@ pub(super) fn service(section: &Section<'_>, ports: &[Port]) -> Result<Service, 
     let limit =
         section.get("max_new_per_second").map(|item| item.integer(0..=u64::from(new_flows::HIGHEST))).transpose()?;
     let slow_start = slow_start(section)?.unwrap_or(0);
-    let sorry =
-        section.table("sorry_server", &SORRY)?.map(|section| station(&section, &selector, forwarding)).transpose()?;
+    let sorry = section.table("sorry_server", &SORRY)?;
+    let sorry = sorry.map(|section| station(&section, &selector, forwarding, ports)).transpose()?;
     let mut service = Service {
         selector,
         vips: selector::vips(section, &selector)?,
@@ -209,30 +213,37 @@ pub(super) fn service(section: &Section<'_>, ports: &[Port]) -> Result<Service, 
         health: health::health(section)?,
         reals: Vec::new(),
     };
-    service.reals = each(section.tables("real", &REAL)?, |section| real(section, &service))?;
+    service.reals = each(section.tables("real", &REAL)?, |section| real(section, &service, ports))?;
     Ok(service)
 }
 
 /// Reads one of a service's real servers: what it does not say, the service does.
-pub(super) fn real(section: &Section<'_>, service: &Service) -> Result<Real, ConfigError> {
+pub(super) fn real(section: &Section<'_>, service: &Service, ports: &[Port]) -> Result<Real, ConfigError> {
     let weight = section.get("weight").map(|item| item.integer(0..=u64::from(u16::MAX))).transpose()?;
     let mut real = Real {
         weight: weight.map_or(1, |weight| weight as u16),
         thresholds: thresholds(section)?,
         slow_start: slow_start(section)?.unwrap_or(service.slow_start),
-        ..station(section, &service.selector, service.forwarding)?
+        ..station(section, &service.selector, service.forwarding, ports)?
     };
     real.check = health::of_real(section, service, &real)?;
     Ok(real)
 }
 
 /// What packets can be sent to: a real server with all defaults.
-fn station(section: &Section<'_>, service: &Selector, default: Forwarding) -> Result<Real, ConfigError> {
-    let forwarding = forwarding(section)?.unwrap_or(default);
-    let address = section.required("address")?.parse(|text| {
-        let (address, port) = value::address_and_port(text)?;
+fn station(
+    section: &Section<'_>,
+    service: &Selector,
+    default: Forwarding,
+    ports: &[Port],
+) -> Result<Real, ConfigError> {
+    let written = forwarding(section)?.unwrap_or(default);
+    let (address, forwarding) = section.required("address")?.parse(|text| {
+        let (address, port) = value::real_server(text)?;
         same_family(address, service)?;
-        Ok(SocketAddr::new(address, real_port(port, service, forwarding)?))
+        // Whatever is written, as IPVS has it.
+        let forwarding = if Config::is_host(ports, address) { Forwarding::Local } else { written };
+        Ok((SocketAddr::new(address, real_port(port, service, forwarding)?), forwarding))
     })?;
     Ok(Real { address, weight: 1, forwarding, thresholds: Thresholds::default(), slow_start: 0, check: None })
 }
@@ -273,10 +284,12 @@ fn persistence(section: Section<'_>) -> Result<Persistence, ConfigError> {
 /// The port of a real server: by default the service's; 0 for the one that the client chose.
 fn real_port(written: Option<u16>, service: &Selector, forwarding: Forwarding) -> Result<u16, String> {
     match (forwarding, written) {
-        (Forwarding::Nat, Some(port)) if port != 0 && service.socket().is_some_and(|socket| socket.port() == 0) => {
+        (Forwarding::Nat | Forwarding::Local, Some(port))
+            if port != 0 && service.socket().is_some_and(|socket| socket.port() == 0) =>
+        {
             Err(format!("a service of every port keeps the port that the client chose: leave \":{port}\" out"))
         }
-        (Forwarding::Nat, Some(port)) if port != 0 => Ok(port),
+        (Forwarding::Nat | Forwarding::Local, Some(port)) if port != 0 => Ok(port),
         // The packet arrives with the port the client chose, whatever is written: ipvsadm does the same.
         _ => Ok(service.ports().one().unwrap_or(0)),
     }

@@ -45,17 +45,28 @@ pub(super) fn interface_name(text: &str) -> Result<String, String> {
 
 /// An address with or without a port: `10.0.0.11:8080`, `10.0.0.11`, `[2001:db8::1]:80`, `2001:db8::1`.
 pub(super) fn address_and_port(text: &str) -> Result<(IpAddr, Option<u16>), String> {
-    let (address, port) = match text.parse::<SocketAddr>() {
-        Ok(socket) => (socket.ip(), Some(socket.port())),
-        Err(_) => match text.parse::<IpAddr>() {
-            Ok(address) => (address, None),
-            Err(_) => {
-                return Err(format!("\"{text}\" is not an IP address and port (names are not resolved)"));
-            }
-        },
-    };
+    let (address, port) = parts(text)?;
     station(address)?;
     Ok((address, port))
+}
+
+/// The same of a real server, which may be the host: 127.0.0.1.
+pub(super) fn real_server(text: &str) -> Result<(IpAddr, Option<u16>), String> {
+    let (address, port) = parts(text)?;
+    if address != IpAddr::V4(Ipv4Addr::LOCALHOST) {
+        station(address)?;
+    }
+    Ok((address, port))
+}
+
+fn parts(text: &str) -> Result<(IpAddr, Option<u16>), String> {
+    match text.parse::<SocketAddr>() {
+        Ok(socket) => Ok((socket.ip(), Some(socket.port()))),
+        Err(_) => match text.parse::<IpAddr>() {
+            Ok(address) => Ok((address, None)),
+            Err(_) => Err(format!("\"{text}\" is not an IP address and port (names are not resolved)")),
+        },
+    }
 }
 
 /// Several VIPs, or one, and their ports: `203.0.113.0/28:80`, `203.0.113.1-203.0.113.9:0`, `203.0.113.1:8000-8999`.

@@ -29,7 +29,7 @@ use crate::dataplane::wire::{ethernet, ipv4, sctp, tcp, udp};
 /// [`Error::Truncated`] if the frame does not hold both headers.
 #[inline]
 pub fn inbound(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, to: SocketAddrV4) -> Result<(), Error> {
-    translate::<true>(frame, (l3, l4), protocol, to)
+    translate::<true, true>(frame, (l3, l4), protocol, to)
 }
 
 /// Sends a real server's packet on to the client, as coming from the service `from`: source address and port, TTL,
@@ -41,15 +41,31 @@ pub fn inbound(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, to: S
 /// [`Error::Truncated`] if the frame does not hold both headers.
 #[inline]
 pub fn outbound(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, from: SocketAddrV4) -> Result<(), Error> {
-    translate::<false>(frame, (l3, l4), protocol, from)
+    translate::<false, true>(frame, (l3, l4), protocol, from)
+}
+
+/// As [`inbound`], for a real server that is the host: the TTL stays.
+///
+/// # Errors
+/// [`Error::Truncated`] if the frame does not hold both headers.
+pub fn deliver(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, to: SocketAddrV4) -> Result<(), Error> {
+    translate_at::<true, false>(frame, (l3, l4), protocol, to)
+}
+
+/// As [`outbound`], for a real server that is the host: the TTL stays.
+///
+/// # Errors
+/// [`Error::Truncated`] if the frame does not hold both headers.
+pub fn answer(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, from: SocketAddrV4) -> Result<(), Error> {
+    translate_at::<false, false>(frame, (l3, l4), protocol, from)
 }
 
 /// Where the headers of nearly all packets begin: no tag, no IP options.
 const USUAL: (usize, usize) = (ethernet::HEADER_OCTETS, ethernet::HEADER_OCTETS + ipv4::HEADER_OCTETS);
 
-/// Replaces the destination if `INBOUND`, else the source.
+/// Replaces the destination if `INBOUND`, else the source; on its way further, if `HOP`.
 #[inline(always)]
-fn translate<const INBOUND: bool>(
+fn translate<const INBOUND: bool, const HOP: bool>(
     frame: &mut [u8],
     offsets: (usize, usize),
     protocol: Protocol,
@@ -57,24 +73,24 @@ fn translate<const INBOUND: bool>(
 ) -> Result<(), Error> {
     // The same twice, once with constants: they need one check of the frame's length instead of six.
     if offsets == USUAL {
-        translate_at::<INBOUND>(frame, USUAL, protocol, new)
+        translate_at::<INBOUND, HOP>(frame, USUAL, protocol, new)
     } else {
-        translate_anywhere::<INBOUND>(frame, offsets, protocol, new)
+        translate_anywhere::<INBOUND, HOP>(frame, offsets, protocol, new)
     }
 }
 
 #[cold]
-fn translate_anywhere<const INBOUND: bool>(
+fn translate_anywhere<const INBOUND: bool, const HOP: bool>(
     frame: &mut [u8],
     offsets: (usize, usize),
     protocol: Protocol,
     new: SocketAddrV4,
 ) -> Result<(), Error> {
-    translate_at::<INBOUND>(frame, offsets, protocol, new)
+    translate_at::<INBOUND, HOP>(frame, offsets, protocol, new)
 }
 
 #[inline(always)]
-fn translate_at<const INBOUND: bool>(
+fn translate_at<const INBOUND: bool, const HOP: bool>(
     frame: &mut [u8],
     (l3, l4): (usize, usize),
     protocol: Protocol,
@@ -104,8 +120,12 @@ fn translate_at<const INBOUND: bool>(
         // Its checksum covers no addresses, and an identifier is no port to translate.
         Protocol::Icmp => {}
     }
-    ip.set_checksum(address.and(Delta::TTL_DECREMENT).adjust(ip.checksum()));
-    ip.set_ttl(ip.ttl().wrapping_sub(1));
+    if HOP {
+        ip.set_checksum(address.and(Delta::TTL_DECREMENT).adjust(ip.checksum()));
+        ip.set_ttl(ip.ttl().wrapping_sub(1));
+    } else {
+        ip.set_checksum(address.adjust(ip.checksum()));
+    }
     if INBOUND {
         ip.set_destination(*new.ip())
     } else {

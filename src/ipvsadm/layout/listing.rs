@@ -106,6 +106,7 @@ fn server_line(service: &ShownService, server: &ShownServer, listing: &Listing, 
         Forwarding::Nat => ("Masq", "n/a"),
         Forwarding::Tunnel => ("Tunnel", "ipip"),
         Forwarding::Direct => ("Route", "n/a"),
+        Forwarding::Local => ("Local", "n/a"),
     };
     let columns = match listing.layout {
         Layout::Stats => traffic(&server.traffic, listing.exact),

@@ -16,7 +16,7 @@ pub fn save(shown: &Shown, spoken: Spoken<'_>) -> (String, Vec<String>) {
             What::Key(key) => {
                 let name = key_words(key, spoken);
                 text += &service_line(&name, service);
-                servers(&mut text, &name, service, spoken);
+                servers(&mut text, (key, &name), service, spoken);
             }
             What::Other { protocol, text } => left_out.push(format!("{protocol} {text}")),
         }
@@ -55,13 +55,16 @@ fn service_line(name: &str, service: &ShownService) -> String {
     line + "\n"
 }
 
-fn servers(text: &mut String, name: &str, service: &ShownService, spoken: Spoken<'_>) {
+fn servers(text: &mut String, (key, name): (&Key, &str), service: &ShownService, spoken: Spoken<'_>) {
     for server in &service.servers {
         let (address, weight) = (spoken.socket(server.address, protocol(&service.what)), server.weight);
         let (method, tunnel) = match server.forwarding {
             Forwarding::Nat => ("-m", ""),
             Forwarding::Tunnel => ("-i", " --tun-type ipip"),
             Forwarding::Direct => ("-g", ""),
+            // As ipvsadm does; but another port than the service's would be lost by it.
+            Forwarding::Local if key.port().is_none_or(|port| port == server.address.port()) => ("-g", ""),
+            Forwarding::Local => ("-m", ""),
         };
         let _ = writeln!(text, "-a {name} -r {address} {method} -w {weight}{tunnel}");
     }

@@ -257,6 +257,20 @@ fn command_lines_that_make_it_anew() {
 }
 
 #[test]
+fn the_host_is_local() {
+    let mut shown = shown();
+    shown.services.truncate(1);
+    let hosts = ["127.0.0.1:80", "192.0.2.2:8080"];
+    shown.services[0].servers = hosts.map(|address| server(address, Forwarding::Local, 1, 2, 0)).into();
+    let listed = "  -> 127.0.0.1:80                 Local   1      2          0·········\n  \
+                  -> 192.0.2.2:8080               Local   1      2          0·········\n";
+    assert!(listing(&shown, &ALL, NUMERIC).ends_with(&listed.replace('·', " ")));
+    // By -g it would have the service's port.
+    let saved = "-a -t 192.0.2.10:80 -r 127.0.0.1:80 -g -w 1\n-a -t 192.0.2.10:80 -r 192.0.2.2:8080 -m -w 1\n";
+    assert!(save(&shown, NUMERIC).0.ends_with(saved), "{}", save(&shown, NUMERIC).0);
+}
+
+#[test]
 fn connections() {
     let connection = |protocol: &str, expires_seconds, state: &str, client: &str, service: &str, real: &str| {
         let real = real.parse().ok();

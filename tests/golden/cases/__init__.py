@@ -7,6 +7,7 @@ from . import (  # noqa: F401
     echo,
     every_port,
     expiry,
+    host,
     kinds,
     limits,
     malformed_ip,

@@ -119,7 +119,16 @@ fn real_servers() {
         ),
         (
             "address = '10.0.0.1'",
-            "12: service[0].real[0].address: the real server 10.0.0.1 is the director's own address on port \"lan\"",
+            "12: service[0].real[0].address: the real server 10.0.0.1 is the director's own address on port \"lan\", which has no twin",
+        ),
+        (
+            "address = '127.0.0.1'",
+            "12: service[0].real[0].address: the real server 127.0.0.1 is the host, and no port with an address has a twin, by which it could be reached",
+        ),
+        ("address = '127.0.0.2'", "12: service[0].real[0].address: 127.0.0.2 is a loopback address, not a host's"),
+        (
+            "address = '10.0.0.2'\nforwarding = 'local'",
+            "12: service[0].real[0].address: the real server 10.0.0.2 is not the host: local are 127.0.0.1, and own addresses of ports with a twin",
         ),
         ("address = '203.0.113.1'", "12: service[0].real[0].address: the real server 203.0.113.1 is a service's VIP"),
         (

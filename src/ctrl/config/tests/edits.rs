@@ -79,8 +79,9 @@ fn what_cannot_be_set_is_refused() {
 #[test]
 fn real_servers_are_edited_alike() {
     let service = accept(TEXT).services[0].clone();
-    let edit =
-        |set: &str| parts::edit_real(&service.reals[0], &service, &json(set), "set").map_err(|error| error.to_string());
+    let edit = |set: &str| {
+        parts::edit_real(&service.reals[0], &service, &json(set), "set", &[]).map_err(|error| error.to_string())
+    };
     let before = service.reals[0].clone();
     assert_eq!(edit(r#"{"weight":0}"#), Ok(Real { weight: 0, ..before }));
     assert_eq!(edit(r#"{"weight":null,"lower":5}"#).unwrap().thresholds, Thresholds { upper: 10, lower: 5 });

@@ -12,6 +12,7 @@ const HEAD: &str = "\
 name = 'lan'
 device = 'net_ring0'
 addresses = ['10.0.0.1/24']
+twin = 'lan0'
 [[route]]
 to = '172.16.0.0/16'
 via = '10.0.0.254'
@@ -42,7 +43,7 @@ const SELECTORS: [&str; 16] = [
     "mark = 7",
     "match = { to = '192.0.2.32/28', protocol = 'tcp' }\nvips = ['192.0.2.33']",
 ];
-const REALS: [&str; 10] = [
+const REALS: [&str; 12] = [
     "10.0.0.2",
     "10.0.0.2:8080",
     "10.0.0.3",
@@ -52,6 +53,8 @@ const REALS: [&str; 10] = [
     "192.0.2.17",
     "172.16.0.1",
     "10.0.0.1",
+    "127.0.0.1",
+    "127.0.0.1:53",
     "9.9.9.9",
 ];
 

@@ -122,15 +122,16 @@ fn scheduler(rng: &mut Rng) -> Scheduler {
 }
 
 fn forwarding(rng: &mut Rng) -> Forwarding {
-    *rng.choice(&[Forwarding::Nat, Forwarding::Tunnel, Forwarding::Direct]).unwrap()
+    *rng.choice(&[Forwarding::Nat, Forwarding::Tunnel, Forwarding::Direct, Forwarding::Local]).unwrap()
 }
 
 /// A real server with all defaults.
 fn station(rng: &mut Rng, selector: &Selector) -> Real {
     let (forwarding, usual) = (forwarding(rng), selector.ports().one().unwrap_or(0));
     let keeps = selector.socket().is_some_and(|socket| socket.port() == 0);
-    let port = if forwarding == Forwarding::Nat && !keeps { or(rng, usual, |rng| rng.u16(1..)) } else { usual };
-    let address = (host(rng), port).into();
+    let port = if forwarding.answers_here() && !keeps { or(rng, usual, |rng| rng.u16(1..)) } else { usual };
+    let of = if forwarding == Forwarding::Local { Ipv4Addr::LOCALHOST } else { host(rng) };
+    let address = (of, port).into();
     Real { address, weight: 1, forwarding, thresholds: Thresholds::default(), slow_start: 0, check: None }
 }
 

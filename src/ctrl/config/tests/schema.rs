@@ -206,7 +206,7 @@ fn what_is_fixed_cannot_be_set_and_what_is_not_can() {
     }
     for key in Real::KEYS.known {
         let set = Table::from_iter([(*key, Value::Null)]);
-        let edited = parts::edit_real(&service.reals[0], service, &set, "set").map(drop);
+        let edited = parts::edit_real(&service.reals[0], service, &set, "set", &config.ports).map(drop);
         assert_eq!(fixed(key, edited), Real::FIXED.contains(key), "{key}");
     }
 }

@@ -42,6 +42,40 @@ fn names_that_no_interface_may_have_or_another_has() {
 }
 
 #[test]
+fn the_host_is_a_real_server_by_whatever_method_is_written() {
+    let real = |written: &str| {
+        let ports = port("a", "twin = 'a0'\naddresses = ['192.0.2.2/24']") + &port("b", "addresses = ['10.0.0.1/24']");
+        let services = format!("[[service]]\naddress = '203.0.113.1:80'\nreal = [{{ {written} }}]\n");
+        let real = accept(&(ports + &services)).services[0].reals[0].clone();
+        (real.forwarding, real.address.to_string(), real.answers_from().to_string())
+    };
+    for method in ["nat", "tunnel", "direct", "local"] {
+        let written = |address: &str| format!("address = '{address}', forwarding = '{method}'");
+        for (address, whole, answers) in
+            [("127.0.0.1", "127.0.0.1:80", "127.0.0.1:80"), ("192.0.2.2:8080", "192.0.2.2:8080", "127.0.0.1:8080")]
+        {
+            let expected = (Forwarding::Local, whole.to_owned(), answers.to_owned());
+            assert_eq!(real(&written(address)), expected, "{method}");
+        }
+    }
+    let other = "10.0.0.2:80".to_owned();
+    assert_eq!(real("address = '10.0.0.2'"), (Forwarding::Nat, other.clone(), other));
+}
+
+#[test]
+fn the_hosts_answers_are_told_apart_like_those_of_any_real_server() {
+    let ports = port("a", "twin = 'a0'\naddresses = ['192.0.2.2/24']");
+    let several = "[[service]]\naddress = '203.0.113.1:0'\nreal = [{ address = '127.0.0.1' }]\n";
+    let one =
+        "[[service]]\naddress = '203.0.113.2:80'\nsorry_server = { address = '192.0.2.2:80', forwarding = 'direct' }\n";
+    assert_eq!(
+        refusal(&format!("{ports}{several}{one}")),
+        "11: service[1].sorry_server.address: answers from 192.0.2.2:80 could be this service's or those of \
+         203.0.113.1:0 (line 7), which has the real server on every port: give one of the two another real server address"
+    );
+}
+
+#[test]
 fn the_kernel_gets_what_is_in_transit_where_it_can() {
     let transit = |text: &str| accept(text).director.transit;
     assert_eq!(transit(&port("a", "")), Transit::Drop);
