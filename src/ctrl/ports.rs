@@ -2,10 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use log::warn;
+
 use super::api::DeviceReport;
 use super::config::{self, Config};
 use crate::dataplane::port::dpdk::{
-    Device, DeviceConfig, DeviceError, DpdkQueue, Eal, EalArgs, EalError, Pool, PoolConfig, PoolError, with_queues,
+    Device, DeviceConfig, DeviceError, DpdkQueue, Eal, EalArgs, EalError, Pool, PoolConfig, PoolError,
+    keep_from_programs, with_queues,
 };
 
 /// Descriptors of each receive and each transmit queue: some 100 µs of a 10 Gb/s link's smallest frames.
@@ -119,6 +122,9 @@ impl Ports {
                 ..DeviceConfig::default()
             };
             ports.open(string, &settings).map_err(|cause| PortsError::Twin(twin.to_owned(), cause))?;
+        }
+        if let Err(cause) = keep_from_programs() {
+            warn!("programs that checks and changes run inherit DPDK's files: {cause}");
         }
         Ok(ports)
     }
