@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::SocketPath;
 use crate::ctrl::config::document::{Table, Value};
+use crate::ctrl::config::name;
 
 /// Arguments of `service`.
 #[derive(Clone, Debug, Args)]
@@ -225,51 +226,18 @@ pub struct ServiceKey(pub Table);
 /// As listings have it: `tcp 203.0.113.10:80`.
 impl fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |key: &str| match self.0.get(key) {
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Integer(number)) => number.to_string(),
-            _ => String::new(),
-        };
-        match self.0.iter().next() {
-            Some(("mark", _)) => write!(f, "mark {}", text("mark")),
-            Some(("match", Value::Table(pattern))) => {
-                let pairs = pattern.iter().map(|(key, value)| match value {
-                    Value::String(value) => format!("{key}={value}"),
-                    _ => key.to_owned(),
-                });
-                write!(f, "match {}", pairs.collect::<Vec<_>>().join(","))
-            }
-            _ => write!(f, "{} {}", text("protocol"), text("address")),
-        }
+        let (kind, rest) = name::parts(&self.0);
+        write!(f, "{kind} {rest}")
     }
 }
 
-/// `203.0.113.10:80` is TCP's; others name their protocol, as listings do: `udp/203.0.113.10:53`, `udp 203.0.113.10:53`.
-/// `mark/7` is a mark, and `match/to=203.0.113.0/28,port=443` a match.
+/// As [`name::key`] reads it.
 impl FromStr for ServiceKey {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (kind, rest) = text.split_once(['/', ' ']).unwrap_or(("", text));
-        let kind = kind.to_ascii_lowercase();
-        Ok(Self(match kind.as_str() {
-            "tcp" | "udp" | "sctp" | "icmp" => Table::from_iter([("address", rest), ("protocol", kind.as_str())]),
-            "mark" | "fwm" => {
-                let mark: u32 = rest.parse().map_err(|_| format!("\"{rest}\" is not a mark, a number from 1"))?;
-                Table::from_iter([("mark", mark)])
-            }
-            "match" => Table::from_iter([("match", pattern(rest)?)]),
-            _ => Table::from_iter([("address", text), ("protocol", "tcp")]),
-        }))
+        name::key(text).map(Self)
     }
-}
-
-fn pattern(text: &str) -> Result<Table, String> {
-    let pair = |pair: &str| match pair.split_once('=') {
-        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
-        None => Err(format!("\"{pair}\" is not KEY=VALUE, like to=203.0.113.0/28")),
-    };
-    text.split(',').map(pair).collect()
 }
 
 #[cfg(test)]

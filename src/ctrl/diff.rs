@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::change::{Kind, Refused};
 use super::config::write;
-use super::config::{Changed, Check, Config, Health, Mark, Neighbor, Port, Real, Route, Rules, Selector, Service};
+use super::config::{
+    Changed, Check, Config, Health, Mark, Neighbor, Notify, Port, Real, Receiver, Route, Rules, Selector, Service,
+};
 
 /// A new configuration that cannot take the place of the running one; displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +53,7 @@ pub fn live_changes(old: &Config, new: &Config) -> Vec<String> {
     differ(&mut lines, "director", "transit", &transit(old), &transit(new));
     rules(&mut lines, &old.rules, &new.rules);
     marks(&mut lines, &old.marks, &new.marks);
+    notify(&mut lines, &old.notify, &new.notify);
     services(&mut lines, &old.services, &new.services);
     compare(
         &mut lines,
@@ -203,6 +206,26 @@ fn marks(lines: &mut Vec<String>, old: &[Mark], new: &[Mark]) {
     compare(lines, old, new, key, describe_mark, |_, _, _| {});
     if lines.len() == unlike && old != new {
         lines.push("the mark rules are in another order".to_owned());
+    }
+}
+
+fn notify(lines: &mut Vec<String>, old: &[Notify], new: &[Notify]) {
+    let unlike = lines.len();
+    let changed = |lines: &mut Vec<String>, old: &Notify, new: &Notify| {
+        if old != new {
+            lines.push(format!("{}: changed", describe_notify(new)));
+        }
+    };
+    compare(lines, old, new, describe_notify, describe_notify, changed);
+    if lines.len() == unlike && old != new {
+        lines.push("notify: other entries for the same".to_owned());
+    }
+}
+
+fn describe_notify(entry: &Notify) -> String {
+    match &entry.receiver {
+        Receiver::Command(words) => format!("notify {}", words.join(" ")),
+        Receiver::Webhook { url, .. } => format!("notify {url}"),
     }
 }
 
@@ -424,6 +447,17 @@ address = '10.0.0.3'
         assert_eq!(refused(&two), format!("{head}port \"wan\": added"));
         let swapped = format!("[[port]]\nname = 'wan'\ndevice = 'net_ring1'\nmtu = 1600\n{BASE}");
         assert_eq!(difference(&two, &swapped).unwrap_err(), format!("{head}the ports are in another order"));
+    }
+
+    #[test]
+    fn who_is_told() {
+        let with = |entries: &str| format!("{entries}{BASE}");
+        let one = with("[[notify]]\ncommand = ['/x', 'y']\n");
+        let other = with("[[notify]]\ncommand = ['/x', 'y']\ntimeout = '1s'\n[[notify]]\nurl = 'http://a/'\n");
+        assert_eq!(difference(&one, &other).unwrap(), ["notify /x y: changed", "notify http://a/: added"]);
+        assert_eq!(difference(&one, BASE).unwrap(), ["notify /x y: removed"]);
+        let twice = with(&"[[notify]]\ncommand = ['/x', 'y']\n".repeat(2));
+        assert_eq!(difference(&one, &twice).unwrap(), ["notify: other entries for the same"]);
     }
 
     #[test]

@@ -29,6 +29,7 @@ use super::diff;
 use super::drain::Announcing;
 use super::health::book::{Book, Order};
 use super::health::checker::Orders;
+use super::health::notice::{self, Notice, Notifier};
 use super::survey::Survey;
 use crate::dataplane::clock::Now;
 use crate::dataplane::service::{PortId, Service};
@@ -68,6 +69,7 @@ pub struct Running {
     returned: Mutex<Vec<PortId>>,
     applied: Notify,
     announcing: Announcing,
+    notifier: Notifier,
 }
 
 /// What changes the desired state needs, for whoever holds it: one at a time.
@@ -95,6 +97,8 @@ impl Running {
         Checked { book, effective, orders }: Checked,
     ) -> Self {
         let index = Index::new(&config);
+        let notifier = Notifier::new();
+        notifier.set(&config.notify);
         Self {
             shared,
             viewer: applier.viewer(),
@@ -111,6 +115,7 @@ impl Running {
             returned: Mutex::default(),
             applied: Notify::new(),
             announcing: Announcing::default(),
+            notifier,
         }
     }
 
@@ -164,6 +169,7 @@ impl Running {
         self.run(applier, &running.config, next)?;
         let next = running.next(next.clone());
         let version = next.version;
+        self.notifier.set(&next.config.notify);
         self.desired.store(Arc::new(next));
         self.applied.notify_one();
         settle(applier);
@@ -173,6 +179,11 @@ impl Running {
     /// What of the VIPs is announced, and whether anything may be.
     pub fn announcing(&self) -> &Announcing {
         &self.announcing
+    }
+
+    /// Whoever tells others what happens.
+    pub fn notifier(&self) -> &Notifier {
+        &self.notifier
     }
 
     /// Waits until a change was made, or the director told to drain, since it last returned. For one that waits.
@@ -343,6 +354,8 @@ impl api::Director for Running {
         if self.announcing.set_draining(draining) {
             let what = if draining { "draining: VIPs are withdrawn" } else { "no longer draining: VIPs are announced" };
             info!("{what}");
+            let event = if draining { notice::Event::DirectorDraining } else { notice::Event::DirectorActive };
+            self.notifier.notify(Notice::of_director(event), &[]);
             self.applied.notify_one();
         }
         self.announcing.settle();

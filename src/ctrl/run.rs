@@ -32,6 +32,9 @@ use crate::dataplane::port::dpdk::LaunchError;
 use crate::dataplane::service::PortId;
 use crate::dataplane::shared::Shared;
 
+/// How long a director that stops tells what has happened before.
+const TELLING: Duration = Duration::from_secs(3);
+
 /// Why the director did not start, or did not end well; displays as one line.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -153,6 +156,7 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     notify::stopping();
     drop(tell);
     let _ = server.await;
+    running.notifier().finish(TELLING).await;
     let finished = crew.finish();
     drop((running, carriers));
     let checked = checking.join().map_err(|_| "the health checks panicked".to_owned());

@@ -16,7 +16,9 @@ pub(super) const LATER: &str = "not supported yet by this version";
 
 pub(super) const ROOT: Keys = Keys {
     header: "the file",
-    known: &["director", "api", "announce", "timeouts", "ipvs", "port", "route", "neighbor", "mark", "service"],
+    known: &[
+        "director", "api", "announce", "timeouts", "ipvs", "port", "route", "neighbor", "mark", "notify", "service",
+    ],
     later: &["local_pool", "vrrp", "sync"],
 };
 pub(super) const DIRECTOR: Keys = Keys {
@@ -64,6 +66,11 @@ pub(super) const NEIGHBOR: Keys = Keys { header: "[[neighbor]]", known: &["addre
 pub(super) const MARK: Keys = Keys { header: "[[mark]]", known: &["mark", "match"], later: &[] };
 pub(super) const MATCH: Keys =
     Keys { header: "match", known: &["protocol", "from", "to", "port", "ingress"], later: &[] };
+pub(super) const NOTIFY: Keys = Keys {
+    header: "[[notify]]",
+    known: &["command", "url", "token_file", "ca", "events", "services", "timeout"],
+    later: &[],
+};
 pub(super) const SERVICE: Keys = Keys {
     header: "[[service]]",
     known: &[
@@ -159,6 +166,7 @@ const TABLES: &[&Keys] = &[
     &REAL,
     &MATCH,
     &CHECK,
+    &NOTIFY,
 ];
 
 impl Keys {

@@ -22,6 +22,8 @@ mod keys;
 mod known;
 mod machine;
 mod model;
+pub mod name;
+mod notify;
 pub mod parts;
 mod reach;
 mod read;
@@ -49,9 +51,11 @@ pub use index::Index;
 pub(super) use keys::Keys;
 pub use machine::Machine;
 pub use model::{
-    Announce, Api, Check, Config, Director, Forwarding, Health, Listen, Mark, Neighbor, OnFailure, Pattern, Poll, Port,
-    Protocol, Queues, Quorum, Real, Route, Rules, Scheduler, Selector, Service, Thresholds, Timeouts, Tls, Transit,
+    Announce, Api, Check, Config, Director, Forwarding, Health, Listen, Mark, Neighbor, Notify, OnFailure, Pattern,
+    Poll, Port, Protocol, Queues, Quorum, Real, Receiver, Route, Rules, Scheduler, Selector, Service, Thresholds,
+    Timeouts, Tls, Transit,
 };
+pub use notify::DEFAULT_NOTIFY_TIMEOUT;
 pub use reach::{Reach, Way};
 pub use read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET};
 pub(super) use section::Section;

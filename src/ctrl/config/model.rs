@@ -19,6 +19,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 pub use crate::ctrl::health::check::Check;
+pub use crate::ctrl::health::notice::Event;
 pub use crate::dataplane::punt::Transit;
 pub use crate::dataplane::rules::Rules;
 pub use crate::dataplane::sched::Scheduler;
@@ -46,6 +47,8 @@ pub struct Config {
     pub neighbors: Vec<Neighbor>,
     /// Rules that give marks; the first that fits a packet does.
     pub marks: Vec<Mark>,
+    /// Who is told of changes.
+    pub notify: Vec<Notify>,
     /// Virtual services in the order of the file. A configuration that is made of another shares with it what did not change.
     pub services: Vec<Arc<Service>>,
 }
@@ -299,6 +302,35 @@ pub struct Mark {
     pub mark: u32,
     /// Which packets fit.
     pub pattern: Pattern,
+}
+
+/// `[[notify]]`: who is told of which changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notify {
+    /// Who is told.
+    pub receiver: Receiver,
+    /// Of which events; none for every one.
+    pub events: Vec<Event>,
+    /// Of which services, which need not be there; none for every one.
+    pub services: Vec<Selector>,
+    /// How long a command may run, and a webhook take to answer, in seconds, 1 to 600. Default 10.
+    pub timeout: u32,
+}
+
+/// Who is told of changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Receiver {
+    /// A command: a program by its whole path, and its arguments.
+    Command(Vec<String>),
+    /// What answers HTTP requests.
+    Webhook {
+        /// Where, with http or https.
+        url: String,
+        /// The file with the token that it is shown. Default none.
+        token_file: Option<PathBuf>,
+        /// The file with the authorities that its certificate must be of, in PEM. Default those of the system.
+        ca: Option<PathBuf>,
+    },
 }
 
 /// `[[service.real]]`.

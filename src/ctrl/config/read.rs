@@ -9,9 +9,11 @@ use super::device::Device;
 use super::document::Table;
 use super::health;
 use super::keys::{
-    ANNOUNCE, API, DIRECTOR, IPVS, MARK, NEIGHBOR, PERSISTENCE, PORT, REAL, ROOT, ROUTE, SERVICE, SORRY, TIMEOUTS,
+    ANNOUNCE, API, DIRECTOR, IPVS, MARK, NEIGHBOR, NOTIFY, PERSISTENCE, PORT, REAL, ROOT, ROUTE, SERVICE, SORRY,
+    TIMEOUTS,
 };
 use super::model::*;
+use super::notify;
 use super::scheduler;
 use super::section::Section;
 use super::selector;
@@ -71,6 +73,7 @@ pub(super) fn file(source: &Source, root: &Table) -> Result<Config, ConfigError>
         routes: each(root.tables("route", &ROUTE)?, route)?,
         neighbors: each(root.tables("neighbor", &NEIGHBOR)?, neighbor)?,
         marks: each(root.tables("mark", &MARK)?, |section| selector::rule(section, &ports))?,
+        notify: each(root.tables("notify", &NOTIFY)?, |section| notify::notify(section, &ports))?,
         services: each(root.tables("service", &SERVICE)?, |section| service(section, &ports).map(Arc::new))?,
         ports,
     })

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::model::{Config, Forwarding, Selector};
+use hyper::Uri;
+
+use super::model::{Config, Forwarding, Notify, Receiver, Selector};
 use super::source::ConfigError;
 use super::{Loaded, Reach};
 
@@ -67,6 +69,16 @@ impl Loaded {
         if listen.is_some_and(|it| it.token_file.is_some() && it.tls.is_none() && !it.address.ip().is_loopback()) {
             note("api.listen".to_owned(), "without TLS (certificate, key), the token can be read on the way");
         }
+        for (place, Notify { receiver, services, .. }) in self.config.notify.iter().enumerate() {
+            if let Receiver::Webhook { url, token_file: Some(_), .. } = receiver
+                && !is_private(url)
+            {
+                note(format!("notify[{place}].url"), "without https, the token can be read on the way");
+            }
+            for (number, _) in services.iter().enumerate().filter(|(_, service)| !served.contains(service)) {
+                note(format!("notify[{place}].services[{number}]"), "there is no such service");
+            }
+        }
         for (place, rule) in self.config.marks.iter().enumerate() {
             if !served.contains(&Selector::Mark(rule.mark)) {
                 note(
@@ -84,6 +96,13 @@ impl Loaded {
         let ends = [pattern.to.first, pattern.to.last].map(|end| IpAddr::V4(Ipv4Addr::from_bits(end)));
         ends.into_iter().any(|end| self.config.on_link(end).is_some())
     }
+}
+
+/// Tells whether nobody on the way can read what is sent to a URL.
+fn is_private(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    uri.scheme_str() == Some("https") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn count(number: usize, noun: &str) -> String {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::*;
+use crate::ctrl::health::notice::Event;
 use crate::dataplane::sched::HashFlags;
 
 mod announce;
@@ -12,6 +13,7 @@ mod between;
 mod edits;
 mod health;
 mod index;
+mod notify;
 mod pools;
 mod round_trip;
 mod schema;

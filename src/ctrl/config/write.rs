@@ -9,6 +9,8 @@ use super::announce::MAIN_TABLE;
 use super::document::{Table, Value};
 use super::health;
 use super::model::*;
+use super::name;
+use super::notify::DEFAULT_NOTIFY_TIMEOUT;
 use super::read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET, POLLS, TRANSITS, WIDE_SHARE};
 use crate::dataplane::sched::DEFAULT_MH_SIZE;
 use crate::dataplane::selector::{Addresses, Ports};
@@ -41,6 +43,7 @@ pub fn config(config: &Config) -> Table {
     list(&mut root, "route", config.routes.iter().map(route));
     list(&mut root, "neighbor", config.neighbors.iter().map(neighbor));
     list(&mut root, "mark", config.marks.iter().map(mark));
+    list(&mut root, "notify", config.notify.iter().map(notify));
     list(&mut root, "service", config.services.iter().map(|it| service_with_reals(it, Detail::Short)));
     root
 }
@@ -258,6 +261,32 @@ fn neighbor(neighbor: &Neighbor) -> Table {
 
 fn mark(rule: &Mark) -> Table {
     Table::from_iter([("mark", Value::from(rule.mark)), ("match", pattern(&rule.pattern).into())])
+}
+
+fn notify(notify: &Notify) -> Table {
+    let mut table = Writer::short();
+    match &notify.receiver {
+        Receiver::Command(words) => table.put("command", words.clone(), false),
+        Receiver::Webhook { url, token_file, ca } => {
+            let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+            table.put("url", &**url, false);
+            table.put_some("token_file", token_file.as_ref().map(path));
+            table.put_some("ca", ca.as_ref().map(path));
+        }
+    }
+    let events: Vec<_> = notify.events.iter().map(|event| event.name()).collect();
+    table.put("events", events, notify.events.is_empty());
+    let services: Vec<_> = notify.services.iter().map(service_name).collect();
+    table.put("services", services, notify.services.is_empty());
+    table.put("timeout", time(notify.timeout), notify.timeout == DEFAULT_NOTIFY_TIMEOUT);
+    table.table
+}
+
+/// Writes a service's name: `203.0.113.10:80`, `udp/203.0.113.10:53`, `mark/7`.
+fn service_name(selector: &Selector) -> String {
+    let (kind, rest) = name::parts(&key(selector));
+    // With the protocol where the name could be read as another's.
+    if kind == "tcp" && !rest.contains('/') { rest } else { format!("{kind}/{rest}") }
 }
 
 fn mac(octets: &[u8; 6]) -> String {

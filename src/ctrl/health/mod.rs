@@ -13,6 +13,7 @@ pub mod book;
 pub mod check;
 pub mod checker;
 pub mod live;
+pub mod notice;
 pub mod probe;
 pub mod schedule;
 pub mod tracker;

@@ -3,6 +3,7 @@
 use schemars::SchemaGenerator;
 
 use super::super::announce::LOWEST_PROTOCOL;
+use super::super::model::Event;
 use super::super::read::{
     FORWARDINGS, MAX_CONNECTIONS, MAX_CORE, MAX_MTU, MAX_WIDE_CONNECTIONS, MIN_CONNECTIONS, MIN_MTU, POLLS, QUEUES,
     TRANSITS,
@@ -37,6 +38,8 @@ pub enum Neighbor {}
 pub enum Mark {}
 /// `match`.
 pub enum Match {}
+/// `[[notify]]`.
+pub enum Notify {}
 /// `[[service]]`.
 pub enum Service {}
 /// What tells a service from every other.
@@ -101,6 +104,11 @@ impl Shape for File {
             "mark",
             Kind::List(&Kind::Table(SchemaGenerator::subschema_for::<Written<Mark>>)),
             "Rules that give marks; the first that fits a packet does.",
+        ),
+        (
+            "notify",
+            Kind::List(&Kind::Table(SchemaGenerator::subschema_for::<Written<Notify>>)),
+            "Who is told of changes.",
         ),
         ("service", Kind::List(&Kind::Table(SchemaGenerator::subschema_for::<Written<Service>>)), "Virtual services."),
     ];
@@ -260,6 +268,33 @@ impl Shape for Match {
             "The port that the client talks to, or several: 8000-8999. Default any.",
         ),
         ("ingress", Kind::Text, "The name of the director's port that it comes by. Default any."),
+    ];
+}
+
+impl Shape for Notify {
+    const NAME: &'static str = "Notify";
+    const KEYS: &'static Keys = &keys::NOTIFY;
+    const ONE_OF: &'static [&'static str] = &["command", "url"];
+    const VALUES: Values = &[
+        (
+            "command",
+            Kind::List(&Kind::Text),
+            "A program by its whole path, and its arguments: it is run on every change.",
+        ),
+        ("url", Kind::Text, "In place of a command: where every change is posted as JSON."),
+        ("token_file", Kind::Text, "The file with the token that the webhook is shown. Default none."),
+        (
+            "ca",
+            Kind::Text,
+            "The file with the authorities that the webhook's certificate must be of, in PEM. Default those of the system.",
+        ),
+        ("events", Kind::List(&Kind::Word(|| words(Event::ALL))), "The changes that are told. Default all."),
+        (
+            "services",
+            Kind::List(&Kind::Text),
+            "The services they are about: 203.0.113.10:80, udp/203.0.113.10:53, mark/7. Default all.",
+        ),
+        ("timeout", Kind::Time, "How long a command may run, and a webhook take to answer. Default 10s."),
     ];
 }
 

@@ -207,6 +207,24 @@ fn listen(rng: &mut Rng) -> Listen {
     }
 }
 
+fn notify(rng: &mut Rng, known: &[Port]) -> Notify {
+    let file = |rng: &mut Rng| text(rng, "/a \"é", 40).into();
+    let event = |rng: &mut Rng| rng.choice(Event::ALL).unwrap().1;
+    Notify {
+        receiver: match rng.bool() {
+            true => Receiver::Command(vec![format!("/{}", text(rng, "a \"", 9)), text(rng, "-é'", 9)]),
+            false => Receiver::Webhook {
+                url: format!("https://{}:{}/a?b=c", host(rng), rng.u16(1..)),
+                token_file: some(rng, file),
+                ca: some(rng, file),
+            },
+        },
+        events: several(rng, 3, event),
+        services: several(rng, 3, |rng| selector(rng, known)),
+        timeout: or(rng, 10, |rng| rng.u32(1..=600)),
+    }
+}
+
 fn config(rng: &mut Rng) -> Config {
     let mut ports = several(rng, 3, port);
     ports.push(port(rng));
@@ -239,6 +257,7 @@ fn config(rng: &mut Rng) -> Config {
         routes: several(rng, 3, route),
         neighbors: several(rng, 3, |rng| Neighbor { address: host(rng).into(), mac: mac(rng) }),
         marks: several(rng, 3, |rng| Mark { mark: rng.u32(1..), pattern: pattern(rng, &ports) }),
+        notify: several(rng, 3, |rng| notify(rng, &ports)),
         services: several(rng, 4, |rng| Arc::new(service(rng, &ports))),
         ports,
     }

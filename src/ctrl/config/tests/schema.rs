@@ -6,8 +6,8 @@ use document::{Table, Value};
 
 use super::*;
 use crate::ctrl::config::schema::{
-    Api, Check, Director, File, Ipvs, Key, Kind, Mark, Match, Neighbor, Persistence, Port, Real, Route, Service, Shape,
-    Sorry, Timeouts,
+    Api, Check, Director, File, Ipvs, Key, Kind, Mark, Match, Neighbor, Notify, Persistence, Port, Real, Route,
+    Service, Shape, Sorry, Timeouts,
 };
 
 /// A file in which every table stands where a key of its own can be put.
@@ -17,6 +17,7 @@ const FILE: &str = r#"{
     "port": [{"name": "lan", "device": "net_ring0", "addresses": ["10.0.0.1/24"]}],
     "route": [{"to": "0.0.0.0/0", "via": "10.0.0.2"}],
     "neighbor": [{"address": "10.0.0.2", "mac": "02:00:00:00:00:01"}],
+    "notify": [{"command": ["/bin/true"]}, {"url": "https://192.0.2.9/"}],
     "mark": [{"mark": 7, "match": {"port": 80}}],
     "service": [
         {"address": "203.0.113.0/28:80", "protocol": "udp", "scheduler": "mh", "persistence": {}, "real": [{"address": "10.0.0.2"}],
@@ -150,6 +151,7 @@ fn a_key_may_hold_what_its_reader_takes() {
     check_table::<Neighbor>("neighbor[0]", &[]);
     check_table::<Mark>("mark[0]", &[]);
     check_table::<Match>("mark[0].match", &[]);
+    check_table::<Notify>("notify[0]", &["url", "token_file", "ca"].map(|key| (key, "notify[1]")));
     check_table::<Service>("service[0]", &[("match", "service[1]"), ("mark", "service[2]")]);
     check_table::<Key>("service[0]", &[("match", "service[1]"), ("mark", "service[2]")]);
     check_table::<Persistence>("service[0].persistence", &[]);
