@@ -40,8 +40,6 @@ pub(super) const MOST_IN_A_ROW: u64 = 1000;
 pub(super) const MOST_JITTER: u64 = 50;
 /// More than a datagram on Ethernet carries.
 const MOST_SENT: usize = 1400;
-/// What a compiled expression may take, in octets.
-const REGEX_SIZE: usize = 1 << 20;
 
 /// The types of checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -330,8 +328,7 @@ fn hex(text: &str, octets: usize) -> Result<Vec<u8>, String> {
 }
 
 fn expression(text: &str) -> Result<String, String> {
-    let compiled = regex::bytes::RegexBuilder::new(text).size_limit(REGEX_SIZE).build();
-    compiled.map(|_| text.to_owned()).map_err(|error| {
+    crate::ctrl::health::probe::pattern(text).map(|_| text.to_owned()).map_err(|error| {
         let last = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
         format!("no regular expression: {}", last.trim_start_matches("error: "))
     })

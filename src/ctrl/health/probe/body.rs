@@ -1,18 +1,29 @@
 //! What an HTTP answer's body must be, and whether it is.
+//!
+//! Most bodies are short, and matched at once. There are expressions that take seconds for some long ones: those are matched in a
+//! thread of their own, [`MATCHERS`] at a time, and nobody waits for them longer than a check may take.
 
 use std::fmt::Write as _;
+use std::thread;
 
 use md5::Md5;
 use regex::bytes::{Regex, RegexBuilder};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::{Semaphore, oneshot};
 
-use super::failure::{Failure, Kind};
+use super::failure::{Failure, Kind, Stage, Step};
 use crate::ctrl::health::check::Body;
 
 /// How much of a body is read, in octets.
 pub(super) const BODY_OCTETS: usize = 1 << 20;
-/// How large a compiled regular expression may be, in octets. It bounds how long it can work on a body.
-const PATTERN_OCTETS: usize = 256 << 10;
+/// How large a compiled regular expression may be, in octets.
+const PATTERN_OCTETS: usize = 1 << 20;
+/// How long a body may be that is matched at once, in octets.
+const AT_ONCE: usize = 16 << 10;
+/// How many longer ones are matched at the same time.
+const MATCHERS: usize = 2;
+
+pub(super) static FREE: Semaphore = Semaphore::const_new(MATCHERS);
 
 /// Compiles a regular expression for [`Body::Matches`], as a check does.
 ///
@@ -78,16 +89,35 @@ impl Reading<'_> {
     }
 
     /// Tells whether the whole was right.
-    pub(super) fn end(self) -> Result<(), Failure> {
+    pub(super) async fn end(self, step: &Step) -> Result<(), Failure> {
         match (self.rule, self.so_far) {
-            (Rule::Matches(regex), SoFar::Octets(octets)) if !regex.is_match(&octets) => {
-                Err(Failure::new(Kind::Body, "the body does not match"))
-            }
+            (Rule::Matches(regex), SoFar::Octets(octets)) => match found(regex, octets, step).await? {
+                true => Ok(()),
+                false => Err(Failure::new(Kind::Body, "the body does not match")),
+            },
             (Rule::Md5(right), SoFar::Md5(digest)) => same("MD5", right, &digest.finalize()),
             (Rule::Sha256(right), SoFar::Sha256(digest)) => same("SHA-256", right, &digest.finalize()),
             _ => Ok(()),
         }
     }
+}
+
+async fn found(regex: &Regex, octets: Vec<u8>, step: &Step) -> Result<bool, Failure> {
+    if octets.len() <= AT_ONCE {
+        return Ok(regex.is_match(&octets));
+    }
+    step.enter(Stage::Matcher);
+    let place = FREE.acquire().await.map_err(|cause| Failure::local("no matcher", &cause))?;
+    step.enter(Stage::Match);
+    let (tell, told) = oneshot::channel();
+    let regex = regex.clone();
+    // Not the runtime's: it would wait for it when it ends.
+    let matcher = thread::Builder::new().name("match".to_owned()).spawn(move || {
+        let _ = tell.send(regex.is_match(&octets));
+        drop(place);
+    });
+    matcher.map_err(|cause| Failure::local("no matcher", &cause))?;
+    told.await.map_err(|cause| Failure::local("no matcher", &cause))
 }
 
 fn same(name: &str, right: &[u8], found: &[u8]) -> Result<(), Failure> {

@@ -1,8 +1,9 @@
 //! Connections to servers: from which address, how they end, and how much is read from them.
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
@@ -33,6 +34,24 @@ pub(super) async fn tcp(target: &Target) -> Result<TcpStream, Failure> {
         bound.map_err(|cause| Failure::new(Kind::Local, format!("cannot ask from {local}: {cause}")))?;
     }
     socket.connect(target.address).await.map_err(|cause| Failure::of(&cause))
+}
+
+/// Has what is written sent at once, also while something before it is not acknowledged.
+pub(super) fn hurry(stream: &TcpStream) -> Result<(), Failure> {
+    stream.set_nodelay(true).map_err(|cause| Failure::local("no TCP_NODELAY", &cause))
+}
+
+/// Waits for `exchange`, for which `connection` moves the octets. Whatever ends the connection, the exchange hears of.
+pub(super) async fn over<T>(connection: impl Future, exchange: impl Future<Output = T>) -> T {
+    let (mut exchange, mut connection, mut ended) = (pin!(exchange), pin!(connection), false);
+    poll_fn(|cx| {
+        if let Poll::Ready(answer) = exchange.as_mut().poll(cx) {
+            return Poll::Ready(answer);
+        }
+        ended = ended || connection.as_mut().poll(cx).is_ready();
+        exchange.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// A stream that so many octets can be read from and no more: whatever a server sends, and on whichever layer above, it ends.

@@ -34,7 +34,7 @@ pub enum Kind {
     Timeout,
     /// A status that is not right.
     Status,
-    /// A body that is not right.
+    /// A body, a datagram or a record that is not right.
     Body,
     /// TLS was not agreed on, or the certificate is not right.
     Tls,
@@ -82,7 +82,10 @@ impl Failure {
 
     /// The time was over while `step` was waited for.
     pub(super) fn late(limit: Duration, step: &Step) -> Self {
-        Self::new(Kind::Timeout, format!("timed out after {limit:?}: {}", step.missing()))
+        let stage = step.0.load(Ordering::Relaxed);
+        let ours = [Stage::Matcher as u8, Stage::Place as u8].contains(&stage);
+        let kind = if ours { Kind::Local } else { Kind::Timeout };
+        Self::new(kind, format!("timed out after {limit:?}: {}", MISSING[usize::from(stage)]))
     }
 
     /// Finds in an error, or in what caused it, the reason that matters.
@@ -188,11 +191,25 @@ pub(super) enum Stage {
     Tls,
     Answer,
     Body,
+    Matcher,
+    Match,
+    Greeting,
+    Place,
+    Exit,
 }
 
 /// What is missing while one waits, in the order of [`Stage`].
-const MISSING: [&str; 4] =
-    ["no connection", "no TLS handshake", "no answer to the request", "the answer's body did not end"];
+const MISSING: [&str; 9] = [
+    "no connection",
+    "no TLS handshake",
+    "no answer to the request",
+    "the answer's body did not end",
+    "too many long bodies are matched already",
+    "the body was not matched to its end",
+    "no greeting",
+    "too many scripts run already",
+    "the script did not end",
+];
 
 /// How far a check has come.
 #[derive(Debug)]
@@ -207,9 +224,5 @@ impl Step {
     /// Says what is waited for from now on.
     pub(super) fn enter(&self, stage: Stage) {
         self.0.store(stage as u8, Ordering::Relaxed);
-    }
-
-    fn missing(&self) -> &'static str {
-        MISSING[usize::from(self.0.load(Ordering::Relaxed))]
     }
 }

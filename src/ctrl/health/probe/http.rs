@@ -2,10 +2,7 @@
 //!
 //! Without a rule for the body, an answer ends with its head: nothing is read any further.
 
-use std::future::poll_fn;
 use std::ops::RangeInclusive;
-use std::pin::pin;
-use std::task::Poll;
 
 use axum::http::{HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt as _, Empty};
@@ -58,12 +55,13 @@ impl Question {
 
     pub(super) async fn ask(&self, target: &Target, step: &Step) -> Result<(), Failure> {
         let body = if self.rule.is_some() { BODY_OCTETS } else { 0 };
-        let stream = Meter::new(dial::tcp(target).await?, body);
+        let stream = dial::tcp(target).await?;
         match &self.tls {
-            None => self.converse(stream, target, step).await,
+            None => self.converse(Meter::new(stream, body), target, step).await,
             Some(client) => {
                 step.enter(Stage::Tls);
-                let stream = client.connect(stream, target).await?;
+                dial::hurry(&stream)?;
+                let stream = client.connect(Meter::new(stream, body), target).await?;
                 self.converse(stream, target, step).await
             }
         }
@@ -94,18 +92,9 @@ impl Question {
                     reading.take(piece)?;
                 }
             }
-            reading.end()
+            reading.end(step).await
         };
-        // The connection moves octets while the exchange waits; whatever ends it, the exchange hears of.
-        let (mut exchange, mut connection, mut over) = (pin!(exchange), pin!(connection), false);
-        poll_fn(|cx| {
-            if let Poll::Ready(answer) = exchange.as_mut().poll(cx) {
-                return Poll::Ready(answer);
-            }
-            over = over || connection.as_mut().poll(cx).is_ready();
-            exchange.as_mut().poll(cx)
-        })
-        .await
+        dial::over(connection, exchange).await
     }
 
     fn request(&self, target: &Target) -> Result<Request<Empty<Bytes>>, Failure> {

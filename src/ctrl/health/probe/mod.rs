@@ -4,14 +4,21 @@
 //! its limit whatever the server does, and reads at most so much of an answer: 1 MiB of an HTTP body, and little more of all
 //! else. It knows nothing about intervals, or about what becomes of a server that failed.
 //!
-//! A check runs in the task that awaits it: no threads, no task of its own. Connections are closed by a reset, so that none of
-//! them keeps a local port in TIME-WAIT.
+//! A check runs in the task that awaits it. Two rare things do not: a killed script is waited for, and a long body is searched,
+//! elsewhere. Connections are closed by a reset, so that none of them keeps a local port in TIME-WAIT.
 
 mod body;
+mod datagram;
 mod dial;
+mod dns;
 mod failure;
+mod grpc;
 mod http;
+mod ping;
+mod script;
+mod smtp;
 mod tls;
+mod udp;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -20,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
+pub use self::body::pattern;
 use self::dial::Meter;
 pub use self::failure::{Failure, Kind};
 use self::failure::{Stage, Step};
@@ -33,6 +41,12 @@ enum Ready {
     Tcp,
     Tls(tls::Client),
     Http(Box<http::Question>),
+    Udp(udp::Question),
+    Dns(dns::Question),
+    Smtp(smtp::Question),
+    Ping,
+    Grpc(grpc::Question),
+    Script(script::Question),
 }
 
 /// Who is asked.
@@ -83,9 +97,20 @@ pub enum PrepareError {
     /// A regular expression that does not compile, or is too large.
     #[error("body: {0}")]
     Pattern(#[from] regex::Error),
-    /// A kind of check that this version cannot make.
-    #[error("{0}: this version cannot check so")]
-    NotYet(&'static str),
+    /// Something that DNS cannot be asked.
+    #[error("{what}: nobody can ask for {value:?}")]
+    Dns {
+        /// Which part of the question.
+        what: &'static str,
+        /// What it was to be.
+        value: String,
+    },
+    /// A name that nobody can greet with.
+    #[error("helo: {0:?} is not one word")]
+    Helo(String),
+    /// A script without a command.
+    #[error("command: it is empty")]
+    NoCommand,
     /// TLS does not offer what is needed.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -101,12 +126,12 @@ impl Prober {
             Probe::Tcp => Ready::Tcp,
             Probe::Tls(tls) => Ready::Tls(tls::Client::new(tls, None)?),
             Probe::Http(http) => Ready::Http(Box::new(http::Question::new(http)?)),
-            Probe::Udp(_) => return Err(PrepareError::NotYet("udp")),
-            Probe::Dns(_) => return Err(PrepareError::NotYet("dns")),
-            Probe::Smtp(_) => return Err(PrepareError::NotYet("smtp")),
-            Probe::Ping => return Err(PrepareError::NotYet("ping")),
-            Probe::Grpc(_) => return Err(PrepareError::NotYet("grpc")),
-            Probe::Script(_) => return Err(PrepareError::NotYet("script")),
+            Probe::Udp(udp) => Ready::Udp(udp::Question::new(udp)),
+            Probe::Dns(dns) => Ready::Dns(dns::Question::new(dns)?),
+            Probe::Smtp(smtp) => Ready::Smtp(smtp::Question::new(smtp)?),
+            Probe::Ping => Ready::Ping,
+            Probe::Grpc(grpc) => Ready::Grpc(grpc::Question::new(grpc)?),
+            Probe::Script(script) => Ready::Script(script::Question::new(script)?),
         }))
     }
 
@@ -116,18 +141,24 @@ impl Prober {
     /// Everything but the right answer within `limit`.
     pub async fn check(&self, target: &Target, limit: Duration) -> Result<Duration, Failure> {
         let (step, begin) = (Step::first(), Instant::now());
-        match timeout(limit, self.ask(target, &step)).await {
+        match timeout(limit, self.ask(target, limit, &step)).await {
             Ok(answer) => answer.map(|()| begin.elapsed()),
             Err(_) => Err(Failure::late(limit, &step)),
         }
     }
 
-    async fn ask(&self, target: &Target, step: &Step) -> Result<(), Failure> {
+    async fn ask(&self, target: &Target, limit: Duration, step: &Step) -> Result<(), Failure> {
         match &self.0 {
             Ready::Tcp => dial::tcp(target).await.map(drop),
-            // Kept apart, so that a TCP check's future is small.
+            // The others are kept apart, so that a TCP check's future is small.
             Ready::Tls(client) => Box::pin(shake_hands(client, target, step)).await,
             Ready::Http(question) => Box::pin(question.ask(target, step)).await,
+            Ready::Udp(question) => Box::pin(question.ask(target, limit, step)).await,
+            Ready::Dns(question) => Box::pin(question.ask(target, step)).await,
+            Ready::Smtp(question) => Box::pin(question.ask(target, step)).await,
+            Ready::Ping => Box::pin(ping::ask(target, step)).await,
+            Ready::Grpc(question) => Box::pin(question.ask(target, step)).await,
+            Ready::Script(question) => Box::pin(question.ask(target, step)).await,
         }
     }
 }
@@ -138,6 +169,12 @@ impl fmt::Debug for Prober {
             Ready::Tcp => "Prober(tcp)",
             Ready::Tls(_) => "Prober(tls)",
             Ready::Http(_) => "Prober(http)",
+            Ready::Udp(_) => "Prober(udp)",
+            Ready::Dns(_) => "Prober(dns)",
+            Ready::Smtp(_) => "Prober(smtp)",
+            Ready::Ping => "Prober(ping)",
+            Ready::Grpc(_) => "Prober(grpc)",
+            Ready::Script(_) => "Prober(script)",
         })
     }
 }

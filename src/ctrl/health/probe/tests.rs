@@ -1,8 +1,14 @@
 //! Every probe against servers that are right, wrong, and hostile, on 127.0.0.1.
 
+mod dns;
+mod grpc;
 mod http;
+mod ping;
+mod script;
+mod smtp;
 mod tcp;
 mod tls;
+mod udp;
 
 use std::future::Future;
 use std::net::SocketAddr;

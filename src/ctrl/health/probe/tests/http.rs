@@ -1,8 +1,9 @@
 //! HTTP: requests as they arrive, answers right and wrong, and servers that mean harm.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::super::body::FREE;
 use super::*;
 use crate::ctrl::health::check::Body;
 
@@ -268,13 +269,46 @@ fn endless_answers_are_cut_off() {
     });
 }
 
+/// The places for long bodies are the process's: one test at a time.
+fn matchers() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn the_largest_body_is_read() {
+    let _alone = matchers();
     run(async {
         let page = |octets| saying(["HTTP/1.1 200 OK\r\n\r\n", &"y".repeat(octets)].concat());
         ask(&matching("^y+$"), page(1 << 20).await, AMPLE).await.unwrap();
         let told = failure(&matching("^y+$"), page((1 << 20) + 1).await).await;
         assert_eq!(told, (Kind::Body, "the body has more than 1048576 octets".to_owned()));
+    });
+}
+
+#[test]
+fn an_expression_that_takes_long_is_not_waited_for() {
+    run(async {
+        let noise: String = (0..1 << 20).map(|_| if fastrand::bool() { 'a' } else { 'b' }).collect();
+        let page = saying(format!("HTTP/1.1 200 OK\r\n\r\n{noise}")).await;
+        let told = late(&matching("[ab]*a[ab]{200}c"), page).await;
+        assert_eq!(told, "timed out after 300ms: the body was not matched to its end");
+    });
+}
+
+#[test]
+fn who_has_to_wait_for_a_matcher_is_not_to_blame() {
+    let _alone = matchers();
+    run(async {
+        let mut taken = Vec::new();
+        while let Ok(place) = FREE.try_acquire() {
+            taken.push(place);
+        }
+        let page = saying(["HTTP/1.1 200 OK\r\n\r\n", &"y".repeat(1 << 20)].concat()).await;
+        let failure = ask(&matching("y"), page, SHORT).await.unwrap_err();
+        assert_eq!(failure.kind(), Kind::Local);
+        assert_eq!(failure.to_string(), "timed out after 300ms: too many long bodies are matched already");
+        ask(&matching("^hello$"), saying("HTTP/1.1 200 OK\r\n\r\nhello").await, AMPLE).await.unwrap();
     });
 }
 

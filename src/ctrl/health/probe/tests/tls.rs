@@ -13,13 +13,13 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 
 /// An authority, in a file of its own.
-struct Authority {
+pub(super) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     file: PathBuf,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let mut params = CertificateParams::default();
@@ -31,12 +31,12 @@ impl Authority {
         Self { issuer, file }
     }
 
-    fn trusted(&self) -> Tls {
+    pub(super) fn trusted(&self) -> Tls {
         Tls { ca: Some(self.file.clone()), ..Tls::default() }
     }
 
     /// Makes a server with a certificate of this authority.
-    fn server(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> TlsAcceptor {
+    pub(super) fn server(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
         let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
