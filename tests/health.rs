@@ -3,7 +3,9 @@
 
 mod process;
 
+use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use millrace::ctrl::api::{Client, HealthReport, Maintenance};
@@ -137,4 +139,57 @@ fn the_director_ends_while_checks_are_under_way() {
     director.until("it was checked", |_| health(&desk).servers[0].last.is_some());
     director.signal("TERM");
     assert!(director.child.wait().unwrap().success(), "{}", director.log());
+}
+
+#[test]
+fn commands_are_told_of_servers_and_services() {
+    let (server, port) = listener();
+    let script = |desk: &Desk, name: &str, line: &str| {
+        let path = desk.path(name);
+        fs::write(&path, format!("#!/bin/sh\n{line} >> '{}'\n", desk.path("told").display())).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path.display().to_string()
+    };
+    let desk = desk("health-notify", port, KEYS);
+    let change = r#"echo "$MILLRACE_EVENT $MILLRACE_UP/$MILLRACE_SERVERS $1 $2 $3 $4""#;
+    let (change, hook) = (script(&desk, "change", change), script(&desk, "hook", r#"echo "$MILLRACE_EVENT: $*""#));
+    let config = fs::read_to_string(desk.path("x.toml")).unwrap();
+    let hooks = format!("{KEYS}\nquorum_up = ['{hook}', 'up']\nquorum_down = ['{hook}', 'down', 'now']");
+    desk.write(&format!("{}\n[[notify]]\ncommand = ['{change}']\n", config.replace(KEYS, &hooks)));
+    let director = Director::start(&desk);
+    let told = || {
+        let text = fs::read_to_string(desk.path("told")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    director.until("it was checked", |_| health(&desk).servers[0].right >= 1);
+    assert_eq!(told(), [""; 0], "what is as it should be is no news");
+
+    drop(server);
+    director.until("its failure is told", |_| told().len() == 3);
+    let _server = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    director.until("its return is told", |_| told().len() == 6);
+    for on in [true, false] {
+        client(&desk).maintain(&Maintenance { real: "10.0.0.2".to_owned(), service: None, on }).unwrap();
+    }
+    director.until("maintenance is told", |_| told().len() == 12);
+
+    let told = told();
+    let (hooks, changes): (Vec<_>, Vec<_>) =
+        told.iter().map(String::as_str).partition(|line| line.contains(':') && !line.contains('['));
+    let [down, up] = ["quorum_down: down now", "quorum_up: up"];
+    assert_eq!(hooks, [down, up, down, up]);
+    let (real, vip) = ("[10.0.0.2]:tcp:80", "[192.0.2.1]:tcp:80");
+    let server = |event, up, state| format!("{event} {up}/1 RS {real} {vip} {state}");
+    let service = |event, up, state| format!("{event} {up}/1 VS {vip} {state} ");
+    let expected = [
+        server("server_down", 0, "DOWN"),
+        service("quorum_down", 0, "DOWN"),
+        server("server_up", 1, "UP"),
+        service("quorum_up", 1, "UP"),
+        server("maintenance_on", 0, "MAINTENANCE"),
+        service("quorum_down", 0, "DOWN"),
+        server("maintenance_off", 1, "ACTIVE"),
+        service("quorum_up", 1, "UP"),
+    ];
+    assert_eq!(changes, expected);
 }

@@ -1,6 +1,7 @@
 //! The running director as control sees it: what it is asked for, what it is told, and what it looks after.
 
 mod health;
+mod notices;
 
 use std::fmt;
 use std::mem;

@@ -11,6 +11,8 @@ use super::super::apply::Applier;
 use super::super::change::{Kind, Refused};
 use super::super::config::{Config, Selector, Service};
 use super::super::health::book::{Book, Key, QuorumTurn, Verdict};
+use super::super::health::notice::Event;
+use super::notices::Happened;
 use super::{Running, config};
 
 impl Running {
@@ -40,7 +42,7 @@ impl Running {
         }
         self.effective.store(Arc::new(effective));
         self.checks.give(mem::take(&mut followed.orders));
-        self.tell(&turns);
+        self.tell(next, Vec::new(), &turns);
         Ok(())
     }
 
@@ -52,16 +54,18 @@ impl Running {
             let mut book = self.book();
             verdicts.iter().filter(|verdict| book.hear(verdict, at)).collect()
         };
-        for verdict in &heard {
-            let Verdict { key: (service, real), up, reason, .. } = verdict;
+        let mut happened = Vec::new();
+        for Verdict { key, up, reason, .. } in heard {
+            let (service, real) = key;
             if *up {
                 info!("{}: real server {real} is up: {reason}", name(service));
             } else {
                 warn!("{}: real server {real} is down: {reason}", name(service));
             }
+            happened.push((*key, if *up { Event::ServerUp } else { Event::ServerDown }, reason.clone()));
         }
-        if !heard.is_empty() {
-            self.go_over(&mut control.applier);
+        if !happened.is_empty() {
+            self.go_over(&mut control.applier, happened);
         }
     }
 
@@ -84,13 +88,15 @@ impl Running {
             info!("{}: real server {real} {what}", name(service));
         }
         if !changed.is_empty() {
-            self.go_over(&mut control.applier);
+            let event = if on { Event::MaintenanceOn } else { Event::MaintenanceOff };
+            let happened = changed.iter().map(|key| (*key, event, String::new())).collect();
+            self.go_over(&mut control.applier, happened);
         }
         Ok(changed)
     }
 
-    /// Has the workers go over to what the book makes of the desired state.
-    fn go_over(&self, applier: &mut Applier) {
+    /// Has the workers go over to what the book makes of the desired state, now that this has happened to real servers.
+    fn go_over(&self, applier: &mut Applier, happened: Vec<Happened>) {
         let desired = self.desired.load_full();
         let (effective, turns) = self.book().effective(&desired.config);
         match applier.apply(&effective, self.now()) {
@@ -101,10 +107,10 @@ impl Running {
             // The next change tries again.
             Err(error) => error!("what real servers' checks found does not come to run: {error}"),
         }
-        self.tell(&turns);
+        self.tell(&desired.config, happened, &turns);
     }
 
-    fn tell(&self, turns: &[QuorumTurn]) {
+    fn tell(&self, config: &Config, happened: Vec<Happened>, turns: &[QuorumTurn]) {
         for QuorumTurn { service, up, weight, .. } in turns {
             if *up {
                 info!("{}: the quorum is reached again: weight {weight}", name(service));
@@ -112,6 +118,7 @@ impl Running {
                 warn!("{}: the quorum is lost: weight {weight}", name(service));
             }
         }
+        self.notify(config, happened, turns);
     }
 
     /// Tells what is known of real servers that are checked or in maintenance.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::super::config::{Changed, Config, Selector, Service};
 use super::check::Check;
 use super::live::Live;
+use super::notice::Pool;
 use super::tracker::Tracker;
 
 mod effective;
@@ -298,6 +299,24 @@ impl Book {
     /// Tells whether a service has lost its quorum.
     pub fn has_lost_quorum(&self, service: &Selector) -> bool {
         self.lost.contains(service)
+    }
+
+    /// Tells how the real servers of a service are.
+    pub fn pool(&self, service: &Service) -> Pool {
+        let (servers, quorum) = (service.reals.len(), service.health.quorum.weight.into());
+        let mut pool = Pool { servers, quorum, ..Pool::default() };
+        for real in service.reals.iter().filter(|real| real.weight > 0) {
+            if self.lives(&(service.selector, real.address)) {
+                pool.up += 1;
+                pool.weight += u64::from(real.weight);
+            }
+        }
+        pool
+    }
+
+    /// Tells whether a real server may take new connections, as far as its checks and the operator say.
+    fn lives(&self, key: &Key) -> bool {
+        !self.is_down(key) && !self.in_maintenance(key)
     }
 
     fn is_down(&self, key: &Key) -> bool {

@@ -58,10 +58,7 @@ impl Book {
         {
             return Arc::clone(&known.made);
         }
-        let lives = |real: &&Real| {
-            let key = (selector, real.address);
-            !self.is_down(&key) && !self.in_maintenance(&key)
-        };
+        let lives = |real: &&Real| self.lives(&(selector, real.address));
         let weight: u64 = service.reals.iter().filter(lives).map(|real| u64::from(real.weight)).sum();
         let was_lost = self.lost.contains(&selector);
         let lost = !holds(&service.health.quorum, weight, !was_lost);
