@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use hyper::Uri;
 
-use super::model::{Config, Forwarding, Notify, Receiver, Selector};
+use super::model::{Config, Forwarding, Notify, Real, Receiver, Selector};
 use super::source::ConfigError;
 use super::{Loaded, Reach};
 
@@ -56,6 +56,10 @@ impl Loaded {
                 && !self.config.reaches_everyone()
             {
                 note(path, "no route to 0.0.0.0/0: by NAT, answers reach only clients on known networks");
+            }
+            let asks = |real: &Real| real.check.as_ref().is_some_and(|check| check.address.is_none());
+            if service.reals.iter().any(asks) && self.config.twins().next().is_none() {
+                note(format!("service[{place}].check"), "no port has a twin: the host, which asks, has no way there by the ports");
             }
             for (number, real) in service.reals.iter().enumerate() {
                 let behind = matches!(self.config.reach(real.address.ip()), Some(Reach::Gateway(_)));

@@ -110,3 +110,18 @@ fn a_quorum_can_be_lost() {
     let said = refusal("[[service]]\naddress = '203.0.113.1:80'\nquorum = 2\nhysteresis = 2\n");
     assert!(said.ends_with("service[0].hysteresis: 2 is not below the quorum, 2: it could not be lost"), "{said}");
 }
+
+#[test]
+fn a_check_that_finds_no_way_is_noted() {
+    let real = "real = [{ address = '10.0.0.2' }]";
+    let notes = |text: &str| -> Vec<_> {
+        let loaded = parse(Path::new("x.toml"), text).unwrap();
+        loaded.notes().iter().map(ConfigError::to_string).filter(|note| note.contains("check")).collect()
+    };
+    let text = service(&format!("check = {{ type = 'tcp' }}\n{real}"));
+    let said = "service[0].check: note: no port has a twin: the host, which asks, has no way there by the ports";
+    assert!(notes(&text)[0].ends_with(said), "{:?}", notes(&text));
+    let twin = text.replacen("device = ", "twin = 'lan0'\ndevice = ", 1);
+    assert_eq!(notes(&twin), [""; 0]);
+    assert_eq!(notes(&service(&format!("check = {{ type = 'tcp', address = '127.0.0.1' }}\n{real}"))), [""; 0]);
+}
