@@ -59,7 +59,10 @@ impl Loaded {
             }
             let asks = |real: &Real| real.check.as_ref().is_some_and(|check| check.address.is_none());
             if service.reals.iter().any(asks) && self.config.twins().next().is_none() {
-                note(format!("service[{place}].check"), "no port has a twin: the host, which asks, has no way there by the ports");
+                note(
+                    format!("service[{place}].check"),
+                    "no port has a twin: the host, which asks, has no way there by the ports",
+                );
             }
             for (number, real) in service.reals.iter().enumerate() {
                 let behind = matches!(self.config.reach(real.address.ip()), Some(Reach::Gateway(_)));

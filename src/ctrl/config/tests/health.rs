@@ -115,7 +115,7 @@ fn a_quorum_can_be_lost() {
 fn a_check_that_finds_no_way_is_noted() {
     let real = "real = [{ address = '10.0.0.2' }]";
     let notes = |text: &str| -> Vec<_> {
-        let loaded = parse(Path::new("x.toml"), text).unwrap();
+        let loaded = parse("x.toml".as_ref(), text).unwrap();
         loaded.notes().iter().map(ConfigError::to_string).filter(|note| note.contains("check")).collect()
     };
     let text = service(&format!("check = {{ type = 'tcp' }}\n{real}"));
