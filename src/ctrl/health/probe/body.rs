@@ -4,6 +4,7 @@
 //! thread of their own, [`MATCHERS`] at a time, and nobody waits for them longer than a check may take.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::thread;
 
 use md5::Md5;
@@ -12,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::failure::{Failure, Kind, Stage, Step};
+use super::shared::Shared;
 use crate::ctrl::health::check::Body;
 
 /// How much of a body is read, in octets.
@@ -33,9 +35,12 @@ pub fn pattern(text: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(text).size_limit(PATTERN_OCTETS).build()
 }
 
+/// Each expression takes some 100 kB when it is at work.
+static PATTERNS: Shared<String, Regex> = Shared::new();
+
 /// A [`Body`] made ready.
 pub(super) enum Rule {
-    Matches(Regex),
+    Matches(Arc<Regex>),
     Md5([u8; 16]),
     Sha256([u8; 32]),
 }
@@ -43,7 +48,7 @@ pub(super) enum Rule {
 impl Rule {
     pub(super) fn new(body: &Body) -> Result<Self, regex::Error> {
         Ok(match body {
-            Body::Matches(text) => Self::Matches(pattern(text)?),
+            Body::Matches(text) => Self::Matches(PATTERNS.get(text.clone(), |text| pattern(text))?),
             Body::Md5(digest) => Self::Md5(*digest),
             Body::Sha256(digest) => Self::Sha256(*digest),
         })
@@ -102,7 +107,7 @@ impl Reading<'_> {
     }
 }
 
-async fn found(regex: &Regex, octets: Vec<u8>, step: &Step) -> Result<bool, Failure> {
+async fn found(regex: &Arc<Regex>, octets: Vec<u8>, step: &Step) -> Result<bool, Failure> {
     if octets.len() <= AT_ONCE {
         return Ok(regex.is_match(&octets));
     }
@@ -110,7 +115,7 @@ async fn found(regex: &Regex, octets: Vec<u8>, step: &Step) -> Result<bool, Fail
     let place = FREE.acquire().await.map_err(|cause| Failure::local("no matcher", &cause))?;
     step.enter(Stage::Match);
     let (tell, told) = oneshot::channel();
-    let regex = regex.clone();
+    let regex = Arc::clone(regex);
     // Not the runtime's: it would wait for it when it ends.
     let matcher = thread::Builder::new().name("match".to_owned()).spawn(move || {
         let _ = tell.send(regex.is_match(&octets));

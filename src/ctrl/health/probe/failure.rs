@@ -163,6 +163,11 @@ fn tls(error: &rustls::Error) -> Failure {
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => "certificate for another name".into(),
             Bad::BadSignature => "certificate with a wrong signature".into(),
             Bad::UnknownIssuer => "certificate of an unknown authority".into(),
+            // A self-signed certificate that `openssl req -x509` makes, for one.
+            Bad::Other(reason) if reason.to_string() == "CaUsedAsEndEntity" => {
+                "certificate of an authority itself".into()
+            }
+            Bad::Other(reason) => excerpt(format!("certificate refused: {reason}").as_bytes()).into(),
             bad => excerpt(format!("certificate refused: {bad}").as_bytes()).into(),
         },
         rustls::Error::InvalidMessage(_) => "the server does not speak TLS".into(),

@@ -16,6 +16,7 @@ mod grpc;
 mod http;
 mod ping;
 mod script;
+mod shared;
 mod smtp;
 mod tls;
 mod udp;

@@ -2,11 +2,10 @@
 //!
 //! Every handshake is a full one: a resumed session would not show the certificate again.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -19,6 +18,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::failure::Failure;
+use super::shared::Shared;
 use super::{PrepareError, Target};
 use crate::ctrl::health::check::Tls;
 
@@ -40,7 +40,7 @@ impl Client {
                 Trust::These(fs::read(file).map_err(|cause| unusable(file, &format!("cannot be read: {cause}")))?)
             }
         };
-        let config = shared(Key { trust, protocol }).map_err(|error| match (error, &tls.ca) {
+        let config = CLIENTS.get(Key { trust, protocol }, config).map_err(|error| match (error, &tls.ca) {
             (Unusable::Certificates(message), Some(file)) => unusable(file, &message),
             (Unusable::Certificates(message), None) => PrepareError::SystemRoots(message),
             (Unusable::Tls(error), _) => PrepareError::Tls(error),
@@ -90,21 +90,8 @@ enum Unusable {
     Tls(Error),
 }
 
-/// What checks use now. The system's authorities take some 150 kB and 10 ms: thousands of checks share them.
-static IN_USE: Mutex<Option<HashMap<Key, Weak<ClientConfig>>>> = Mutex::new(None);
-
-/// Returns the client for `key`, the one in use if there is one.
-fn shared(key: Key) -> Result<Arc<ClientConfig>, Unusable> {
-    let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
-    let in_use = in_use.get_or_insert_default();
-    if let Some(config) = in_use.get(&key).and_then(Weak::upgrade) {
-        return Ok(config);
-    }
-    let config = Arc::new(config(&key)?);
-    in_use.retain(|_, config| config.strong_count() > 0);
-    in_use.insert(key, Arc::downgrade(&config));
-    Ok(config)
-}
+/// The system's authorities take some 150 kB and 10 ms.
+static CLIENTS: Shared<Key, ClientConfig> = Shared::new();
 
 fn config(key: &Key) -> Result<ClientConfig, Unusable> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
@@ -35,14 +37,22 @@ impl Authority {
         Tls { ca: Some(self.file.clone()), ..Tls::default() }
     }
 
-    /// Makes a server with a certificate of this authority.
-    pub(super) fn server(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> TlsAcceptor {
+    fn certificate(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> (CertificateDer<'static>, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         change(&mut params);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        acceptor(certificate.der().clone(), &key)
+        (params.signed_by(&key, &self.issuer).unwrap().der().clone(), key)
+    }
+
+    /// Makes a server with a certificate of this authority.
+    pub(super) fn server(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> TlsAcceptor {
+        let (certificate, key) = self.certificate(names, change);
+        acceptor(certificate, &key)
     }
 }
 
@@ -119,6 +129,16 @@ fn a_certificate_is_for_a_name_of_an_authority_and_for_a_time() {
 }
 
 #[test]
+fn an_authority_is_no_server() {
+    run(async {
+        let ours = Authority::new();
+        let itself = acceptor(ours.issuer.der().clone(), ours.issuer.key());
+        let address = serve_tls(itself, None).await;
+        assert_eq!(told(ours.trusted(), address).await, "certificate of an authority itself");
+    });
+}
+
+#[test]
 fn a_stand_in_is_known_by_what_it_stands_for() {
     run(async {
         let ours = Authority::new();
@@ -130,23 +150,36 @@ fn a_stand_in_is_known_by_what_it_stands_for() {
     });
 }
 
+/// Shows one certificate twice, then another.
+#[derive(Debug)]
+struct Expiring(AtomicUsize, [Arc<CertifiedKey>; 2]);
+
+impl ResolvesServerCert for Expiring {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let shown = self.0.fetch_add(1, Ordering::Relaxed);
+        Some(Arc::clone(&self.1[usize::from(shown >= 2)]))
+    }
+}
+
 #[test]
 fn a_certificate_is_looked_at_every_time() {
     run(async {
         let ours = Authority::new();
-        let good = ours.server(&["127.0.0.1"], |_| {});
-        let bad = ours.server(&["127.0.0.1"], |params| params.not_after = date_time_ymd(2020, 1, 1));
-        let count = Arc::new(AtomicUsize::new(0));
-        let address = serve(move |stream| {
-            let acceptor = if count.fetch_add(1, Ordering::Relaxed) < 2 { good.clone() } else { bad.clone() };
-            async move {
-                let Ok(mut stream) = acceptor.accept(stream).await else { return };
-                head(&mut stream).await;
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
-            }
-        })
-        .await;
-        let prober = Prober::new(&Probe::Http(Http { tls: Some(ours.trusted()), ..get() })).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let certified = |year| {
+            let (certificate, key) =
+                ours.certificate(&["127.0.0.1"], |params| params.not_after = date_time_ymd(year, 1, 1));
+            let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+            Arc::new(CertifiedKey::from_der(vec![certificate], key, &provider).unwrap())
+        };
+        let expiring = Arc::new(Expiring(AtomicUsize::new(0), [certified(3000), certified(2020)]));
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        // One server, which would take up sessions again and show nothing.
+        let acceptor = TlsAcceptor::from(Arc::new(builder.with_cert_resolver(expiring)));
+        let address = serve_tls(acceptor, Some("hello")).await;
+        let body = Some(crate::ctrl::health::check::Body::Matches("hello".to_owned()));
+        let prober = Prober::new(&Probe::Http(Http { tls: Some(ours.trusted()), body, ..get() })).unwrap();
         for _ in 0..2 {
             prober.check(&target(address), AMPLE).await.unwrap();
         }
