@@ -89,14 +89,16 @@ fn show_route(args: &RouteShowArgs) -> ExitCode {
     }
 }
 
-/// Finds the route to a prefix; to an address, the one with the longest prefix.
+/// Finds the route to a prefix, or to an address: of those that are active the one with the longest prefix; if none is, that one of
+/// those that are down, the first of several.
 fn find(routes: &[RouteReport], to: Destination) -> Option<&RouteReport> {
     let prefixes = routes.iter().filter_map(|route| Some((route.to.parse::<IpNet>().ok()?, route)));
     let fitting = prefixes.filter(|(prefix, _)| match to {
         Destination::Address(address) => prefix.contains(&address),
         Destination::Prefix(wanted) => *prefix == wanted,
     });
-    fitting.max_by_key(|(prefix, _)| prefix.prefix_len()).map(|(_, route)| route)
+    let taken = fitting.rev().max_by_key(|(prefix, route)| (route.state == "active", prefix.prefix_len()));
+    taken.map(|(_, route)| route)
 }
 
 #[cfg(test)]
@@ -105,22 +107,33 @@ mod tests {
 
     #[test]
     fn the_longest_prefix_is_the_one_that_packets_take() {
-        let routes = ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "192.0.2.0/24"].map(|to| RouteReport {
+        let route = |(to, origin, state): (&str, &str, &str)| RouteReport {
             to: to.to_owned(),
-            port: "lan".to_owned(),
-            via: None,
-            via_state: None,
-        });
+            origin: origin.to_owned(),
+            state: state.to_owned(),
+            hops: Vec::new(),
+        };
+        let routes = [
+            ("10.0.0.0/8", "config", "active"),
+            ("10.1.0.0/16", "connected", "down"),
+            ("10.1.0.0/16", "config", "active"),
+            ("10.1.2.0/24", "config", "down"),
+            ("192.0.2.0/24", "connected", "down"),
+            ("192.0.2.0/24", "config", "down"),
+        ];
+        let routes = routes.map(route);
         for (to, expected) in [
-            ("10.1.2.3", Some("10.1.0.0/16")),
-            ("10.2.0.0", Some("10.0.0.0/8")),
-            ("203.0.113.1", Some("0.0.0.0/0")),
-            ("10.0.0.0/8", Some("10.0.0.0/8")),
+            ("10.1.2.3", Some(("10.1.0.0/16", "config"))),
+            ("10.2.0.0", Some(("10.0.0.0/8", "config"))),
+            ("192.0.2.7", Some(("192.0.2.0/24", "connected"))),
+            ("10.1.2.0/24", Some(("10.1.2.0/24", "config"))),
+            ("10.0.0.0/8", Some(("10.0.0.0/8", "config"))),
+            ("203.0.113.1", None),
             ("10.0.0.0/9", None),
             ("2001:db8::1", None),
         ] {
             let found = find(&routes, to.parse().unwrap());
-            assert_eq!(found.map(|route| route.to.as_str()), expected, "{to}");
+            assert_eq!(found.map(|route| (&*route.to, &*route.origin)), expected, "{to}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use millrace::ctrl::api::{
-    self, Changed, Configuration, Difference, Draining, HealthReport, Maintenance, NeighborReport, Network,
+    self, Changed, Configuration, Difference, Draining, HealthReport, HopReport, Maintenance, NeighborReport, Network,
     OutcomeReport, PortReport, PortState, RealState, RealStats, Report, RouteReport, ServerHealth, ServiceState,
     Services, Socket, TrafficReport,
 };
@@ -179,12 +179,17 @@ impl api::Director for Shown {
             state: "incomplete".to_owned(),
             age_seconds: None,
         };
-        let route = |to: &str| RouteReport { to: to.to_owned(), port: "lan".to_owned(), via: None, via_state: None };
         Network {
             ports: vec![PortState { report, addresses: vec!["10.0.0.1/24".to_owned()] }],
             neighbors: vec![neighbor(2), neighbor(3)],
-            routes: vec![route("10.0.0.0/8"), route("10.0.0.0/24")],
         }
+    }
+
+    fn routes(&self) -> Vec<RouteReport> {
+        let hop = HopReport { port: "lan".to_owned(), usable: true, ..HopReport::default() };
+        let (origin, state) = ("connected".to_owned(), "active".to_owned());
+        let route = RouteReport { to: String::new(), origin, state, hops: vec![hop] };
+        ["10.0.0.0/8", "10.0.0.0/24"].map(|to| RouteReport { to: to.to_owned(), ..route.clone() }).into()
     }
 
     fn scan(&self, filter: Filter) -> Scan {
@@ -335,8 +340,9 @@ fn services_and_real_servers_are_listed() {
 fn ports_neighbours_and_routes_are_listed() {
     with_director("links", |path| {
         let socket = path.to_str().unwrap();
-        let head = "DESTINATION  GATEWAY  PORT  STATE\n";
-        let (wide, narrow) = ("10.0.0.0/8   -        lan   connected\n", "10.0.0.0/24  -        lan   connected\n");
+        let head = "DESTINATION  GATEWAY  PORT  ORIGIN     STATE   NEIGHBOUR\n";
+        let wide = "10.0.0.0/8   -        lan   connected  active  -\n";
+        let narrow = "10.0.0.0/24  -        lan   connected  active  -\n";
         let neighbors = "NEIGHBOUR  MAC  PORT  STATE       CONFIRMED\n";
         for (arguments, status, expected) in [
             (

@@ -37,9 +37,10 @@ mod stand_ins;
 mod station;
 #[cfg(test)]
 mod tests;
+mod ways;
 
 use agenda::Agenda;
-use build::{Build, Given, Made, Ways};
+use build::{Build, Given};
 use column::Column;
 use commit::Built;
 pub use error::ApplyError;
@@ -49,6 +50,7 @@ use part::Part;
 use settings::settings;
 use slow_start::SlowStarts;
 use sockets::Sockets;
+use ways::Ways;
 
 /// The most endpoints: services, and real servers' sockets that several services share.
 pub const MAX_ENDPOINTS: u32 = config::MAX_ENDPOINTS as u32;
@@ -176,20 +178,37 @@ impl Applier {
     /// What cannot be applied; the running configuration stays as it was.
     pub fn apply(&mut self, config: &Config, now: Now) -> Result<(), ApplyError> {
         let agenda = Agenda::new(self.running.as_ref(), config);
-        self.carry_out(config, now, &agenda)
+        self.carry_out(config, now, &agenda, true)
     }
 
-    fn carry_out(&mut self, config: &Config, now: Now, agenda: &Agenda) -> Result<(), ApplyError> {
+    /// Publishes the routes that packets take now that ports have lost their links, or have them again, and by which next hops
+    /// real servers are reached; `config` is what runs. If nothing has changed, nothing happens.
+    ///
+    /// # Errors
+    /// What cannot be applied; all stays as it was.
+    pub fn reroute(&mut self, config: &Config, now: Now) -> Result<(), ApplyError> {
+        if !self.links_changed(config) {
+            return Ok(());
+        }
+        let agenda = Agenda { ways: true, ..Agenda::new(self.running.as_ref(), config) };
+        self.carry_out(config, now, &agenda, false)
+    }
+
+    /// For how many next hops there is no room in the table of neighbours; what they lead to is reached by others, or not at all.
+    pub fn left_out(&self) -> usize {
+        self.ways.left_out.len()
+    }
+
+    fn carry_out(&mut self, config: &Config, now: Now, agenda: &Agenda, strict: bool) -> Result<(), ApplyError> {
         self.rename(config, &agenda.changed);
         let places = self.to_build(config, agenda);
-        let mut build = Build::new(self, now);
-        let ways = if agenda.whole { build.ways(config) } else { Ok(()) };
+        let mut build = Build::new(self, now, strict);
         let services = places.iter().map(|place| &config.services[*place]);
-        let made: Result<Vec<Made>, _> = ways.and_then(|()| services.map(|service| build.service(service)).collect());
+        let made = build.all(config, agenda, services);
         let Build { ways, slow_starts, given, .. } = build;
         match made {
-            Ok(made) => {
-                self.commit(config, now, agenda, Built { made, ways, pins: given.pins, slow_starts });
+            Ok((made, moved)) => {
+                self.commit(config, now, agenda, Built { made, ways, moved, pins: given.pins, slow_starts });
                 Ok(())
             }
             Err(error) => {

@@ -62,7 +62,7 @@ pub fn live_changes(old: &Config, new: &Config) -> Vec<String> {
         |route| route.to,
         describe_route,
         |lines, old, new| {
-            differ(lines, &format!("route to {}", new.to), "gateway", &old.via, &new.via);
+            differ(lines, &format!("route to {}", new.to), "gateway", &old.gateways(), &new.gateways());
         },
     );
     compare(
@@ -294,7 +294,7 @@ fn describe_real(real: &Real) -> String {
 }
 
 fn describe_route(route: &Route) -> String {
-    format!("route to {} via {}", route.to, route.via)
+    format!("route to {} via {}", route.to, route.gateways())
 }
 
 fn describe_neighbor(neighbor: &Neighbor) -> String {

@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
-use log::{info, warn};
+use log::{error, info, warn};
 use tokio::sync::Notify;
 
 use super::accounts::Accounts;
 use super::api::{
-    self, Announced, Changed, DeviceReport, Difference, Draining, HealthReport, Maintenance, Network, Report, Services,
+    self, Announced, Changed, DeviceReport, Difference, Draining, HealthReport, Maintenance, Network, Report,
+    RouteReport, Services,
 };
 use super::apply::Applier;
 use super::change::{Kind, Made, Refused, Transaction};
@@ -71,6 +72,8 @@ pub struct Running {
     applied: Notify,
     announcing: Announcing,
     notifier: Notifier,
+    /// Told when a port's link went, or came back.
+    links: Notify,
 }
 
 /// What changes the desired state needs, for whoever holds it: one at a time.
@@ -117,6 +120,7 @@ impl Running {
             applied: Notify::new(),
             announcing: Announcing::default(),
             notifier,
+            links: Notify::new(),
         }
     }
 
@@ -207,9 +211,34 @@ impl Running {
             return;
         }
         self.note_carrier(port, up);
+        self.links.notify_one();
         if up {
             self.returned.lock().unwrap_or_else(PoisonError::into_inner).push(port);
             self.announce_returned();
+        }
+    }
+
+    /// Has packets take the routes that there are with the links as they are, from the start on and whenever one goes or comes back.
+    pub async fn follow_links(self: Arc<Self>) {
+        loop {
+            let director = Arc::clone(&self);
+            if let Err(failed) = tokio::task::spawn_blocking(move || director.reroute()).await {
+                error!("routes are not those of the links: {failed}");
+            }
+            self.links.notified().await;
+        }
+    }
+
+    /// Publishes the routes that there are with the links as they are. May block.
+    pub(super) fn reroute(&self) {
+        let applier = &mut self.control().applier;
+        let before = applier.left_out();
+        if let Err(error) = applier.reroute(&self.desired.load().config, self.now()) {
+            error!("routes stay as they are: {error}");
+        }
+        let left_out = applier.left_out();
+        if left_out > before {
+            warn!("routes: {left_out} next hops are left out, the neighbour table has no room for them");
         }
     }
 
@@ -307,6 +336,11 @@ impl api::Director for Running {
 
     fn network(&self) -> Network {
         self.survey(|survey, _| survey.network(&self.device))
+    }
+
+    fn routes(&self) -> Vec<RouteReport> {
+        let listed = self.control().applier.routes(&self.desired.load().config);
+        self.survey(|survey, _| survey.routes(&listed))
     }
 
     fn services(&self, only: Option<&Selector>) -> Services {

@@ -25,6 +25,7 @@ mod notify;
 pub mod ports;
 #[cfg(feature = "dpdk")]
 pub mod replay;
+pub mod routing;
 #[cfg(feature = "dpdk")]
 pub mod run;
 pub mod signals;

@@ -135,6 +135,7 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     notify::ready();
     let watchdog = tokio::spawn(watchdog::watch(Arc::clone(&shared)));
     let follow = tokio::spawn(follow);
+    let links = tokio::spawn(Arc::clone(&running).follow_links());
     info!("forwarding");
     let (withdraw, withdrawn) = oneshot::channel::<()>();
     let announcing = announcer.map(|announcer| {
@@ -153,6 +154,7 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     watchdog.abort();
     follow.abort();
     hearing.abort();
+    links.abort();
     notify::stopping();
     drop(tell);
     let _ = server.await;

@@ -5,17 +5,17 @@ use std::iter;
 use std::net::{IpAddr, SocketAddr};
 
 use hashbrown::HashMap;
-use ipnet::IpNet;
 
 use super::accounts::Accounts;
 use super::api::{
-    ConnectionsReport, DeviceReport, Draining, NeighborReport, Network, OutcomeReport, PortReport, PortState,
-    RealReport, RealState, Report, RouteReport, ServiceReport, ServiceState, TableReport, WorkerReport,
+    ConnectionsReport, DeviceReport, Draining, HopReport, NeighborReport, Network, OutcomeReport, PortReport,
+    PortState, RealReport, RealState, Report, RouteReport, ServiceReport, ServiceState, TableReport, WorkerReport,
 };
 use super::config::write::{self, Detail};
-use super::config::{self, Config, Selector, Way};
+use super::config::{self, Config, Selector};
 use super::diff::mac;
 use super::health::book::Book;
+use super::routing::{Leg, Listed};
 use crate::dataplane::clock::Now;
 use crate::dataplane::sched::Candidate;
 use crate::dataplane::service::{PortId, RealId, RealServer, Service};
@@ -72,18 +72,25 @@ impl Survey<'_> {
         let twins_have_none = iter::repeat_with(Vec::new);
         let ports = self.ports(device).into_iter().zip(own.chain(twins_have_none));
         let ports = ports.map(|(report, addresses)| PortState { report, addresses }).collect();
-        let neighbors = self.neighbors();
-        Network { ports, routes: self.routes(&neighbors), neighbors }
+        Network { ports, neighbors: self.neighbors() }
     }
 
-    /// The routes by destination. Of two for the same prefix the later counts.
-    fn routes(&self, neighbors: &[NeighborReport]) -> Vec<RouteReport> {
-        let routes: BTreeMap<IpNet, Way> = self.config.ways().map(|way| (way.to, way)).collect();
-        let report = routes.into_values().map(|Way { to, port, via }| {
-            let port = self.port_name(port);
-            let is_gateway = |other: &&NeighborReport| Some(other.address) == via && other.port == port;
-            let via_state = neighbors.iter().find(is_gateway).map(|gateway| gateway.state.clone());
-            RouteReport { to: to.to_string(), port, via, via_state }
+    /// Tells of routes, and what their gateways are as neighbours.
+    pub fn routes(&self, listed: &[Listed]) -> Vec<RouteReport> {
+        let neighbors = self.shared.neighbors.list(self.now).into_iter();
+        let states: HashMap<_, _> = neighbors.map(|known| ((known.port, known.address), known.state)).collect();
+        let hop = |(leg, usable): (&Leg, &bool)| HopReport {
+            port: self.port_name(leg.port.index()),
+            via: leg.via.map(IpAddr::V4),
+            via_state: leg.via.and_then(|via| states.get(&(leg.port, via))).map(|state| state.name().to_owned()),
+            weight: leg.weight,
+            usable: *usable,
+        };
+        let report = listed.iter().map(|Listed { to, candidate, standing, usable }| RouteReport {
+            to: to.to_string(),
+            origin: candidate.origin.name().to_owned(),
+            state: standing.name().to_owned(),
+            hops: candidate.legs.iter().zip(usable).map(hop).collect(),
         });
         report.collect()
     }

@@ -30,7 +30,7 @@ use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed, parse};
 use super::port::{BURST, Burst, Frame};
 use super::punt::{self, Class, Limits};
-use super::route::{NextHop, Target};
+use super::route::{NextHop, Several, Target, flow};
 use super::sched::{Cursor, Share};
 use super::service::{EndpointId, Forwarding, PortId, Protocol, RealServer};
 use super::shared::Shared;
@@ -344,7 +344,7 @@ impl<'a> Stages<'a> {
     #[inline(always)]
     fn outbound<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, reply: Reply) -> Result<Fate, Outcome> {
         let Reply { service, from, real } = reply;
-        let hop = self.hop(packet.dst)?;
+        let hop = self.hop(packet)?;
         let mtu = self.snapshot.ports[hop.port.index()].mtu;
         if let Some(fate) = self.refuse(frame, packet, mtu) {
             return Ok(fate);
@@ -357,16 +357,23 @@ impl<'a> Stages<'a> {
         Ok(self.towards(frame, hop, Outcome::ForwardedNatOut))
     }
 
-    /// The next hop of an address that no real server's entry names: a client.
+    /// The next hop of a packet that no real server's entry names: to a client.
     #[inline(always)]
-    pub(super) fn hop(&self, address: u32) -> Result<NextHop, Outcome> {
-        match self.snapshot.routes.find(address).ok_or(Outcome::DropNoRoute)? {
-            Target::Via { hop, .. } => Ok(hop),
+    pub(super) fn hop(&self, packet: &Parsed) -> Result<NextHop, Outcome> {
+        match self.snapshot.routes.find(packet.dst).ok_or(Outcome::DropNoRoute)? {
+            Target::Via(hop) => Ok(hop),
             Target::OnLink(port) => {
-                let neighbor = self.shared.neighbors.find_or_add(port, address, self.now);
+                let neighbor = self.shared.neighbors.find_or_add(port, packet.dst, self.now);
                 Ok(NextHop { port, neighbor: neighbor.ok_or(Outcome::DropNeighborTableFull)? })
             }
+            Target::Several(several) => self.hop_of_flow(several, packet),
         }
+    }
+
+    /// Apart from [`hop`](Self::hop), for most routes have one next hop.
+    #[inline(never)]
+    fn hop_of_flow(&self, several: Several, packet: &Parsed) -> Result<NextHop, Outcome> {
+        self.snapshot.routes.member(several, flow::of(packet)).ok_or(Outcome::DropNoRoute)
     }
 
     /// Answers a packet that cannot go on with an ICMP error, in its own frame; `None` if it can go on.

@@ -12,6 +12,7 @@ use super::parse::{Kind, Parsed, parse, parse_octets};
 use super::pipeline::{Fate, Stages, room, transport, unforwarded};
 use super::port::{Frame, RxChecksum};
 use super::punt::Class;
+use super::route::Target;
 use super::service::{Forwarding, Protocol};
 use super::stand_in::{Asker, Askers, STATION};
 use super::stats::Outcome;
@@ -54,7 +55,14 @@ impl Stages<'_> {
         if !askers.note(packet.src, protocol, port, Some(Asker { place, port: packet.dst_port, twin })) {
             return Err(Outcome::DropStandInSource);
         }
-        let hop = self.hop(stand_in.real.ip().to_bits())?;
+        let real = Parsed { dst: stand_in.real.ip().to_bits(), ..packet };
+        let hop = match snapshot.routes.find(real.dst) {
+            // A gateway would send a packet to the VIP back.
+            Some(Target::Via(_) | Target::Several(_)) if stand_in.forwarding == Forwarding::Direct => {
+                return Err(Outcome::DropNoRoute);
+            }
+            _ => self.hop(&real)?,
+        };
         if packet.ttl <= 1 {
             return Err(Outcome::DropTtl);
         }

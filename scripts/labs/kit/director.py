@@ -95,7 +95,7 @@ class Director:
             if port.twin:
                 lines.append(f'twin = "{port.twin}"')
         for to, via in self.routes:
-            lines += ["", "[[route]]", f'to = "{to}"', f'via = "{via}"']
+            lines += ["", "[[route]]", f'to = "{to}"', f"via = {json.dumps(via)}"]
         for address, protocol, method, reals, *more in services:
             lines += ["", "[[service]]", f'address = "{address}"', f'protocol = "{protocol}"', f'scheduler = "{self.scheduler}"',
                       f'forwarding = "{method}"', *more]
@@ -141,6 +141,10 @@ class Director:
     def tell(self, *words, check=True):
         """Runs a command of `millrace` that asks it, or tells it something."""
         return command(self.program, *words, "--socket", self.socket, check=check)
+
+    def ask(self, *command_line):
+        """Returns the JSON that a command of millrace prints."""
+        return json.loads(command(self.program, *command_line, "--json", "--socket", self.socket).stdout)
 
     def stats(self):
         """Returns what it has counted: the JSON of `millrace stats`."""

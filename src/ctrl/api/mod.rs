@@ -69,7 +69,7 @@ pub use drain::Draining;
 pub use health::{HealthReport, LastCheck, Maintained, Maintenance, ServerHealth, Turned};
 pub use listen::{ListenError, Listener};
 pub use metrics::exposition;
-pub use network::{Neighbors, Network, PortState, Ports, RouteReport, Routes};
+pub use network::{HopReport, Neighbors, Network, PortState, Ports, RouteReport, Routes};
 pub use refusal::Refusal;
 pub use report::{
     Announced, Changed, ConnectionsReport, DeviceReport, NeighborReport, OutcomeReport, PortReport, RealReport, Report,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,8 +20,6 @@ pub struct Network {
     pub ports: Vec<PortState>,
     /// Stations on its links, by port and address.
     pub neighbors: Vec<NeighborReport>,
-    /// Where packets go, by destination.
-    pub routes: Vec<RouteReport>,
 }
 
 /// What `GET /v1/ports` answers.
@@ -49,21 +49,38 @@ pub struct Neighbors {
 /// What `GET /v1/routes` answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Routes {
-    /// The routes, by destination; the longest prefix that a packet fits is the one it takes.
+    /// The routes, by destination, those to the same prefix in the order in which they are preferred. Of those that are active,
+    /// a packet takes the one with the longest prefix that it fits.
     pub routes: Vec<RouteReport>,
 }
 
-/// Where packets to a prefix go: to the stations of a port's own network, or to a gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A route: where packets to a prefix go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RouteReport {
     /// The prefix: `0.0.0.0/0`.
     pub to: String,
-    /// The port they leave by.
+    /// Who says so: `connected` for a port's own network, `config` for the configuration.
+    pub origin: String,
+    /// `active`: packets take it. `standby`: another to the same prefix is preferred. `down`: no port of its next hops has a link,
+    /// and other routes are taken, be it by a shorter prefix.
+    pub state: String,
+    /// Its next hops. Of several each flow takes one of those that are usable.
+    pub hops: Vec<HopReport>,
+}
+
+/// A next hop of a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HopReport {
+    /// The port that packets leave by.
     pub port: String,
-    /// The gateway; none for a port's own network.
+    /// The gateway; none where destinations are on the port's link.
     pub via: Option<IpAddr>,
-    /// What the gateway is as a neighbour; none for a port's own network.
+    /// What the gateway is as a neighbour.
     pub via_state: Option<String>,
+    /// Its share of the flows, in proportion to the others'.
+    pub weight: u16,
+    /// Whether its port has a link.
+    pub usable: bool,
 }
 
 pub(super) async fn ports<D: Director>(State(director): State<Arc<D>>) -> Json<Ports> {
@@ -74,6 +91,10 @@ pub(super) async fn neighbors<D: Director>(State(director): State<Arc<D>>) -> Js
     Json(Neighbors { neighbors: director.network().neighbors })
 }
 
-pub(super) async fn routes<D: Director>(State(director): State<Arc<D>>) -> Json<Routes> {
-    Json(Routes { routes: director.network().routes })
+/// There may be very many: they are collected where nobody waits.
+pub(super) async fn routes<D: Director>(State(director): State<Arc<D>>) -> Response {
+    match tokio::task::spawn_blocking(move || director.routes()).await {
+        Ok(routes) => Json(Routes { routes }).into_response(),
+        Err(failed) => (StatusCode::INTERNAL_SERVER_ERROR, failed.to_string()).into_response(),
+    }
 }

@@ -32,7 +32,7 @@ use super::drain::{self, Draining};
 use super::health::{self, HealthReport, Maintenance};
 use super::listen::Listener;
 use super::metrics;
-use super::network::{self, Network};
+use super::network::{self, Network, RouteReport};
 use super::openapi;
 use super::refusal::{refuse, refuse_change};
 use super::report::{Changed, Report, Version};
@@ -50,6 +50,9 @@ pub trait Director: Send + Sync + 'static {
 
     /// Tells what is known of the links. Called on the control runtime: must not block.
     fn network(&self) -> Network;
+
+    /// Lists the routes. May block.
+    fn routes(&self) -> Vec<RouteReport>;
 
     /// Starts a walk through the connection table. May block.
     fn scan(&self, filter: Filter) -> Scan;

@@ -66,8 +66,11 @@ impl Director for Counting {
     }
 
     fn network(&self) -> Network {
-        let route = RouteReport { to: "10.0.0.0/24".to_owned(), port: "lan".to_owned(), via: None, via_state: None };
-        Network { routes: vec![route], ..Network::default() }
+        Network::default()
+    }
+
+    fn routes(&self) -> Vec<RouteReport> {
+        vec![RouteReport { to: "10.0.0.0/24".to_owned(), hops: vec![HopReport::default()], ..RouteReport::default() }]
     }
 
     fn scan(&self, filter: Filter) -> Scan {

@@ -12,8 +12,10 @@ use super::sockets::named;
 pub(super) struct Agenda {
     /// The services in which the configurations differ.
     pub changed: Changed,
-    /// Everything, since what real servers are reached by has changed.
+    /// Everything: nothing is known of what ran before, or it had other ports.
     pub whole: bool,
+    /// Routes, and by which next hops real servers are reached.
+    pub ways: bool,
     /// Which packets services of several addresses or ports are for.
     pub selectors: bool,
     /// The addresses to answer for.
@@ -25,11 +27,11 @@ impl Agenda {
     pub fn new(running: Option<&Config>, config: &Config) -> Self {
         let Some(running) = running else {
             let changed = Changed::between(&[], &config.services);
-            return Self { changed, whole: true, selectors: true, locals: true };
+            return Self { changed, whole: true, ways: true, selectors: true, locals: true };
         };
         let changed = Changed::between(&running.services, &config.services);
-        let whole =
-            running.ports != config.ports || running.routes != config.routes || running.neighbors != config.neighbors;
+        let whole = running.ports != config.ports;
+        let ways = whole || running.routes != config.routes || running.neighbors != config.neighbors;
         let before = || changed.before.iter().map(|place| &*running.services[*place]);
         let after = || changed.after.iter().map(|place| &*config.services[*place]);
         let several = |service: &Service| service.selector.socket().is_none().then_some(service.selector);
@@ -37,7 +39,7 @@ impl Agenda {
             || changed.reordered
             || !before().filter_map(several).eq(after().filter_map(several));
         let locals = !before().flat_map(|service| &service.vips).eq(after().flat_map(|service| &service.vips));
-        Self { selectors: whole || selectors, locals: whole || locals, whole, changed }
+        Self { selectors: whole || selectors, locals: whole || locals, ways, whole, changed }
     }
 }
 

@@ -1,25 +1,25 @@
-//! The parts of a snapshot that have ids in them: services, real servers and their next hops.
+//! The parts of a snapshot that have ids in them: services and real servers.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use ipnet::IpNet;
 
-use super::super::config::{self, Config, Way};
+use super::super::config::{self, Config};
 use super::super::ids::How;
+use super::agenda::Agenda;
 use super::growth::{destinations, former, known};
 use super::owner::{EndpointOwner, RealOwner, endpoint_id};
 use super::part::Part;
 use super::settings::v4;
 use super::slow_start::SlowStarts;
 use super::station::Draft;
+use super::ways::{Moved, Ways};
 use super::{Applier, ApplyError};
 use crate::dataplane::clock::Now;
 use crate::dataplane::neigh::NeighborId;
-use crate::dataplane::route::{NextHop, Routes, Target};
 use crate::dataplane::sched::{Candidate, Plan, Roster};
-use crate::dataplane::service::{EndpointId, PortId, RealServer, Service};
+use crate::dataplane::service::{EndpointId, RealServer, Service};
 use crate::dataplane::snapshot::Snapshot;
 
 /// A service that was built.
@@ -41,16 +41,6 @@ pub(super) struct Given {
     pub pins: Pins,
 }
 
-/// Where packets to real servers go, as the configuration says.
-#[derive(Clone, Default)]
-pub(super) struct Ways {
-    pub routes: Routes,
-    /// Static neighbours.
-    pub fixed: Arc<HashMap<Ipv4Addr, [u8; 6]>>,
-    /// The next hops that are pinned whatever the services are.
-    pub pinned: Arc<[NeighborId]>,
-}
-
 /// Services on their way to a snapshot. Only ids, pins and the first owners of sockets change, and those can be taken back, or
 /// stay as they would have come.
 pub(super) struct Build<'a> {
@@ -60,59 +50,41 @@ pub(super) struct Build<'a> {
     pub ways: Ways,
     pub slow_starts: SlowStarts,
     pub given: Given,
+    /// Whether a next hop for which there is no room makes it fail; if not, it is done without.
+    pub strict: bool,
 }
 
 impl Build<'_> {
-    pub fn new(applier: &mut Applier, now: Now) -> Build<'_> {
+    pub fn new(applier: &mut Applier, now: Now, strict: bool) -> Build<'_> {
         let (previous, ways) = (applier.publisher.current(), applier.ways.clone());
         let slow_starts = applier.slow_starts.clone();
-        Build { applier, now, previous, ways, slow_starts, given: Given::default() }
+        Build { applier, now, previous, ways, slow_starts, given: Given::default(), strict }
     }
 
-    fn pin(&mut self, port: PortId, address: Ipv4Addr) -> Result<NextHop, ApplyError> {
-        let neighbors = &self.applier.shared.neighbors;
-        let neighbor = neighbors.pin(port, address.to_bits(), self.now).ok_or(ApplyError::Neighbors(address))?;
-        self.given.pins.insert(neighbor, self.ways.fixed.get(&address).copied());
-        Ok(NextHop { port, neighbor })
-    }
-
-    /// Builds the ways that the configuration says.
+    /// Builds what there is to build: the ways, these services, and the ways to the real servers of others.
     ///
     /// # Errors
-    /// If there are too many neighbours.
-    pub fn ways(&mut self, config: &Config) -> Result<(), ApplyError> {
-        let on_link = |entry: &config::Neighbor| Some((v4_address(entry.address)?, config.on_link(entry.address)?));
-        let known = config.neighbors.iter().filter_map(|entry| Some((on_link(entry)?, entry.mac)));
-        let known: Vec<_> = known.collect();
-        self.ways.fixed = Arc::new(known.iter().map(|((address, _), mac)| (*address, *mac)).collect());
-        let mut pinned = Vec::new();
-        for ((address, port), _) in known {
-            pinned.push(self.pin(PortId(port as u8), address)?.neighbor);
+    /// If there are too many of something.
+    pub fn all<'c>(
+        &mut self,
+        config: &Config,
+        agenda: &Agenda,
+        services: impl Iterator<Item = &'c Arc<config::Service>>,
+    ) -> Result<(Vec<Made>, Vec<Moved>), ApplyError> {
+        if agenda.ways {
+            self.ways(config)?;
         }
-        let mut routes = Vec::new();
-        for Way { to, port, via } in config.ways() {
-            let (IpNet::V4(to), port) = (to, PortId(port as u8)) else { continue };
-            match via {
-                Some(IpAddr::V4(gateway)) => {
-                    let hop = self.pin(port, gateway)?;
-                    pinned.push(hop.neighbor);
-                    routes.push((to, Target::Via { gateway, hop }));
-                }
-                Some(IpAddr::V6(_)) => {}
-                None => routes.push((to, Target::OnLink(port))),
-            }
+        let made: Vec<Made> = services.map(|service| self.service(service)).collect::<Result<_, _>>()?;
+        if !agenda.ways || agenda.whole {
+            return Ok((made, Vec::new()));
         }
-        self.ways.routes = routes.into_iter().collect();
-        self.ways.pinned = pinned.into();
-        Ok(())
-    }
-
-    pub(super) fn hop(&mut self, address: Ipv4Addr) -> Result<Option<NextHop>, ApplyError> {
-        Ok(match self.ways.routes.find(address.to_bits()) {
-            Some(Target::Via { hop, .. }) => Some(hop),
-            Some(Target::OnLink(port)) => Some(self.pin(port, address)?),
-            None => None,
-        })
+        let gone = self
+            .applier
+            .running
+            .iter()
+            .flat_map(|running| agenda.changed.before.iter().map(|place| running.services[*place].selector));
+        let replaced = gone.chain(made.iter().map(|made| made.part.wanted.selector)).collect();
+        Ok((made, self.moved(&replaced)?))
     }
 
     pub(super) fn endpoint(&mut self, owner: EndpointOwner) -> Result<EndpointId, ApplyError> {
@@ -219,10 +191,3 @@ impl Build<'_> {
 
 /// Of a service that has several addresses or ports.
 const NO_ADDRESS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
-
-fn v4_address(address: IpAddr) -> Option<Ipv4Addr> {
-    match address {
-        IpAddr::V4(v4) => Some(v4),
-        IpAddr::V6(_) => None,
-    }
-}

@@ -9,23 +9,25 @@ use hashbrown::{HashMap, HashSet};
 use super::super::config::Config;
 use super::Applier;
 use super::agenda::Agenda;
-use super::build::{Made, Pins, Ways};
+use super::build::{Made, Pins};
 use super::growth::known;
 use super::lookup::Lookup;
 use super::owner::{EndpointOwner, endpoint_id};
 use super::part::{Part, Station};
 use super::settings::{locals, selectors, settings, timeouts};
 use super::slow_start::SlowStarts;
+use super::ways::{Moved, Ways};
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Era, Outlet, Timeouts};
 use crate::dataplane::neigh::NeighborId;
-use crate::dataplane::service::{EndpointId, RealId};
+use crate::dataplane::service::{EndpointId, RealId, RealServer};
 use crate::dataplane::snapshot::{Former, LatestPersistence, Snapshot};
 
 /// What a build has come to.
 pub(super) struct Built {
     pub made: Vec<Made>,
     pub ways: Ways,
+    pub moved: Vec<Moved>,
     pub pins: Pins,
     pub slow_starts: SlowStarts,
 }
@@ -42,7 +44,7 @@ struct Kept {
 impl Applier {
     /// Publishes the next snapshot.
     pub(super) fn commit(&mut self, config: &Config, now: Now, agenda: &Agenda, built: Built) {
-        let Built { made, ways, pins, mut slow_starts } = built;
+        let Built { made, ways, moved, pins, mut slow_starts } = built;
         let generation = self.publisher.current().generation + 1;
         for (neighbor, mac) in &pins {
             self.shared.neighbors.fix(*neighbor, *mac);
@@ -53,11 +55,10 @@ impl Applier {
             self.columns.restart();
             mem::take(&mut self.pins)
         });
-        self.ways = ways;
-        if held.is_some() {
-            let pinned = Arc::clone(&self.ways.pinned);
-            pinned.iter().for_each(|neighbor| self.hold(*neighbor));
+        if agenda.ways {
+            self.go_by(ways, agenda.whole, generation);
         }
+        self.relocate(moved, generation);
         let (kept, eras) = self.enter_all(made);
         for part in old {
             self.leave(&part, &kept, agenda.whole, (now, generation));
@@ -77,6 +78,39 @@ impl Applier {
         self.remember(config, agenda);
         if agenda.locals {
             self.announce(config);
+        }
+    }
+
+    /// Goes over to other routes and static neighbours.
+    fn go_by(&mut self, ways: Ways, whole: bool, generation: u64) {
+        for ((port, address), mac) in ways.refixed(&self.ways) {
+            if let Some(neighbor) = self.shared.neighbors.find(port, address.to_bits()) {
+                self.shared.neighbors.fix(neighbor, mac);
+            }
+        }
+        let former = mem::replace(&mut self.ways, ways);
+        let pinned = Arc::clone(&self.ways.pinned);
+        pinned.iter().for_each(|neighbor| self.hold(*neighbor));
+        if !whole {
+            former.pinned.iter().for_each(|neighbor| self.let_go(*neighbor, generation));
+        }
+    }
+
+    /// Enters the next hops of real servers that are reached by others from now on.
+    fn relocate(&mut self, moved: Vec<Moved>, generation: u64) {
+        for Moved { selector, place, hop } in moved {
+            let station = self.parts.get_mut(&selector).and_then(|part| part.stations.get_mut(place));
+            let Some(station) = station else { continue };
+            let (id, former) = (station.id.index(), mem::replace(&mut station.hop, hop));
+            if let Some(real) = self.columns.reals.get(id).copied().flatten() {
+                self.columns.reals.set(id, Some(RealServer { hop, ..real }));
+            }
+            if let Some(hop) = hop {
+                self.hold(hop.neighbor);
+            }
+            if let Some(hop) = former {
+                self.let_go(hop.neighbor, generation);
+            }
         }
     }
 
@@ -279,6 +313,10 @@ impl Applier {
                 }
                 running.marks.clone_from(&config.marks);
                 running.timeouts = config.timeouts;
+                if agenda.ways {
+                    running.routes.clone_from(&config.routes);
+                    running.neighbors.clone_from(&config.neighbors);
+                }
             }
             running => *running = Some(config.clone()),
         }

@@ -59,9 +59,7 @@ impl Build<'_> {
         if owner.forwarding.answers_here() {
             station.shared = self.sharing(owner)?;
         }
-        if owner.forwarding != Forwarding::Local {
-            station.hop = self.hop(*owner.address.ip())?;
-        }
+        station.hop = self.hop(&owner)?;
         draft.stations.push(station);
         draft.reals.push(RealServer {
             id,

@@ -17,6 +17,10 @@ const HEAD: &str = "\
 name = 'lan'
 device = 'net_ring0'
 addresses = ['10.0.0.1/24']
+[[port]]
+name = 'wan'
+device = 'net_ring1'
+addresses = ['198.51.100.1/24']
 [[neighbor]]
 address = '10.0.0.13'
 mac = '02:00:00:00:00:13'
@@ -25,7 +29,13 @@ mark = 7
 match = { to = '192.0.2.64/28', port = 80 }
 ";
 
-const GATEWAY: &str = "[[route]]\nto = '172.16.0.0/16'\nvia = '10.0.0.254'\n";
+/// The ways to the real servers that are not on the link.
+const GATEWAYS: [&str; 4] = [
+    "[[route]]\nto = '172.16.0.0/16'\nvia = '10.0.0.254'\n",
+    "[[route]]\nto = '172.16.0.0/16'\nvia = '10.0.0.253'\n[[neighbor]]\naddress = '10.0.0.11'\nmac = '02:00:00:00:00:11'\n",
+    "[[route]]\nto = '172.16.0.0/16'\nvia = ['10.0.0.254', '198.51.100.254']\n[[neighbor]]\naddress = '10.0.0.11'\nmac = '02:00:00:00:01:11'\n",
+    "[[route]]\nto = '172.16.0.0/16'\nvia = ['198.51.100.253', '10.0.0.254']\n[[route]]\nto = '0.0.0.0/0'\nvia = '198.51.100.254'\n",
+];
 
 const SELECTORS: [&str; 9] = [
     "address = '192.0.2.1:80'",
@@ -88,8 +98,8 @@ fn applier(config: &Config) -> Applier {
 fn applier_of(config: &Config, reals: usize) -> Applier {
     let secret = [3, 5, 7, 9];
     let tables = (Table::new(0, secret).unwrap(), Table::new(0, secret).unwrap(), Templates::new(0, secret).unwrap());
-    let shared = Arc::new(Shared::new(tables, 2, 1, ENDPOINT_IDS, reals).unwrap());
-    Applier::start(shared, config, vec![[2, 0, 0, 0, 0, 1]], Now::from_millis(0)).unwrap()
+    let shared = Arc::new(Shared::new(tables, 2, 2, ENDPOINT_IDS, reals).unwrap());
+    Applier::start(shared, config, vec![[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]], Now::from_millis(0)).unwrap()
 }
 
 /// Applies a configuration as if nothing were known of the services.
@@ -97,8 +107,8 @@ fn apply_whole(applier: &mut Applier, config: &Config, now: Now) {
     let places = |services: usize| (0..services).collect();
     let before = places(applier.running.as_ref().map_or(0, |running| running.services.len()));
     let changed = Changed { before, after: places(config.services.len()), reordered: true, in_place: false };
-    let agenda = Agenda { changed, whole: true, selectors: true, locals: true };
-    applier.carry_out(config, now, &agenda).unwrap();
+    let agenda = Agenda { changed, whole: true, ways: true, selectors: true, locals: true };
+    applier.carry_out(config, now, &agenda, true).unwrap();
 }
 
 fn endpoints(endpoints: &Endpoints) -> BTreeMap<(u32, u16, u8), String> {
@@ -152,6 +162,18 @@ fn assert_alike(one: &Snapshot, other: &Snapshot) {
             let entry = Value::new(state, Tick::default(), RealId(id));
             assert_eq!(one.timeouts.of(entry), other.timeouts.of(entry), "{state:?}, real server {id}");
         }
+    }
+}
+
+/// Which stations' addresses are fixed, and how.
+fn assert_fixed(one: &Applier, other: &Applier) {
+    let known = |applier: &Applier| -> BTreeMap<_, _> {
+        let listed = applier.shared.neighbors.list(Now::default()).into_iter();
+        listed.map(|known| ((known.port, known.address), (known.mac, known.state.name()))).collect()
+    };
+    assert_eq!(known(one), known(other));
+    for ((port, address), mac) in &*one.ways.fixed {
+        assert_eq!(known(one)[&(*port, *address)], (Some(*mac), "static"));
     }
 }
 
@@ -210,7 +232,7 @@ fn follow(mut random: Random) {
     let mut services: Vec<(usize, String)> = Vec::new();
     let mut running = parse(Path::new("x.toml"), HEAD).unwrap().config;
     let (mut one, mut other) = (applier(&running), applier(&running));
-    let (mut now, mut busy, mut gateway, mut changes) = (0, Vec::new(), true, 0);
+    let (mut now, mut busy, mut gateway, mut changes) = (0, Vec::new(), 0, 0);
     while changes < 300 {
         let mut next = services.clone();
         for _ in 0..=random.below(2) {
@@ -225,9 +247,11 @@ fn follow(mut random: Random) {
                 }
             }
         }
-        gateway ^= random.below(20) == 0;
+        if random.below(10) == 0 {
+            gateway = random.below(GATEWAYS.len());
+        }
         let text: String = next.iter().map(|(_, service)| service.as_str()).collect();
-        let route = if gateway { GATEWAY } else { "[[route]]\nto = '172.16.0.0/16'\nvia = '10.0.0.253'\n" };
+        let route = GATEWAYS[gateway];
         let Ok(mut loaded) = parse(Path::new("x.toml"), &format!("{HEAD}{route}{text}")) else { continue };
         if random.below(4) > 0 {
             // As a change does, not a file.
@@ -243,6 +267,20 @@ fn follow(mut random: Random) {
         assert_alike(&one.publisher.current(), &other.publisher.current());
         assert_kept(&one);
         assert_kept(&other);
+        assert_fixed(&one, &other);
+        if random.below(5) == 0 {
+            let (port, up) = (PortId(random.below(2) as u8), random.below(2) == 0);
+            let changes = one.shared.carrier(port) != up;
+            for applier in [&one, &other] {
+                applier.shared.set_carrier(port, up);
+            }
+            one.reroute(&loaded.config, at).unwrap();
+            if changes {
+                apply_whole(&mut other, &loaded.config, at);
+            }
+            assert_alike(&one.publisher.current(), &other.publisher.current());
+            assert_kept(&one);
+        }
         visit([&one, &other], &mut busy, &mut random);
         for _ in 0..random.below(20) {
             now += 1000;
@@ -254,6 +292,7 @@ fn follow(mut random: Random) {
     }
     // In the end nothing is left of anything.
     let empty = parse(Path::new("x.toml"), HEAD).unwrap().config;
+    one.shared.set_carrier(PortId(0), true);
     one.apply(&empty, Now::from_millis(now)).unwrap();
     for real in busy {
         one.shared.counts.worker(0).removed(Value::new(State::TCP_ESTABLISHED, Tick::default(), real));

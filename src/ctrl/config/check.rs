@@ -164,7 +164,16 @@ fn routes(known: &Known<'_>, source: &Source) -> Checked {
     let mut destinations = Unique::new(source);
     for (place, route) in known.config.routes.iter().enumerate() {
         destinations.add(format!("route[{place}].to"), route.to, || format!("a route to {}", route.to))?;
-        known.on_link(route.via, "gateway").map_err(|message| source.error(format!("route[{place}].via"), message))?;
+        let mut gateways = Unique::new(source);
+        for (number, gateway) in route.via.iter().enumerate() {
+            let path = if route.via.len() == 1 {
+                format!("route[{place}].via")
+            } else {
+                format!("route[{place}].via[{number}]")
+            };
+            known.on_link(*gateway, "gateway").map_err(|message| source.error(&*path, message))?;
+            gateways.add(path, *gateway, || format!("the gateway {gateway}"))?;
+        }
     }
     Ok(())
 }

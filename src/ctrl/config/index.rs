@@ -38,7 +38,7 @@ impl Index {
     /// What `config` names.
     pub fn new(config: &Config) -> Self {
         let mut index = Self::default();
-        config.routes.iter().for_each(|route| index.hosts.add(route.via));
+        config.routes.iter().flat_map(|route| &route.via).for_each(|gateway| index.hosts.add(*gateway));
         config.neighbors.iter().for_each(|neighbor| index.hosts.add(neighbor.address));
         config.services.iter().for_each(|service| index.count(service, true));
         index.vips.ranges = Ranges::new(config);

@@ -88,7 +88,7 @@ impl Config {
             (None, _) => Err(format!("the real server {address} is on no port's network and no route leads to it")),
             (Some(Reach::Gateway(route)), Forwarding::Direct) => Err(format!(
                 "the real server {address} is behind the gateway {}: direct routing reaches only a port's own network",
-                route.via
+                route.gateways()
             )),
             (Some(_), _) => Ok(()),
         }

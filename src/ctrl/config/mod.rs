@@ -56,7 +56,7 @@ pub use model::{
     Timeouts, Tls, Transit,
 };
 pub use notify::DEFAULT_NOTIFY_TIMEOUT;
-pub use reach::{Reach, Way};
+pub use reach::Reach;
 pub use read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET};
 pub(super) use section::Section;
 pub use source::{ConfigError, Source};

@@ -195,12 +195,20 @@ pub enum Queues {
 }
 
 /// `[[route]]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Route {
     /// Destinations, host bits zero.
     pub to: IpNet,
-    /// The gateway: on-link of a port, of the same family.
-    pub via: IpAddr,
+    /// The gateways, at least one and none twice: on-link of a port, of the same family. Of several each flow has one.
+    pub via: Vec<IpAddr>,
+}
+
+impl Route {
+    /// The gateways in words.
+    pub fn gateways(&self) -> String {
+        let gateways: Vec<_> = self.via.iter().map(ToString::to_string).collect();
+        gateways.join(", ")
+    }
 }
 
 /// `[[neighbor]]`.

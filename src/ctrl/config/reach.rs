@@ -1,8 +1,6 @@
-//! Which way a configuration sends a packet: on a port's own network, or by a gateway.
+//! Which way a configuration sends a packet as long as all links are there: on a port's own network, or by a gateway.
 
 use std::net::IpAddr;
-
-use ipnet::IpNet;
 
 use super::model::{Config, Route};
 use super::value::names_all;
@@ -16,32 +14,7 @@ pub enum Reach<'a> {
     Gateway(&'a Route),
 }
 
-/// The way to a prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way {
-    /// The prefix, host bits zero.
-    pub to: IpNet,
-    /// The port it is by (its place in [`Config::ports`]).
-    pub port: usize,
-    /// The gateway; none for the port's own network.
-    pub via: Option<IpAddr>,
-}
-
 impl Config {
-    /// Goes through all ways there are. Of two to the same prefix the later counts: a port's own network comes before a route of
-    /// the same length.
-    pub fn ways(&self) -> impl Iterator<Item = Way> {
-        let routes = self
-            .routes
-            .iter()
-            .filter_map(|route| Some(Way { to: route.to, port: self.on_link(route.via)?, via: Some(route.via) }));
-        let links =
-            self.ports.iter().enumerate().flat_map(|(port, known)| {
-                known.addresses.iter().map(move |own| Way { to: own.trunc(), port, via: None })
-            });
-        routes.chain(links)
-    }
-
     /// Returns the port on whose networks `address` lies; with several, the one with the longest prefix.
     pub fn on_link(&self, address: IpAddr) -> Option<usize> {
         self.longest_link(address).map(|(port, _)| port)

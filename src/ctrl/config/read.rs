@@ -181,8 +181,15 @@ fn port(section: &Section<'_>) -> Result<Port, ConfigError> {
 
 fn route(section: &Section<'_>) -> Result<Route, ConfigError> {
     let to = section.required("to")?.parse(value::prefix)?;
-    let via = section.required("via")?.parse(value::host)?;
-    Ok(Route { to, via })
+    let via = section.required("via")?;
+    if via.is_string() {
+        return Ok(Route { to, via: vec![via.parse(value::host)?] });
+    }
+    let gateways: Vec<_> = via.list()?.iter().map(|gateway| gateway.parse(value::host)).collect::<Result<_, _>>()?;
+    if gateways.is_empty() {
+        return Err(via.error("a route needs a gateway"));
+    }
+    Ok(Route { to, via: gateways })
 }
 
 fn neighbor(section: &Section<'_>) -> Result<Neighbor, ConfigError> {

@@ -252,7 +252,9 @@ fn port(port: &Port) -> Table {
 }
 
 fn route(route: &Route) -> Table {
-    Table::from_iter([("to", route.to.to_string()), ("via", route.via.to_string())])
+    let gateways: Vec<_> = route.via.iter().map(ToString::to_string).collect();
+    let via = if let [one] = &gateways[..] { Value::from(&**one) } else { gateways.into() };
+    Table::from_iter([("to", Value::from(route.to.to_string())), ("via", via)])
 }
 
 fn neighbor(neighbor: &Neighbor) -> Table {

@@ -44,17 +44,18 @@ pub fn neighbors(neighbors: &[NeighborReport]) -> String {
     lines(neighbor_table(neighbors), "no neighbours")
 }
 
-/// Lays routes out as text, one to a line, in their order.
+/// Lays routes out as text, a line for each next hop, in their order.
 pub fn routes(routes: &[RouteReport]) -> String {
-    let mut table = Columns::new(&["DESTINATION", "GATEWAY", "PORT", "STATE"], &[]);
-    for RouteReport { to, port, via, via_state } in routes {
-        let gateway = via.map_or_else(|| "-".to_owned(), |via| via.to_string());
-        let state = match (via, via_state) {
-            (None, _) => "connected",
-            (Some(_), Some(state)) => state,
-            (Some(_), None) => "-",
-        };
-        table.row(vec![to.clone(), gateway, port.clone(), state.to_owned()]);
+    let mut table = Columns::new(&["DESTINATION", "GATEWAY", "PORT", "ORIGIN", "STATE", "NEIGHBOUR"], &[]);
+    for route in routes {
+        for hop in &route.hops {
+            let gateway = hop.via.map_or_else(|| "-".to_owned(), |via| via.to_string());
+            // Of a route that is taken, a next hop without a link is not.
+            let state = if hop.usable { &*route.state } else { "down" };
+            let neighbor = hop.via_state.as_deref().unwrap_or("-");
+            let row = [&*route.to, &*gateway, &*hop.port, &*route.origin, state, neighbor];
+            table.row(row.map(str::to_owned).into());
+        }
     }
     lines(table, "no routes")
 }
@@ -100,6 +101,7 @@ fn some(addresses: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ctrl::api::HopReport;
 
     fn lan() -> PortState {
         let report = PortReport {
@@ -162,22 +164,33 @@ NEIGHBOUR  MAC                PORT  STATE      CONFIRMED
 10.0.0.2   02:00:00:00:00:02  lan   reachable  1m 1s ago
 ";
         assert_eq!(neighbors(&[neighbor]), expected);
-        let route = |to: &str, via: Option<&str>, state: Option<&str>| RouteReport {
-            to: to.to_owned(),
-            port: "lan".to_owned(),
+        let hop = |port: &str, via: Option<&str>, state: Option<&str>| HopReport {
+            port: port.to_owned(),
             via: via.map(|via| via.parse().unwrap()),
             via_state: state.map(str::to_owned),
+            weight: 1,
+            usable: port != "wan",
         };
+        let route = |to: &str, origin: &str, state: &str, hops: &[HopReport]| RouteReport {
+            to: to.to_owned(),
+            origin: origin.to_owned(),
+            state: state.to_owned(),
+            hops: hops.to_vec(),
+        };
+        let (near, far) = (hop("lan", Some("10.0.0.9"), Some("stale")), hop("wan", Some("192.0.2.1"), None));
         let all = [
-            route("0.0.0.0/0", Some("10.0.0.9"), Some("stale")),
-            route("10.0.0.0/24", None, None),
-            route("10.9.0.0/16", Some("10.0.0.8"), None),
+            route("0.0.0.0/0", "config", "active", &[near.clone(), far.clone()]),
+            route("10.0.0.0/24", "connected", "active", &[hop("lan", None, None)]),
+            route("10.0.0.0/24", "config", "standby", &[near]),
+            route("10.9.0.0/16", "config", "down", &[far]),
         ];
         let expected = "\
-DESTINATION  GATEWAY   PORT  STATE
-0.0.0.0/0    10.0.0.9  lan   stale
-10.0.0.0/24  -         lan   connected
-10.9.0.0/16  10.0.0.8  lan   -
+DESTINATION  GATEWAY    PORT  ORIGIN     STATE    NEIGHBOUR
+0.0.0.0/0    10.0.0.9   lan   config     active   stale
+0.0.0.0/0    192.0.2.1  wan   config     down     -
+10.0.0.0/24  -          lan   connected  active   -
+10.0.0.0/24  10.0.0.9   lan   config     standby  stale
+10.9.0.0/16  192.0.2.1  wan   config     down     -
 ";
         assert_eq!(routes(&all), expected);
         assert_eq!((neighbors(&[]), routes(&[])), ("no neighbours\n".to_owned(), "no routes\n".to_owned()));

@@ -233,7 +233,11 @@ impl Shape for Route {
     const REQUIRED: &'static [&'static str] = keys::ROUTE.known;
     const VALUES: Values = &[
         ("to", Kind::Text, "The prefix of the destinations: 0.0.0.0/0."),
-        ("via", Kind::Text, "The gateway, on a port's own network."),
+        (
+            "via",
+            Kind::Either(&Kind::Text, &Kind::List(&Kind::Text)),
+            "The gateway, on a port's own network; of several each flow has one.",
+        ),
     ];
 }
 

@@ -59,6 +59,15 @@ fn routes_and_neighbors() {
             "10: route[0].to: \"default\" is not an IP prefix; write \"0.0.0.0/0\"",
         ),
         ("[[route]]\nto = '0.0.0.0/0'", "9: route[0]: the key \"via\" is missing"),
+        ("[[route]]\nto = '0.0.0.0/0'\nvia = []", "11: route[0].via: a route needs a gateway"),
+        (
+            "[[route]]\nto = '0.0.0.0/0'\nvia = ['10.0.0.2', '172.16.0.1']",
+            "11: route[0].via[1]: the gateway 172.16.0.1 is on no port's network",
+        ),
+        (
+            "[[route]]\nto = '0.0.0.0/0'\nvia = ['10.0.0.2',\n'192.0.2.1', '10.0.0.2']",
+            "12: route[0].via[2]: the gateway 10.0.0.2 is already in line 11 (route[0].via[0])",
+        ),
         ("[[route]]\nto = '0.0.0.0/0'\nvia = 'lan'", "11: route[0].via: \"lan\" is not an IP address"),
         (
             "[[route]]\nto = '0.0.0.0/0'\nvia = '172.16.0.1'",

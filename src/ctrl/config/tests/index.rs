@@ -132,7 +132,7 @@ fn what_is_no_service_is_checked_too() {
     let mut index = Index::new(&running);
     let (mut next, source) = unchecked(&[]).unwrap();
     next.services = running.services.clone();
-    next.routes[0].via = "192.0.2.1".parse().unwrap();
+    next.routes[0].via = vec!["192.0.2.1".parse().unwrap()];
     let refused = index.advance(&running, &next, &source).unwrap_err().to_string();
     assert!(refused.contains("192.0.2.1 is a service's VIP"), "{refused}");
     next.routes.clear();

@@ -233,7 +233,7 @@ fn config(rng: &mut Rng) -> Config {
     ports.dedup_by(|a, b| a.name == b.name);
     let route = |rng: &mut Rng| Route {
         to: IpNet::new(host(rng).into(), rng.u8(..=32)).unwrap().trunc(),
-        via: IpAddr::V4(host(rng)),
+        via: (0..rng.usize(1..4)).map(|_| IpAddr::V4(host(rng))).collect(),
     };
     Config {
         director: director(rng, &ports),
@@ -322,6 +322,10 @@ mtu = 9000
 [[route]]
 to = \"0.0.0.0/0\"
 via = \"192.0.2.1\"
+
+[[route]]
+to = \"10.9.0.0/16\"
+via = [\"10.0.0.253\", \"10.0.0.254\"]
 
 [[mark]]
 mark = 7

@@ -1,0 +1,222 @@
+//! Where packets go next: the table of routes as all links are now, and the next hops of real servers.
+//!
+//! A real server behind several next hops is reached by one of them, which its address decides (rendezvous hashing): real servers
+//! are shared among the hops, a packet costs nothing more, and when a hop goes only those move that it had. Direct routing knows
+//! only stations of a port's own network, whatever routes there are.
+
+use std::mem;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
+use ipnet::{IpNet, Ipv4Net};
+
+use super::super::config::{self, Config, Selector};
+use super::super::routing::{self, Leg, Listed};
+use super::build::Build;
+use super::owner::RealOwner;
+use super::{Applier, ApplyError};
+use crate::dataplane::neigh::NeighborId;
+use crate::dataplane::route::{Draft, NextHop, Routes, Target, flow};
+use crate::dataplane::service::{Forwarding, PortId};
+
+/// A station on one of the links.
+type OnLink = (PortId, Ipv4Addr);
+
+/// Where packets go, as the configuration and the links are.
+#[derive(Clone, Default)]
+pub(super) struct Ways {
+    pub routes: Routes,
+    /// Static neighbours.
+    pub fixed: Arc<HashMap<OnLink, [u8; 6]>>,
+    /// The next hops that are pinned whatever the services are.
+    pub pinned: Arc<[NeighborId]>,
+    /// The ports' own networks.
+    links: Arc<[(Ipv4Net, PortId)]>,
+    /// Which ports had a link.
+    pub carriers: Arc<[bool]>,
+    /// Stations for which there was no room in the table of neighbours.
+    pub left_out: HashSet<OnLink>,
+}
+
+/// A real server that is reached by another next hop from now on: its service, its place there, and the hop.
+pub(super) struct Moved {
+    pub selector: Selector,
+    pub place: usize,
+    pub hop: Option<NextHop>,
+}
+
+impl Build<'_> {
+    /// Builds the ways.
+    ///
+    /// # Errors
+    /// If there are too many neighbours.
+    pub fn ways(&mut self, config: &Config) -> Result<(), ApplyError> {
+        let table = routing::configured(config);
+        self.ways.left_out.clear();
+        self.ways.fixed = Arc::new(fixed(config));
+        self.ways.links = links(config).collect();
+        self.ways.carriers = ports(config).map(|port| self.applier.shared.carrier(port)).collect();
+        let mut pinned = Vec::new();
+        let known: Vec<OnLink> = self.ways.fixed.keys().copied().collect();
+        for (port, address) in known {
+            pinned.extend(self.pin_if_possible(port, address)?.map(|hop| hop.neighbor));
+        }
+        let mut hops = HashMap::new();
+        for leg in table.values().flatten().flat_map(|candidate| &candidate.legs) {
+            if let Some(via) = leg.via
+                && !hops.contains_key(&(leg.port, via))
+            {
+                let hop = self.pin_if_possible(leg.port, via)?;
+                pinned.extend(hop.map(|hop| hop.neighbor));
+                hops.insert((leg.port, via), hop);
+            }
+        }
+        self.ways.pinned = pinned.into();
+        self.ways.routes = self.table(&table, &hops);
+        Ok(())
+    }
+
+    /// Makes the table of the routes that packets take.
+    fn table(&self, table: &routing::Table, hops: &HashMap<OnLink, Option<NextHop>>) -> Routes {
+        let hop = |leg: &Leg| hops.get(&(leg.port, leg.via?)).copied().flatten();
+        let usable = |leg: &Leg| self.ways.can_use(leg);
+        let mut draft = Draft::default();
+        let mut several: HashMap<Vec<(NextHop, u16)>, Option<Target>> = HashMap::new();
+        for (to, candidates) in table {
+            let Some((place, up)) = routing::chosen(candidates, usable) else { continue };
+            let legs = || candidates[place].legs.iter().filter(|leg| !up || usable(leg));
+            let target = match legs().find(|leg| leg.via.is_none()) {
+                Some(link) => Some(Target::OnLink(link.port)),
+                None => {
+                    let hops: Vec<_> = legs().filter_map(|leg| Some((hop(leg)?, leg.weight))).collect();
+                    *several.entry(hops).or_insert_with_key(|hops| draft.via(hops))
+                }
+            };
+            draft.add(*to, target, up);
+        }
+        draft.finish()
+    }
+
+    /// Returns the next hop to a real server; none to the host.
+    ///
+    /// # Errors
+    /// If there is no room for it.
+    pub(super) fn hop(&mut self, owner: &RealOwner) -> Result<Option<NextHop>, ApplyError> {
+        let address = *owner.address.ip();
+        if owner.forwarding == Forwarding::Local {
+            return Ok(None);
+        }
+        let on_link = match self.ways.routes.find(address.to_bits()) {
+            Some(Target::OnLink(port)) => Some(port),
+            _ if owner.forwarding == Forwarding::Direct => self.ways.link_of(address),
+            Some(Target::Via(hop)) => return Ok(Some(hop)),
+            Some(Target::Several(several)) => return Ok(self.steady(self.ways.routes.members(several), address)),
+            None => None,
+        };
+        on_link.map_or(Ok(None), |port| self.pin_if_possible(port, address))
+    }
+
+    /// Chooses, of several next hops, the one to an address: as long as it is among them, the same.
+    fn steady(&self, hops: &[NextHop], address: Ipv4Addr) -> Option<NextHop> {
+        let neighbors = &self.applier.shared.neighbors;
+        // One with more weight is there more than once in a row, and has as many tries.
+        let rows = hops.chunk_by(|one, next| one == next);
+        let tries = rows.flat_map(|row| row.iter().enumerate());
+        let score = |(tries, hop): &(usize, &NextHop)| {
+            let gateway = neighbors.address(hop.neighbor).map_or(0, Ipv4Addr::to_bits);
+            flow::hash(address.to_bits(), gateway, ((*tries as u64) << 8) | u64::from(hop.port.0))
+        };
+        tries.max_by_key(score).map(|(_, hop)| *hop)
+    }
+
+    /// Finds the real servers of services that stay as they are that are reached by another next hop now.
+    ///
+    /// # Errors
+    /// If there are too many neighbours.
+    pub fn moved(&mut self, replaced: &HashSet<Selector>) -> Result<Vec<Moved>, ApplyError> {
+        // Lent for as long, since next hops are pinned on the way.
+        let parts = mem::take(&mut self.applier.parts);
+        let stations =
+            parts.iter().filter(|(selector, _)| !replaced.contains(*selector)).flat_map(|(selector, part)| {
+                part.stations.iter().enumerate().map(move |(place, station)| (*selector, place, station))
+            });
+        let moved = stations.filter_map(|(selector, place, station)| match self.hop(&station.owner) {
+            Ok(hop) => (hop != station.hop).then_some(Ok(Moved { selector, place, hop })),
+            Err(error) => Some(Err(error)),
+        });
+        let moved = moved.collect();
+        self.applier.parts = parts;
+        moved
+    }
+
+    /// Gives a station an entry of the neighbour table that it keeps. One that has to be done without is none.
+    fn pin_if_possible(&mut self, port: PortId, address: Ipv4Addr) -> Result<Option<NextHop>, ApplyError> {
+        let Some(neighbor) = self.applier.shared.neighbors.pin(port, address.to_bits(), self.now) else {
+            self.ways.left_out.insert((port, address));
+            return if self.strict { Err(ApplyError::Neighbors(address)) } else { Ok(None) };
+        };
+        if !self.applier.pins.contains_key(&neighbor) {
+            self.given.pins.insert(neighbor, self.ways.fixed.get(&(port, address)).copied());
+        }
+        Ok(Some(NextHop { port, neighbor }))
+    }
+}
+
+impl Applier {
+    /// Lists the routes of the configuration that runs, by destination, and what becomes of each as its port's link is now.
+    pub fn routes(&self, config: &Config) -> Vec<Listed> {
+        routing::list(&routing::configured(config), |leg| self.ways.can_use(leg))
+    }
+
+    /// Tells whether a port has lost its link, or has it again, since the routes were last published.
+    pub(super) fn links_changed(&self, config: &Config) -> bool {
+        !ports(config).map(|port| self.shared.carrier(port)).eq(self.ways.carriers.iter().copied())
+    }
+}
+
+impl Ways {
+    /// Tells whether packets can go by a next hop.
+    fn can_use(&self, leg: &Leg) -> bool {
+        let link = self.carriers.get(leg.port.index()).is_some_and(|link| *link);
+        link && leg.via.is_none_or(|via| !self.left_out.contains(&(leg.port, via)))
+    }
+
+    /// The static neighbours in which these and the former differ, each with its address from now on, if it has one.
+    pub fn refixed<'a>(&'a self, former: &'a Self) -> impl Iterator<Item = (OnLink, Option<[u8; 6]>)> + 'a {
+        let known = self.fixed.iter().map(|(station, mac)| (*station, Some(*mac)));
+        let gone = former.fixed.keys().filter(|station| !self.fixed.contains_key(*station));
+        let known = known.filter(|(station, mac)| former.fixed.get(station).copied() != *mac);
+        known.chain(gone.map(|station| (*station, None)))
+    }
+
+    /// The port on whose own network an address lies, whatever its link is.
+    fn link_of(&self, address: Ipv4Addr) -> Option<PortId> {
+        let links = self.links.iter().filter(|(net, _)| net.contains(&address));
+        links.max_by_key(|(net, _)| net.prefix_len()).map(|(_, port)| *port)
+    }
+}
+
+fn ports(config: &Config) -> impl Iterator<Item = PortId> {
+    (0..config.ports.len()).map(|place| PortId(place as u8))
+}
+
+/// The ports' own networks.
+fn links(config: &Config) -> impl Iterator<Item = (Ipv4Net, PortId)> {
+    let ports = config.ports.iter().enumerate();
+    ports.flat_map(|(place, port)| {
+        port.addresses.iter().filter_map(move |own| match own {
+            IpNet::V4(own) => Some((own.trunc(), PortId(place as u8))),
+            IpNet::V6(_) => None,
+        })
+    })
+}
+
+/// Static neighbours.
+fn fixed(config: &Config) -> HashMap<OnLink, [u8; 6]> {
+    let on_link = |entry: &config::Neighbor| match entry.address {
+        IpAddr::V4(address) => Some((PortId(config.on_link(entry.address)? as u8), address)),
+        IpAddr::V6(_) => None,
+    };
+    config.neighbors.iter().filter_map(|entry| Some((on_link(entry)?, entry.mac))).collect()
+}
