@@ -1,7 +1,11 @@
 //! The running director as control sees it: what it is asked for, what it is told, and what it looks after.
 
+#[cfg(test)]
+pub(super) mod fixture;
 mod health;
 mod notices;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::mem;

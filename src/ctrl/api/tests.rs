@@ -7,7 +7,6 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use super::connection::Bounds;
 use super::server::serve_within;
@@ -19,7 +18,8 @@ use crate::ctrl::config::{self, Config, Selector, document};
 use crate::ctrl::connections::{Filter, Scan};
 use crate::ctrl::desired::Desired;
 use crate::ctrl::diff;
-use crate::ctrl::director::{Checked, Running};
+use crate::ctrl::director::Running;
+use crate::ctrl::director::fixture::unmanned;
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Table, Templates};
 use crate::dataplane::shared::Shared;
@@ -40,20 +40,6 @@ real = [{ address = '10.0.0.2' }]
 
 fn small() -> Config {
     config::parse(Path::new("x.toml"), SMALL).unwrap().config
-}
-
-/// A director that runs, but that it has no workers.
-fn running(text: &str) -> Running {
-    let config = config::parse(Path::new("x.toml"), text).unwrap().config;
-    let templates = Templates::new(64, [1; 4]).unwrap();
-    let tables = (Table::new(64, [1; 4]).unwrap(), Table::new(64, [1; 4]).unwrap(), templates);
-    let (ports, workers) = (config.ports.len(), config.director.workers.len());
-    let shared = Arc::new(Shared::new(tables, workers, config.lanes(), 1024, 1024).unwrap());
-    let macs = (1..=ports as u8).map(|last| [2, 0, 0, 0, 0, last]).collect();
-    let applier = Applier::start(Arc::clone(&shared), &config, macs, Now::default()).unwrap();
-    let counters = Box::new(|_| DeviceReport::default());
-    let checked = Checked::nobody(&config);
-    Running::new(shared, applier, config, PathBuf::from("x.toml"), Instant::now(), counters, checked)
 }
 
 /// A director that counts reloads and refuses every second one, and starts every change from the same.

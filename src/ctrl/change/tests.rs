@@ -1,32 +1,16 @@
 //! Random changes, good and bad, to a running director and to a simple model of it.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use fastrand::Rng;
 
 use super::*;
 use crate::ctrl::api::Director;
-use crate::ctrl::apply::Applier;
-use crate::ctrl::config::{self, Service};
-use crate::ctrl::director::{Checked, Running};
-use crate::dataplane::clock::Now;
-use crate::dataplane::conn::{Table as Connections, Templates};
-use crate::dataplane::shared::Shared;
+use crate::ctrl::config::Service;
+use crate::ctrl::director::Running;
+use crate::ctrl::director::fixture::unmanned;
 
 const LAN: &str = "[[port]]\nname = 'lan'\ndevice = 'net_ring0'\naddresses = ['10.0.0.1/24']\n";
-
-fn director(text: &str) -> Running {
-    let config = config::parse(Path::new("x.toml"), text).unwrap().config;
-    let templates = Templates::new(64, [1; 4]).unwrap();
-    let tables = (Connections::new(64, [1; 4]).unwrap(), Connections::new(64, [1; 4]).unwrap(), templates);
-    let shared = Arc::new(Shared::new(tables, 1, 1, 1024, 1024).unwrap());
-    let applier = Applier::start(Arc::clone(&shared), &config, vec![[2, 0, 0, 0, 0, 1]], Now::default()).unwrap();
-    let counters = Box::new(|_| Default::default());
-    let checked = Checked::nobody(&config);
-    Running::new(shared, applier, config, PathBuf::from("x.toml"), Instant::now(), counters, checked)
-}
 
 fn table(json: &str) -> Table {
     serde_json::from_str(json).unwrap()
@@ -215,7 +199,7 @@ fn others_are_untouched(before: &Config, after: &Config, steps: &[Step]) {
 fn a_director_does_what_the_model_does() {
     for seed in 0..60 {
         let mut rng = Rng::with_seed(seed);
-        let director = director(LAN);
+        let director = unmanned(LAN);
         let mut model = Model { udp: 300, services: Vec::new() };
         let mut version = 1;
         for _ in 0..60 {
@@ -270,7 +254,7 @@ fn refusal(running: &Running, changes: &str) -> Refused {
 #[test]
 fn refusals_name_services_and_keys() {
     let text = format!("{LAN}[[service]]\naddress = '203.0.113.1:80'\nreal = [{{ address = '10.0.0.2' }}]\n");
-    let running = director(&text);
+    let running = unmanned(&text);
     let service = r#""service":{"address":"203.0.113.1:80"}"#;
     for (changes, kind, error) in [
         (
@@ -311,7 +295,7 @@ fn refusals_name_services_and_keys() {
 
 #[test]
 fn a_mistake_between_two_services_names_the_one_that_has_it() {
-    let running = director(LAN);
+    let running = unmanned(LAN);
     let add = |address: &str| format!(r#"{{"op":"add-service","service":{{"address":"{address}"}}}}"#);
     let changes = format!("[{},{}]", add("203.0.113.1:80-90"), add("203.0.113.1:85-99"));
     let refused = refusal(&running, &changes);
@@ -321,7 +305,7 @@ fn a_mistake_between_two_services_names_the_one_that_has_it() {
 
 #[test]
 fn what_only_the_whole_shows_is_left_out_too() {
-    let running = director(LAN);
+    let running = unmanned(LAN);
     let add = |address: String| Change::AddService { service: Table::from_iter([("address", address)]) };
     let mut changes: Vec<_> = (1..100).map(|vip| add(format!("203.0.113.{vip}:80"))).collect();
     // The address of a port's network, and ranges of the same ports.
@@ -339,7 +323,7 @@ fn what_only_the_whole_shows_is_left_out_too() {
 
 #[test]
 fn a_service_that_is_added_comes_last() {
-    let running = director(&format!("{LAN}[[service]]\nmatch = {{ port = 80 }}\n[[service]]\nmark = 7\n"));
+    let running = unmanned(&format!("{LAN}[[service]]\nmatch = {{ port = 80 }}\n[[service]]\nmark = 7\n"));
     let key = || table(r#"{"match":{"to":"203.0.113.0/24"}}"#);
     let set = table(r#"{"scheduler":"rr"}"#);
     let mark = table(r#"{"mark":7}"#);
@@ -356,7 +340,7 @@ fn a_service_that_is_added_comes_last() {
 
 #[test]
 fn services_are_listed_with_all_their_keys() {
-    let running = director(&format!("{LAN}[[service]]\nmark = 7\nreal = [{{ address = '10.0.0.2' }}]\n"));
+    let running = unmanned(&format!("{LAN}[[service]]\nmark = 7\nreal = [{{ address = '10.0.0.2' }}]\n"));
     let services = running.services(None);
     let json = serde_json::to_value(&services).unwrap();
     assert_eq!((&json["version"], &json["services"][0]["mark"]), (&1.into(), &7.into()));

@@ -35,7 +35,7 @@ mac = '02:00:00:00:00:09'
 
 #[test]
 fn ports_have_their_configured_addresses_and_twins_are_there() {
-    let ports = running(TEXT).network().ports;
+    let ports = unmanned(TEXT).network().ports;
     let all: Vec<_> =
         ports.iter().map(|port| (&*port.report.name, port.report.mtu, port.addresses.join(" "))).collect();
     let expected = [("lan", 1500, "10.0.0.1/24 10.0.1.1/25"), ("wan", 1400, "192.0.2.2/24"), ("wan:twin", 1400, "")];
@@ -44,7 +44,7 @@ fn ports_have_their_configured_addresses_and_twins_are_there() {
 
 #[test]
 fn routes_are_those_that_packets_take() {
-    let director = running(TEXT);
+    let director = unmanned(TEXT);
     let routes = director.routes();
     let gateway = |address: &str| Some(address.parse::<IpAddr>().unwrap());
     let hop = |it: &HopReport| (it.port.clone(), it.via, it.via_state.clone(), it.usable);

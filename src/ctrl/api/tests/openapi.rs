@@ -68,7 +68,7 @@ timeout = '5m'
 ";
 
 fn director() -> Running {
-    running(FULL)
+    unmanned(FULL)
 }
 
 /// The paths, each with its operations by method.
