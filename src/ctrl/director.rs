@@ -6,6 +6,7 @@ mod health;
 mod notices;
 #[cfg(test)]
 mod tests;
+mod through;
 
 use std::fmt;
 use std::mem;
@@ -20,6 +21,7 @@ use hashbrown::HashMap;
 use log::{error, info, warn};
 use tokio::sync::Notify;
 
+use self::through::Asked;
 use super::accounts::Accounts;
 use super::api::{
     self, Announced, Changed, DeviceReport, Difference, Draining, HealthReport, Maintenance, Network, Report,
@@ -78,6 +80,7 @@ pub struct Running {
     notifier: Notifier,
     /// Told when a port's link went, or came back.
     links: Notify,
+    asked: Asked,
 }
 
 /// What changes the desired state needs, for whoever holds it: one at a time.
@@ -125,6 +128,7 @@ impl Running {
             announcing: Announcing::default(),
             notifier,
             links: Notify::new(),
+            asked: Asked::default(),
         }
     }
 
@@ -175,7 +179,11 @@ impl Running {
         if changed.is_empty() || dry_run {
             return Ok(Changed { version: running.version, changed, refused: Vec::new() });
         }
-        self.run(applier, &running.config, next)?;
+        let through = self.ask_of(applier, &running.config, next);
+        if let Err(refused) = self.run(applier, &running.config, next) {
+            self.ask_by(applier, through);
+            return Err(refused);
+        }
         let next = running.next(next.clone());
         let version = next.version;
         self.notifier.set(&next.config.notify);

@@ -20,6 +20,7 @@ use super::crew::Crew;
 use super::director::{Checked, Running};
 use super::health::book::Verdict;
 use super::health::checker::Checker;
+use super::health::host_route::HostRoute;
 use super::link::{LinkError, LinkWatch};
 use super::notify;
 use super::ports::{Devices, Equipment, Ports};
@@ -100,7 +101,8 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     let listener = config.api.listen.as_ref().map(Listener::bind).transpose()?;
     let announcer = config.announce.map(Announcer::open).transpose()?;
     let (checker, orders) = Checker::start()?;
-    let (checked, checks) = Checked::first(&config, orders.clone());
+    let (checked, mut checks) = Checked::first(&config, orders.clone());
+    let mut host_route = HostRoute::open(&config)?;
     let workers = config.director.workers.len();
     let equipment = Equipment {
         devices: config.ports.iter().map(|port| port.device.clone()).collect(),
@@ -125,7 +127,12 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     let counters = Box::new(move |place| devices.counters(place));
     let running =
         Arc::new(Running::new(Arc::clone(&shared), applier, config, file.to_owned(), origin, counters, checked));
+    running.stand_in(host_route.as_ref().map(HostRoute::there)).map_err(StartError::Apply)?;
     // The workers are there: from now on the host reaches real servers.
+    if let Some(route) = host_route.as_mut().filter(|_| !running.through().is_empty()) {
+        route.begin(&shared).await;
+    }
+    running.through().lead(&mut checks);
     orders.give(checks);
     drop(orders);
     let Checker { verdicts, thread: checking } = checker;
@@ -142,6 +149,13 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
         tokio::spawn(announce::follow(announcer, Arc::clone(&running), async { drop(withdrawn.await) }))
     });
 
+    let (give_up, given_up) = oneshot::channel::<()>();
+    let host_route = host_route.map(|route| {
+        let (asked, shared) = (Arc::clone(&running), Arc::clone(&shared));
+        let asked = move || !asked.through().is_empty();
+        tokio::spawn(route.follow(shared, asked, async { drop(given_up.await) }))
+    });
+
     let mut watch = FileWatch::new(file);
     watch.set(running.desired().config.director.watch, seen);
     let ended = attend(&running, &mut signals, &mut carriers, &mut watch, &crew).await;
@@ -150,6 +164,10 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     drop(withdraw);
     if let Some(announcing) = announcing {
         let _ = announcing.await;
+    }
+    drop(give_up);
+    if let Some(host_route) = host_route {
+        let _ = host_route.await;
     }
     watchdog.abort();
     follow.abort();

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::net::Ipv4Addr;
 
 use super::{MAX_ENDPOINTS, MAX_REALS};
@@ -15,6 +16,8 @@ pub enum ApplyError {
     RealIds,
     /// The neighbour table has no room for a next hop.
     Neighbors(Ipv4Addr),
+    /// No memory for the notes of what the host asks through VIPs.
+    Askers(io::ErrorKind),
 }
 
 impl fmt::Display for ApplyError {
@@ -29,6 +32,7 @@ impl fmt::Display for ApplyError {
                 f,
                 "more than {MAX_REALS} real servers, those removed in the last two minutes or still in use included"
             ),
+            Self::Askers(cause) => write!(f, "no memory for checks through VIPs: {cause}"),
             Self::Neighbors(address) => write!(f, "the neighbour table has no room for next hop {address}"),
         }
     }

@@ -1,11 +1,9 @@
 //! By what the host reaches real servers through their VIPs: known to workers apart from the configuration that they
 //! forward by, since a real server is asked whether it has recovered when that has it no more.
 
-use std::io;
-
 use ipnet::Ipv4Net;
 
-use super::Applier;
+use super::{Applier, ApplyError};
 use crate::dataplane::snapshot::Snapshot;
 use crate::dataplane::stand_in::{Askers, StandIns};
 
@@ -14,7 +12,7 @@ impl Applier {
     ///
     /// # Errors
     /// If there is no memory for what workers note of them; then there are none.
-    pub fn stand_in(&mut self, stand_ins: StandIns) -> io::Result<()> {
+    pub fn stand_in(&mut self, stand_ins: StandIns) -> Result<(), ApplyError> {
         let current = self.publisher.current();
         if current.stand_ins == stand_ins {
             return Ok(());
@@ -24,7 +22,7 @@ impl Applier {
             let known = current.ports.iter().filter(|port| port.twin.is_some());
             let own = known.flat_map(|port| port.addresses.iter().map(Ipv4Net::addr));
             // Nobody else sets it.
-            let _ = self.shared.askers.set(Askers::new(own)?);
+            let _ = self.shared.askers.set(Askers::new(own).map_err(|cause| ApplyError::Askers(cause.kind()))?);
         }
         self.publisher.publish(Snapshot { stand_ins, ..Snapshot::clone(&current) });
         self.linger();

@@ -9,6 +9,7 @@ use super::device::Device;
 use super::known::{Known, Vips};
 use super::model::*;
 use super::source::{ConfigError, Source};
+use super::through::through_vips;
 use crate::dataplane::selector::Ports;
 
 /// Ports that DPDK is built for (RTE_MAX_ETHPORTS).
@@ -37,6 +38,7 @@ pub(super) fn whole(config: &Config, source: &Source) -> Checked {
     services(&known, source)?;
     answers(config, source)?;
     one_packet(config, source)?;
+    through_vips(config, source)?;
     sizes(config, source)
 }
 

@@ -8,13 +8,16 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::document::Table;
 use super::keys::CHECK;
-use super::model::{Health, OnFailure, Quorum, Real, Service};
+use super::model::{Checks, Health, OnFailure, Quorum, Real, Service};
 use super::section::{Item, Section};
 use super::source::ConfigError;
 use super::value;
 use crate::ctrl::health::check::{Body, Check, Dns, Grpc, Http, Path, Probe, Script, Smtp, Tls, Udp};
+use crate::dataplane::wire::ipv4;
 
 mod write;
 
@@ -102,6 +105,27 @@ impl Type {
             Self::Script => &[&["command"]],
         }
     }
+}
+
+/// The longest and the shortest prefix of stand-ins.
+const STAND_IN_PREFIXES: RangeInclusive<u8> = 8..=29;
+
+/// Reads `[health]`.
+pub(super) fn checks(section: Option<Section<'_>>) -> Result<Checks, ConfigError> {
+    let mut checks = Checks::default();
+    if let Some(item) = section.and_then(|section| section.get("stand_ins")) {
+        checks.stand_ins = item.parse(|text| match value::prefix(text)? {
+            IpNet::V4(prefix) if !STAND_IN_PREFIXES.contains(&prefix.prefix_len()) => {
+                Err(format!("a prefix of 8 to 29 bits is needed, and \"{text}\" has {}", prefix.prefix_len()))
+            }
+            IpNet::V4(prefix) if !ipv4::is_host(prefix.addr().to_bits()) => {
+                Err(format!("\"{text}\" has no addresses that a host may have"))
+            }
+            IpNet::V4(prefix) => Ok(prefix),
+            IpNet::V6(_) => Err(format!("\"{text}\" is IPv6: stand-ins are IPv4")),
+        })?;
+    }
+    Ok(checks)
 }
 
 /// Reads what a service says of the health of its real servers.
@@ -199,9 +223,9 @@ fn check(item: &Item<'_>, table: &Table) -> Result<Option<Check>, ConfigError> {
         path: section.get("through").map_or(Ok(Path::Real), |item| item.word(PATHS, &[]))?,
     };
     if check.path == Path::Vip
-        && let Some(item) = section.get("address").or_else(|| section.get("port"))
+        && let Some(item) = section.get("address")
     {
-        return Err(item.error("through the VIP, it is the VIP and its port that are asked"));
+        return Err(item.error("through the VIP, it is the VIP that is asked"));
     }
     Ok(Some(check))
 }

@@ -10,6 +10,7 @@ use super::check::{MAX_ENDPOINTS, MAX_REALS, whole};
 use super::known::{Known, Ranges, Vips};
 use super::model::*;
 use super::source::{ConfigError, Source};
+use super::through;
 
 /// What the services of a checked configuration name.
 ///
@@ -32,6 +33,8 @@ pub struct Index {
     one_packet: Bag<SocketAddr>,
     /// How many stations there are.
     total: usize,
+    /// How many real servers are checked through their VIPs.
+    through_vip: usize,
 }
 
 impl Index {
@@ -85,6 +88,8 @@ impl Index {
             self.stations.count(real.address.ip(), more);
             self.total = if more { self.total + 1 } else { self.total - 1 };
         }
+        let asked = service.checked_through_vip().count();
+        self.through_vip = if more { self.through_vip + asked } else { self.through_vip - asked };
         for (_, real) in service.answering() {
             let (address, protocols) = (real.answers_from(), service.selector.protocols());
             if service.selector.is_wide() {
@@ -103,7 +108,7 @@ impl Index {
     fn accepts(&self, config: &Config, before: &[&Service], after: &[&Service]) -> bool {
         let shared = self.sockets.repeated() + self.wide_stations.different();
         let many = self.total > MAX_REALS || config.services.len() + shared > MAX_ENDPOINTS;
-        if many || self.selectors.repeated() > 0 {
+        if many || self.selectors.repeated() > 0 || !through::accepts(config, self.through_vip, before, after) {
             return false;
         }
         let known = Known::new(config, &self.vips);
@@ -144,6 +149,7 @@ fn same_ground(one: &Config, other: &Config) -> bool {
         && one.routes == other.routes
         && one.neighbors == other.neighbors
         && one.marks == other.marks
+        && one.checks == other.checks
 }
 
 /// Tells whether two services of the same packets name the same addresses for the same purposes.

@@ -17,7 +17,8 @@ pub(super) const LATER: &str = "not supported yet by this version";
 pub(super) const ROOT: Keys = Keys {
     header: "the file",
     known: &[
-        "director", "api", "announce", "timeouts", "ipvs", "port", "route", "neighbor", "mark", "notify", "service",
+        "director", "api", "announce", "health", "timeouts", "ipvs", "port", "route", "neighbor", "mark", "notify",
+        "service",
     ],
     later: &["local_pool", "vrrp", "sync"],
 };
@@ -41,6 +42,7 @@ pub(super) const API: Keys = Keys {
     later: &[],
 };
 pub(super) const ANNOUNCE: Keys = Keys { header: "[announce]", known: &["protocol", "table"], later: &[] };
+pub(super) const HEALTH: Keys = Keys { header: "[health]", known: &["stand_ins"], later: &[] };
 pub(super) const TIMEOUTS: Keys = Keys { header: "[timeouts]", known: &["tcp", "tcp_fin", "udp"], later: &[] };
 pub(super) const IPVS: Keys = Keys {
     header: "[ipvs]",
@@ -154,6 +156,7 @@ const TABLES: &[&Keys] = &[
     &DIRECTOR,
     &API,
     &ANNOUNCE,
+    &HEALTH,
     &TIMEOUTS,
     &IPVS,
     &PORT,

@@ -35,6 +35,7 @@ mod source;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod through;
 mod value;
 pub mod write;
 
@@ -51,9 +52,9 @@ pub use index::Index;
 pub(super) use keys::Keys;
 pub use machine::Machine;
 pub use model::{
-    Announce, Api, Check, Config, Director, Forwarding, Health, Listen, Mark, Neighbor, Notify, OnFailure, Pattern,
-    Poll, Port, Protocol, Queues, Quorum, Real, Receiver, Route, Rules, Scheduler, Selector, Service, Thresholds,
-    Timeouts, Tls, Transit,
+    Announce, Api, Check, Checks, Config, Director, Forwarding, Health, Listen, Mark, Neighbor, Notify, OnFailure,
+    Pattern, Poll, Port, Protocol, Queues, Quorum, Real, Receiver, Route, Rules, Scheduler, Selector, Service,
+    Thresholds, Timeouts, Tls, Transit,
 };
 pub use notify::DEFAULT_NOTIFY_TIMEOUT;
 pub use reach::Reach;

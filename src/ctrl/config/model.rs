@@ -16,9 +16,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
-pub use crate::ctrl::health::check::Check;
+pub use crate::ctrl::health::check::{self, Check};
 pub use crate::ctrl::health::notice::Event;
 pub use crate::dataplane::punt::Transit;
 pub use crate::dataplane::rules::Rules;
@@ -35,6 +35,8 @@ pub struct Config {
     pub api: Api,
     /// How VIPs are announced to the host. Default not at all.
     pub announce: Option<Announce>,
+    /// `[health]`: what all health checks have in common.
+    pub checks: Checks,
     /// How long idle connections are kept.
     pub timeouts: Timeouts,
     /// `[ipvs]`: what the kernel's sysctls of these names switch. Defaults are the kernel's.
@@ -150,6 +152,27 @@ pub struct Announce {
     pub table: u32,
 }
 
+/// `[health]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checks {
+    /// The prefix that stand-in addresses are taken from, for checks through VIPs. Default 198.18.0.0/15, which is for tests
+    /// within a network (RFC 2544).
+    pub stand_ins: Ipv4Net,
+}
+
+impl Checks {
+    /// How many real servers may be checked through VIPs: the prefix's first two addresses and its last are nobody's.
+    pub fn places(&self) -> usize {
+        (1 << (32 - self.stand_ins.prefix_len())) - 3
+    }
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self { stand_ins: Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 15) }
+    }
+}
+
 /// `[timeouts]`: those that `ipvsadm --set` sets, in seconds, 1 to 31 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
@@ -260,6 +283,12 @@ impl Service {
     /// Those of them whose answers come back through the director.
     pub fn answering(&self) -> impl Iterator<Item = (Option<usize>, &Real)> {
         self.stations().filter(|(_, real)| real.forwarding.answers_here())
+    }
+
+    /// The real servers that are checked through the VIP, by their places.
+    pub fn checked_through_vip(&self) -> impl Iterator<Item = (usize, &Real)> {
+        let through = |real: &Real| real.check.as_ref().is_some_and(|check| check.path == check::Path::Vip);
+        self.reals.iter().enumerate().filter(move |(_, real)| through(real))
     }
 }
 

@@ -9,8 +9,8 @@ use super::device::Device;
 use super::document::Table;
 use super::health;
 use super::keys::{
-    ANNOUNCE, API, DIRECTOR, IPVS, MARK, NEIGHBOR, NOTIFY, PERSISTENCE, PORT, REAL, ROOT, ROUTE, SERVICE, SORRY,
-    TIMEOUTS,
+    ANNOUNCE, API, DIRECTOR, HEALTH, IPVS, MARK, NEIGHBOR, NOTIFY, PERSISTENCE, PORT, REAL, ROOT, ROUTE, SERVICE,
+    SORRY, TIMEOUTS,
 };
 use super::model::*;
 use super::notify;
@@ -62,12 +62,14 @@ pub(super) fn file(source: &Source, root: &Table) -> Result<Config, ConfigError>
     let director = director(root.table("director", &DIRECTOR)?, &ports)?;
     let api = api::api(root.table("api", &API)?)?;
     let announce = announce::announce(root.table("announce", &ANNOUNCE)?)?;
+    let checks = health::checks(root.table("health", &HEALTH)?)?;
     let timeouts = timeouts(root.table("timeouts", &TIMEOUTS)?)?;
     let rules = rules(root.table("ipvs", &IPVS)?)?;
     Ok(Config {
         director,
         api,
         announce,
+        checks,
         timeouts,
         rules,
         routes: each(root.tables("route", &ROUTE)?, route)?,

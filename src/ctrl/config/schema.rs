@@ -16,7 +16,9 @@ use super::keys::Keys;
 use super::value::LONGEST_TIMEOUT;
 pub(super) use kind::Kind;
 #[cfg(test)]
-pub(super) use shapes::{Api, Check, Director, Ipvs, Mark, Match, Neighbor, Notify, Persistence, Port, Route, Sorry};
+pub(super) use shapes::{
+    Api, Check, Director, Health, Ipvs, Mark, Match, Neighbor, Notify, Persistence, Port, Route, Sorry,
+};
 pub use shapes::{File, Key, Real, Service, Timeouts};
 
 /// A table of the file.

@@ -32,6 +32,7 @@ pub fn config(config: &Config) -> Table {
         ("director", director(&config.director, &config.ports)),
         ("api", api(&config.api)),
         ("announce", config.announce.as_ref().map_or_else(Table::new, announce)),
+        ("health", checks(&config.checks)),
         ("timeouts", timeouts(&config.timeouts)),
         ("ipvs", rules(&config.rules)),
     ] {
@@ -214,6 +215,12 @@ fn announce(announce: &Announce) -> Table {
     // At its default too: the table being there is what announces.
     table.put("protocol", u32::from(announce.protocol), false);
     table.put("table", announce.table, announce.table == MAIN_TABLE);
+    table.table
+}
+
+fn checks(checks: &Checks) -> Table {
+    let mut table = Writer::short();
+    table.put("stand_ins", checks.stand_ins.to_string(), *checks == Checks::default());
     table.table
 }
 

@@ -41,6 +41,7 @@ impl Running {
             return Err(Refused::new(Kind::Invalid, error.to_string()));
         }
         self.effective.store(Arc::new(effective));
+        self.through().lead(&mut followed.orders);
         self.checks.give(mem::take(&mut followed.orders));
         self.tell(next, Vec::new(), &turns);
         Ok(())

@@ -16,6 +16,7 @@ use super::super::config::{Changed, Config, Selector, Service};
 use super::check::Check;
 use super::live::Live;
 use super::notice::Pool;
+use super::stand_ins::Through;
 use super::tracker::Tracker;
 
 mod effective;
@@ -51,6 +52,8 @@ pub struct Begin {
     pub tracker: Tracker,
     /// Where what is seen is noted.
     pub live: Arc<Live>,
+    /// How it is asked, if through its VIP: see [`super::stand_ins::Directory::lead`].
+    pub through: Option<Through>,
 }
 
 /// What a check has found: another state.
@@ -210,7 +213,7 @@ impl Book {
             None => Tracker::unknown(check),
         };
         let (up, live) = (tracker.is_up(), Arc::<Live>::default());
-        let begin = Begin { key, check: Arc::clone(check), tracker, live: Arc::clone(&live) };
+        let begin = Begin { key, check: Arc::clone(check), tracker, live: Arc::clone(&live), through: None };
         followed.before.push((key, self.stations.get(&key).cloned()));
         followed.orders.push(Order::Begin(Box::new(begin)));
         match self.stations.get_mut(&key) {

@@ -4,7 +4,7 @@
 //! is noted where listings find it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
@@ -17,6 +17,7 @@ use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, sleep_until};
 
 use super::book::{Begin, Key, Order, Verdict};
+use super::check::Path;
 use super::live::{Last, Seen};
 use super::probe::{self, Kind, Prober, Target};
 use super::schedule::Schedule;
@@ -89,8 +90,9 @@ async fn work(mut orders: UnboundedReceiver<Order>, tell: UnboundedSender<Verdic
         if !std::mem::replace(&mut allowed, true) {
             allow_sockets();
         }
-        let prober = match Prober::new(&begin.check.probe) {
-            Ok(prober) => prober,
+        let prober = Prober::new(&begin.check.probe).map_err(|error| error.to_string());
+        let (prober, target) = match prober.and_then(|prober| Ok((prober, target(&begin)?))) {
+            Ok(ready) => ready,
             Err(error) => {
                 let reason = format!("cannot be made: {error}");
                 warn!("check of {} for {}: {reason}", key.1, key.0);
@@ -101,16 +103,40 @@ async fn work(mut orders: UnboundedReceiver<Order>, tell: UnboundedSender<Verdic
         let earliest = origin.elapsed() + begin.check.delay;
         let schedule = Schedule::new(number, earliest, begin.check.interval, begin.check.jitter);
         number = number.wrapping_add(1);
-        let station = Station { begin: *begin, prober, schedule, origin, tell: tell.clone() };
+        let station = Station { begin: *begin, prober, target, schedule, origin, tell: tell.clone() };
         tasks.insert(key, spawn_local(station.watch()).abort_handle());
     }
     tasks.into_values().for_each(|task| task.abort());
+}
+
+/// Who is asked.
+fn target(begin: &Begin) -> Result<Target, String> {
+    let Begin { key: (service, real), check, through, .. } = begin;
+    let (address, stands_for, bind) = match (check.path, through) {
+        (Path::Real, _) => {
+            let address = check.address.unwrap_or(real.ip());
+            (SocketAddr::new(address, check.port.unwrap_or(real.port())), None, None)
+        }
+        (Path::Vip, Some(through)) => {
+            let port = check.port.unwrap_or(through.port);
+            let at = |address: Ipv4Addr| SocketAddr::new(address.into(), port);
+            (at(through.to), Some(at(through.vip)), Some(through.from.into()))
+        }
+        (Path::Vip, None) => return Err("there is no way through its VIP".to_owned()),
+    };
+    let environment = vec![
+        ("MILLRACE_SERVICE".to_owned(), service.to_string()),
+        ("MILLRACE_PROTOCOL".to_owned(), service.protocol().to_lowercase()),
+        ("MILLRACE_REAL".to_owned(), real.to_string()),
+    ];
+    Ok(Target { address, stands_for, bind, environment })
 }
 
 /// A real server and its checks.
 struct Station {
     begin: Begin,
     prober: Prober,
+    target: Target,
     schedule: Schedule,
     origin: Instant,
     tell: UnboundedSender<Verdict>,
@@ -119,31 +145,19 @@ struct Station {
 impl Station {
     /// Checks until the task is ended.
     async fn watch(mut self) {
-        let (service, real) = self.begin.key;
-        let check = Arc::clone(&self.begin.check);
-        let address = check.address.unwrap_or(real.ip());
-        let target = Target {
-            address: SocketAddr::new(address, check.port.unwrap_or(real.port())),
-            stands_for: None,
-            bind: None,
-            environment: vec![
-                ("MILLRACE_SERVICE".to_owned(), service.to_string()),
-                ("MILLRACE_PROTOCOL".to_owned(), service.protocol().to_lowercase()),
-                ("MILLRACE_REAL".to_owned(), real.to_string()),
-            ],
-        };
+        let timeout = self.begin.check.timeout;
         loop {
             let due = self.schedule.next(self.origin.elapsed(), fastrand::f64());
             sleep_until(self.origin + due).await;
             let start = Instant::now();
-            let outcome = self.prober.check(&target, check.timeout).await;
+            let outcome = self.prober.check(&self.target, timeout).await;
             self.take(outcome, start.elapsed());
         }
     }
 
     /// Takes in how a check ended.
     fn take(&mut self, outcome: Result<Duration, probe::Failure>, took: Duration) {
-        let Self { begin: Begin { key, check, tracker, live }, origin, tell, .. } = self;
+        let Self { begin: Begin { key, check, tracker, live, .. }, origin, tell, .. } = self;
         let told = outcome.map(drop).map_err(|failure| (failure.kind(), failure.to_string()));
         let counts = !matches!(told, Err((Kind::Local, _)));
         let now = origin.elapsed();

@@ -7,13 +7,15 @@
 //!                │
 //!                └──► effective: desired, less who is out ──► apply ──► one snapshot; services that nothing happened to are the same
 //! ```
-//! Checks go from the host, over the ports' twins, by the kernel's routes.
+//! Checks go from the host, over the ports' twins, by the kernel's routes; those through VIPs to stand-ins ([`stand_ins`]).
 
 pub mod book;
 pub mod check;
 pub mod checker;
+pub mod host_route;
 pub mod live;
 pub mod notice;
 pub mod probe;
 pub mod schedule;
+pub mod stand_ins;
 pub mod tracker;

@@ -8,6 +8,7 @@ use crate::cli::TimedFile;
 use crate::ctrl::apply::Applier;
 use crate::ctrl::config::{self, Config};
 use crate::ctrl::diff;
+use crate::ctrl::health::stand_ins::Directory;
 use crate::ctrl::start::StartError;
 use crate::dataplane::clock::Now;
 
@@ -47,12 +48,28 @@ pub(super) struct Control {
     /// What runs.
     pub config: Config,
     reloads: Reloads,
+    directory: Directory,
 }
 
 impl Control {
     /// Goes on from `config`, which `applier` has applied.
     pub fn new(applier: Applier, config: Config, reloads: Reloads) -> Self {
-        Self { applier, config, reloads }
+        Self { applier, config, reloads, directory: Directory::default() }
+    }
+
+    /// Makes known by which stand-ins the first configuration's real servers are asked.
+    ///
+    /// # Errors
+    /// If there is no memory for that.
+    pub fn begin(&mut self) -> Result<(), ReplayError> {
+        self.stand_in(self.directory.follow(None, &self.config))
+    }
+
+    fn stand_in(&mut self, next: Option<Directory>) -> Result<(), ReplayError> {
+        let Some(next) = next else { return Ok(()) };
+        self.applier.stand_in(next.stand_ins()).map_err(StartError::Apply)?;
+        self.directory = next;
+        Ok(())
     }
 
     /// When the next reload is due.
@@ -67,6 +84,7 @@ impl Control {
     pub fn reload(&mut self, now: Now) -> Result<(), ReplayError> {
         if let Some(Reload { config, .. }) = self.reloads.0.pop_front() {
             self.applier.apply(&config, now).map_err(StartError::Apply)?;
+            self.stand_in(self.directory.follow(Some(&self.config), &config))?;
             self.config = config;
         }
         Ok(())

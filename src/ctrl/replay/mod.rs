@@ -134,8 +134,9 @@ pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
     let queues = ports.take_queues().into_iter().flatten();
     let reels: Vec<Reel> = queues.map(|queue| Reel::new(queue, args.workers.into())).collect();
     let mut control = Control::new(applier, config, reloads);
+    let begun = control.begin();
     let run = Run::new(args.workers.into(), &mut control, &shared, reels, dealer);
-    let result = run.play(&inputs);
+    let result = begun.and_then(|()| run.play(&inputs));
     let Control { applier, config, .. } = control;
     let devices = ports.devices();
     let intact = check_inputs(&inputs, &devices);

@@ -24,6 +24,8 @@ pub enum Director {}
 pub enum Api {}
 /// `[announce]`.
 pub enum Announce {}
+/// `[health]`.
+pub enum Health {}
 /// `[timeouts]`.
 pub enum Timeouts {}
 /// `[ipvs]`.
@@ -78,6 +80,11 @@ impl Shape for File {
             "announce",
             Kind::Table(SchemaGenerator::subschema_for::<Written<Announce>>),
             "VIPs are announced to the host. Default they are not.",
+        ),
+        (
+            "health",
+            Kind::Table(SchemaGenerator::subschema_for::<Written<Health>>),
+            "What all health checks have in common.",
         ),
         (
             "timeouts",
@@ -179,6 +186,16 @@ impl Shape for Announce {
             "The kernel's routing table that they are in, not 255. Default 254, the main one.",
         ),
     ];
+}
+
+impl Shape for Health {
+    const NAME: &'static str = "Health";
+    const KEYS: &'static Keys = &keys::HEALTH;
+    const VALUES: Values = &[(
+        "stand_ins",
+        Kind::Text,
+        "The prefix that stand-in addresses are taken from, for checks through VIPs. Default 198.18.0.0/15.",
+    )];
 }
 
 impl Shape for Timeouts {

@@ -71,8 +71,8 @@ fn mistakes_are_named() {
         ),
         ("type = 'tcp', rise = 0", ".rise: 0 is not in the range 1 to 1000"),
         (
-            "type = 'tcp', through = 'vip', port = 81",
-            ".port: through the VIP, it is the VIP and its port that are asked",
+            "type = 'tcp', through = 'vip', address = '10.0.0.9'",
+            ".address: through the VIP, it is the VIP that is asked",
         ),
         ("type = 'http', path = 'x'", ".path: \"x\" is no path: it begins with / and has no spaces"),
         ("type = 'http', path = '/ HTTP/1.1'", ".path: \"/ HTTP/1.1\" is no path: it begins with / and has no spaces"),
@@ -94,6 +94,79 @@ fn mistakes_are_named() {
         ),
     ] {
         assert_eq!(wrong(check), expected, "{check}");
+    }
+}
+
+const TWIN: &str = "[[port]]\nname = 'twinned'\ndevice = 'net_ring9'\naddresses = ['10.9.0.1/24']\ntwin = 'twin0'\n";
+
+/// A service some of whose real servers are checked through its VIP, which is the first line of what is returned.
+fn through(selector: &str, more: &str) -> String {
+    let real = |last, check| format!("{{ address = '10.9.0.{last}:80', check = {{ type = 'tcp'{check} }} }}");
+    let reals = [real(2, ""), real(3, ", through = 'vip'"), real(4, ", through = 'vip', port = 81")].join(", ");
+    format!("[[service]]\n{selector}\nforwarding = 'direct'\nreal = [{reals}]\n{more}")
+}
+
+#[test]
+fn real_servers_are_checked_through_a_vip() {
+    let text = format!("{}{TWIN}", through("address = '203.0.113.1:80'", ""));
+    let config = accept(&text);
+    let asked: Vec<_> = config.services[0].checked_through_vip().map(|(place, real)| (place, real.address)).collect();
+    assert_eq!(asked, [(1, "10.9.0.3:80".parse().unwrap()), (2, "10.9.0.4:80".parse().unwrap())]);
+    assert_eq!((config.checks.stand_ins.to_string(), config.checks.places()), ("198.18.0.0/15".to_owned(), 131_069));
+    let config = accept(&format!("[health]\nstand_ins = '10.64.0.0/29'\n{text}"));
+    assert_eq!((config.checks.stand_ins.to_string(), config.checks.places()), ("10.64.0.0/29".to_owned(), 5));
+}
+
+#[test]
+fn a_check_through_a_vip_needs_a_twin_a_vip_and_a_stand_in() {
+    let socket = "address = '203.0.113.1:80'";
+    for (selector, twin, expected) in [
+        (
+            socket,
+            "",
+            "4: service[0].real[1].check: through the VIP the host asks by a port's twin, and no port has one",
+        ),
+        (
+            "address = '203.0.113.0/28:80'",
+            TWIN,
+            "4: service[0].real[1].check: the service has no VIP to ask through: name one in its \"vips\"",
+        ),
+    ] {
+        let port = if twin.is_empty() { TWIN.replace("twin = 'twin0'\n", "") } else { twin.to_owned() };
+        assert_eq!(refusal(&format!("{}{port}", through(selector, ""))), expected);
+    }
+    let local = through(socket, "").replace("10.9.0.3", "10.9.0.1");
+    let expected =
+        "4: service[0].real[1].check: this real server is the host itself, which is not asked through the VIP";
+    assert_eq!(refusal(&format!("{local}{TWIN}")), expected);
+    let many: Vec<_> = (1..=3).map(|vip| through(&format!("address = '203.0.113.{vip}:80'"), "")).collect();
+    let said = refusal(&format!("[health]\nstand_ins = '10.64.0.0/29'\n{}{TWIN}", many.concat()));
+    let expected = "14: service[2].real[2].check: 5 real servers can be checked through their VIPs, as many as \
+                    health.stand_ins has addresses for";
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn stand_ins_are_nobody_elses_addresses() {
+    let text =
+        |prefix: &str| format!("[health]\nstand_ins = '{prefix}'\n{}{TWIN}", through("address = '203.0.113.1:80'", ""));
+    for (prefix, expected) in [
+        ("10.9.0.128/25", "the network 10.9.0.0/24"),
+        ("10.8.0.0/15", "the network 10.9.0.0/24"),
+        ("203.0.113.0/29", "the VIP 203.0.113.1"),
+    ] {
+        let said = refusal(&text(prefix));
+        let start = format!("2: health.stand_ins: {expected} is in {prefix}, which stand-ins are taken from, in line ");
+        assert!(said.starts_with(&start), "{said}");
+        accept(&text(prefix).replace("through = 'vip'", "rise = 2"));
+    }
+    for (prefix, expected) in [
+        ("10.0.0.0/7", "a prefix of 8 to 29 bits is needed, and \"10.0.0.0/7\" has 7"),
+        ("10.64.0.0/30", "a prefix of 8 to 29 bits is needed, and \"10.64.0.0/30\" has 30"),
+        ("224.0.0.0/16", "\"224.0.0.0/16\" has no addresses that a host may have"),
+        ("2001:db8::/64", "\"2001:db8::/64\": IPv6 is not supported yet by this version"),
+    ] {
+        assert_eq!(refusal(&text(prefix)), format!("2: health.stand_ins: {expected}"));
     }
 }
 

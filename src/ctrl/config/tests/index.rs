@@ -8,11 +8,13 @@ use super::super::index::Index;
 use super::super::{Config, Source, check, read};
 
 const HEAD: &str = "\
+[health]
+stand_ins = '172.16.0.0/29'
 [[port]]
 name = 'lan'
 device = 'net_ring0'
-addresses = ['10.0.0.1/24']
 twin = 'lan0'
+addresses = ['10.0.0.1/24']
 [[route]]
 to = '172.16.0.0/16'
 via = '10.0.0.254'
@@ -66,18 +68,24 @@ impl Random {
         self.0.usize(..n)
     }
 
-    fn real(&mut self) -> String {
+    fn station(&mut self) -> String {
         // Right ones more often.
         let real = if self.below(3) > 0 { REALS[self.below(5)] } else { REALS[self.below(REALS.len())] };
         let forwarding = ["nat", "nat", "direct", "tunnel"][self.below(4)];
-        format!("{{ address = '{real}', forwarding = '{forwarding}' }}")
+        format!("address = '{real}', forwarding = '{forwarding}'")
+    }
+
+    fn real(&mut self) -> String {
+        let through = if self.below(16) == 0 { ", check = { type = 'ping', through = 'vip' }" } else { "" };
+        format!("{{ {}{through} }}", self.station())
     }
 
     fn service(&mut self) -> String {
         let selector =
             if self.below(2) == 0 { SELECTORS[self.below(6)] } else { SELECTORS[self.below(SELECTORS.len())] };
         let reals: Vec<_> = (0..self.below(4)).map(|_| self.real()).collect();
-        let sorry = if self.below(6) == 0 { format!("sorry_server = {}\n", self.real()) } else { String::new() };
+        let sorry =
+            if self.below(6) == 0 { format!("sorry_server = {{ {} }}\n", self.station()) } else { String::new() };
         let timeout = self.below(3) + 1;
         format!("[[service]]\n{selector}\ntimeout = '{timeout}s'\n{sorry}real = [{}]\n", reals.join(", "))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrayvec::ArrayString;
 use fastrand::Rng;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::*;
 use crate::dataplane::conn::timeouts::LONGEST;
@@ -242,6 +242,9 @@ fn config(rng: &mut Rng) -> Config {
             listen: some(rng, listen),
         },
         announce: some(rng, |rng| Announce { protocol: rng.u8(19..), table: or(rng, 254, |rng| rng.u32(256..)) }),
+        checks: or(rng, Checks::default(), |rng| Checks {
+            stand_ins: Ipv4Net::new_assert(host(rng), rng.u8(8..=29)).trunc(),
+        }),
         timeouts: Timeouts {
             tcp: or(rng, 900, |rng| rng.u32(1..=LONGEST)),
             tcp_fin: or(rng, 120, |rng| rng.u32(1..=LONGEST)),

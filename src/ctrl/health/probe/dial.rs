@@ -27,8 +27,9 @@ pub(super) async fn tcp(target: &Target) -> Result<TcpStream, Failure> {
     // Without it, whoever closes first keeps the port for a minute, and 28,000 are all there are.
     socket.set_zero_linger().map_err(|cause| Failure::local("no reset at the end", &cause))?;
     if let Some(local) = target.bind {
-        // The port is chosen when the connection is made: it need be free for this server only.
-        let bound = setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)
+        // The port is chosen when the connection is made: it need be free for this server only. But what a stand-in answers is known
+        // by the port, which must be this socket's alone.
+        let bound = setsockopt(&socket, sockopt::IpBindAddressNoPort, &target.stands_for.is_none())
             .map_err(io::Error::from)
             .and_then(|()| socket.bind(SocketAddr::new(local, 0)));
         bound.map_err(|cause| Failure::new(Kind::Local, format!("cannot ask from {local}: {cause}")))?;

@@ -68,7 +68,7 @@ pub fn check(rng: &mut Rng, port_known: bool) -> Check {
     let default = Duration::from_secs(1).min(interval);
     let network = !matches!(probe, Probe::Script(_));
     let asked_port = network && probe != Probe::Ping;
-    let through = network && port_known && rng.bool();
+    let through = network && rng.bool();
     Check {
         timeout: or(rng, default, |rng| time(rng, 50, interval.as_millis() as u64)),
         interval,
@@ -79,7 +79,7 @@ pub fn check(rng: &mut Rng, port_known: bool) -> Check {
         damping: or(rng, Duration::from_secs(300), |rng| time(rng, 0, 86_400_000)),
         starts_up: rng.bool(),
         address: some(rng, |rng| host(rng).into()).filter(|_| network && !through),
-        port: (asked_port && !through && (!port_known || rng.bool())).then(|| rng.u16(1..)),
+        port: (asked_port && (!port_known || rng.bool())).then(|| rng.u16(1..)),
         path: if through { Path::Vip } else { Path::Real },
         probe,
     }
