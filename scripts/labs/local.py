@@ -1,4 +1,4 @@
-"""The host as a real server: a sorry page on 127.0.0.1 while no real server is left, and services of the host's own.
+"""The host as a real server, with a sorry page on 127.0.0.1 while no other is left; and as a client of its own VIPs.
 
 The network is that of the lab `twin`. On the host, nginx listens on every address, and so does an echo of datagrams; the host's
 answers come back by its default route, which leads over the port's twin.
@@ -31,7 +31,7 @@ def run(lab, options):
     stage.setup_servers("nat")
     local = Local(lab, stage)
     local.set_up()
-    for step in (local.none_left, local.file, local.back, local.real, local.accounts, local.stopped):
+    for step in (local.none_left, local.file, local.back, local.real, local.client, local.accounts, local.stopped):
         print(f"\n{step.__doc__.splitlines()[0]}")
         step()
 
@@ -120,6 +120,18 @@ class Local:
         self.check("its connections are listed", {(CLIENT, address) for address in wanted} <= known, len(known))
         page = self.namespace.run("curl", "-sS", "--max-time", 5, f"http://{CLIENT}:{SORRY}/", check=False)
         self.check("what the host does on its own is its own", page.returncode == 7, page.stderr.strip())
+
+    def client(self):
+        """The host as a client"""
+        self.stage.setup_servers("direct")
+        for vip, how in ((VIP, "its default route, by NAT"), (NEAR_VIP, "the link, by direct routing")):
+            outcome = traffic.requests(self.namespace, vip, REQUESTS, 10)
+            self.check(f"the host reaches {vip} over {how}", outcome.complete() and set(outcome.shares) == set(SERVERS), outcome.summary())
+            code = self.namespace.run("ping", "-c", 1, "-W", 2, vip, check=False).returncode
+            self.check(f"and {vip} answers its ping", code == 0)
+        original = traffic.checksum(self.stage.documents / "large")
+        fetched, seconds = traffic.download(self.namespace, VIP, self.lab.folder / "own")
+        self.check(f"a download of {MEGABYTES} MB arrives whole", fetched == original, f"{seconds:.1f} s")
 
     def accounts(self):
         """The accounts"""

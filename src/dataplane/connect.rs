@@ -45,6 +45,8 @@ pub struct Connector<'a> {
     pub now: Now,
     /// The port that it came from.
     pub ingress: PortId,
+    /// Whether the host sent it ([`super::own_vips`]).
+    pub asked_by_host: bool,
 }
 
 /// A client's packet and the connection it asks for. The service is only looked at where there is none yet: with many services
@@ -184,7 +186,7 @@ impl<'a> Connector<'a> {
     pub(super) fn newcomer<K: Kept>(&mut self, request: &Request<'_, K>) -> Result<&'a RealServer, Outcome> {
         let Request { service, way, packet } = *request;
         let service = self.snapshot.service(service).ok_or(Outcome::DropNoService)?;
-        if self.snapshot.locals.find(packet.src).is_some() {
+        if self.snapshot.locals.find(packet.src).is_some() && !self.asked_by_host {
             return Err(Outcome::DropIpSource);
         }
         if !self.snapshot.rules.opens(packet) {

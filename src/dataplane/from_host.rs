@@ -1,10 +1,9 @@
 //! What the host sends: frames that come in on a port's twin.
 //!
-//! They leave by the port as they are, and pass by the services; but for
+//! They leave by the port as they are, but for
 //! - those to stand-in addresses, which go to a real server ([`super::through_vip`]);
+//! - those to VIPs, where the host is a client ([`super::own_vips`]);
 //! - what answers a service's clients where the host is a real server ([`super::host`]).
-//!
-//! Where there are none of either, nothing is looked at.
 
 use super::pipeline::{Fate, Stages};
 use super::port::Frame;
@@ -17,6 +16,9 @@ impl Stages<'_> {
         if !self.snapshot.stand_ins.is_empty()
             && let Some(fate) = self.ask(frame)
         {
+            return fate;
+        }
+        if let Some(fate) = self.asked_by_host(frame) {
             return fate;
         }
         if self.snapshot.host_serves

@@ -51,7 +51,8 @@ impl Stages<'_> {
         packet: &Parsed,
         real: &RealServer,
     ) -> Result<Fate, Outcome> {
-        if real.forwarding != Forwarding::Local {
+        // The host does not get back what it sent.
+        if real.forwarding != Forwarding::Local || self.connector.asked_by_host {
             return Err(Outcome::DropNoRoute);
         }
         let (port, twin) = door(self.snapshot, self.ingress).ok_or(Outcome::DropNoRoute)?;

@@ -12,7 +12,7 @@ use super::neigh::Neighbors;
 use super::parse::Parsed;
 use super::port::Frame;
 use super::route::Target;
-use super::service::PortId;
+use super::service::{Local, PortId};
 use super::shared::{Event, Shared};
 use super::snapshot::Snapshot;
 use super::stats::Outcome;
@@ -65,6 +65,24 @@ pub fn arp<F: Frame>(snapshot: &Snapshot, shared: &Shared, ingress: PortId, now:
     }
 }
 
+/// Answers what the host asks by ARP, if that is a VIP's: it would ask the link in vain. `station` is the Ethernet address that
+/// it is told.
+pub fn arp_of_host<F: Frame>(snapshot: &Snapshot, station: ethernet::Address, frame: &mut F) -> Option<Outcome> {
+    let message = read_arp(frame.bytes())?;
+    let asked = snapshot.locals.find(message.target_protocol.to_bits());
+    if message.operation != arp::Operation::Request || asked != Some(Local::Virtual) {
+        return None;
+    }
+    let reply = arp::Repr {
+        operation: arp::Operation::Reply,
+        source_hardware: station,
+        source_protocol: message.target_protocol,
+        target_hardware: message.source_hardware,
+        target_protocol: message.source_protocol,
+    };
+    write_arp(frame, message.source_hardware, station, &reply).map(|()| Outcome::AnsweredArp)
+}
+
 fn learn(neighbors: &Neighbors, ingress: PortId, message: &arp::Repr, add: bool, now: Now) -> bool {
     neighbors.learn(ingress, message.source_protocol.to_bits(), message.source_hardware, add, now)
 }
@@ -106,12 +124,12 @@ pub fn write_request<F: Frame>(frame: &mut F, mac: [u8; 6], source: Ipv4Addr, ta
     write_arp(frame, ethernet::BROADCAST, mac, &request)
 }
 
-/// Handles an ICMP message: an echo request to one of our addresses is answered in place.
-pub fn icmp<F: Frame>(snapshot: &Snapshot, packet: &Parsed, frame: &mut F) -> Answer {
+/// Handles an ICMP message: an echo request to one of our addresses is answered in place. Only the host may ask from one.
+pub fn icmp<F: Frame>(snapshot: &Snapshot, packet: &Parsed, frame: &mut F, asked_by_host: bool) -> Answer {
     if snapshot.locals.find(packet.dst).is_none() {
         return Answer::End(Outcome::DropNotForUs);
     }
-    if snapshot.locals.find(packet.src).is_some() {
+    if snapshot.locals.find(packet.src).is_some() && !asked_by_host {
         return Answer::End(Outcome::DropIpSource);
     }
     if icmp::Type::from(packet.message_type) != icmp::Type::EchoRequest || packet.icmp_code != 0 {

@@ -19,6 +19,7 @@ pub mod neigh;
 pub mod new_flows;
 mod one_packet;
 pub mod outbox;
+mod own_vips;
 pub mod parse;
 pub mod patterns;
 pub mod persist;

@@ -15,7 +15,7 @@
 //! ```
 //! Each frame ends in one [`Outcome`], counted when it is sent ([`super::outbox`]) or here.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::classify::{Lead, Step, Way, answer_key, classify, request_key, unanswered};
 use super::clock::Now;
@@ -32,7 +32,7 @@ use super::port::{BURST, Burst, Frame};
 use super::punt::{self, Class, Limits};
 use super::route::{NextHop, Several, Target, flow};
 use super::sched::{Cursor, Share};
-use super::service::{EndpointId, Forwarding, PortId, Protocol, RealServer};
+use super::service::{EndpointId, Forwarding, Local, PortId, Protocol, RealServer};
 use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::stats::{FlowStats, Outcome, WorkerStats};
@@ -80,8 +80,10 @@ pub struct Stages<'a> {
     pub(super) shared: &'a Shared,
     pub(super) stats: &'a WorkerStats,
     pub(super) now: Now,
-    /// The port it came from.
+    /// The port it came from; of what the host sent, the port whose twin that was.
     pub(super) ingress: PortId,
+    /// Where answers of the director's own go: there, or to the host.
+    pub(super) back: PortId,
     /// Where the host is, if it hears of this port.
     twin: Option<PortId>,
     /// Whether the host may have a use for what would end here.
@@ -123,10 +125,29 @@ impl<'a> Stages<'a> {
         ingress: PortId,
     ) -> Self {
         let Memory { cursors, new_flows, ids, errors, punts, share } = memory;
-        let connector = Connector { snapshot, shared, stats, counts, cursors, new_flows, share: *share, now, ingress };
+        let connector = Connector {
+            snapshot,
+            shared,
+            stats,
+            counts,
+            cursors,
+            new_flows,
+            share: *share,
+            now,
+            ingress,
+            asked_by_host: false,
+        };
         let twin = snapshot.ports[ingress.index()].twin;
         let host = twin.is_some() || !snapshot.stand_ins.is_empty();
-        Self { connector, ids, errors, punts, snapshot, shared, stats, now, ingress, twin, host }
+        let back = ingress;
+        Self { connector, ids, errors, punts, snapshot, shared, stats, now, ingress, back, twin, host }
+    }
+
+    /// The surroundings of what the host sent on the twin of the port that these are of.
+    pub fn of_host(mut self, twin: PortId) -> Self {
+        self.back = twin;
+        self.connector.asked_by_host = true;
+        self
     }
 
     /// The first three loops: parses and classifies the whole burst, and sees in which lines its connections are. Each loop is a
@@ -216,7 +237,7 @@ impl<'a> Stages<'a> {
     }
 
     #[inline(always)]
-    fn take<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, step: &Step) -> Result<Fate, Outcome> {
+    pub(super) fn take<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, step: &Step) -> Result<Fate, Outcome> {
         match step {
             Step::Inbound { service, way } => {
                 let real = self.connector.inbound(*service, way, packet)?;
@@ -234,14 +255,14 @@ impl<'a> Stages<'a> {
             Step::Icmp if self.twin.is_some() && punt::host_has(self.snapshot, packet.dst) => {
                 Err(Outcome::DropIcmpType)
             }
-            Step::Icmp => self.local(local::icmp(self.snapshot, packet, frame)),
+            Step::Icmp => self.local(local::icmp(self.snapshot, packet, frame, self.connector.asked_by_host)),
             Step::End(outcome) => Err(*outcome),
         }
     }
 
     fn local(&self, answer: Answer) -> Result<Fate, Outcome> {
         match answer {
-            Answer::Reply(outcome) => Ok(Fate::Send(self.ingress, outcome)),
+            Answer::Reply(outcome) => Ok(Fate::Send(self.back, outcome)),
             Answer::End(outcome) => Err(outcome),
         }
     }
@@ -344,7 +365,10 @@ impl<'a> Stages<'a> {
     #[inline(always)]
     fn outbound<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, reply: Reply) -> Result<Fate, Outcome> {
         let Reply { service, from, real } = reply;
-        let hop = self.hop(packet)?;
+        let hop = match self.hop(packet) {
+            Ok(hop) => hop,
+            Err(outcome) => return self.answer_host(frame, packet, reply).ok_or(outcome),
+        };
         let mtu = self.snapshot.ports[hop.port.index()].mtu;
         if let Some(fate) = self.refuse(frame, packet, mtu) {
             return Ok(fate);
@@ -362,12 +386,22 @@ impl<'a> Stages<'a> {
     pub(super) fn hop(&self, packet: &Parsed) -> Result<NextHop, Outcome> {
         match self.snapshot.routes.find(packet.dst).ok_or(Outcome::DropNoRoute)? {
             Target::Via(hop) => Ok(hop),
-            Target::OnLink(port) => {
-                let neighbor = self.shared.neighbors.find_or_add(port, packet.dst, self.now);
-                Ok(NextHop { port, neighbor: neighbor.ok_or(Outcome::DropNeighborTableFull)? })
-            }
+            Target::OnLink(port) => match self.shared.neighbors.find(port, packet.dst) {
+                Some(neighbor) => Ok(NextHop { port, neighbor }),
+                None => self.new_hop(port, packet.dst),
+            },
             Target::Several(several) => self.hop_of_flow(several, packet),
         }
+    }
+
+    #[cold]
+    fn new_hop(&self, port: PortId, address: u32) -> Result<NextHop, Outcome> {
+        // An own address is no station's on the link.
+        if matches!(self.snapshot.locals.find(address), Some(Local::Own(_))) {
+            return Err(Outcome::DropNoRoute);
+        }
+        let neighbor = self.shared.neighbors.find_or_add(port, address, self.now);
+        Ok(NextHop { port, neighbor: neighbor.ok_or(Outcome::DropNeighborTableFull)? })
     }
 
     /// Apart from [`hop`](Self::hop), for most routes have one next hop.
@@ -395,15 +429,18 @@ impl<'a> Stages<'a> {
         } else {
             return Fate::End(Outcome::DropTooBig);
         };
-        let own = self.snapshot.ports[self.ingress.index()].source;
-        let Some(source) = own.or_else(|| self.snapshot.ports.iter().find_map(|port| port.source)) else {
+        let own = || self.snapshot.ports[self.ingress.index()].source;
+        let any = || self.snapshot.ports.iter().find_map(|port| port.source);
+        // The host takes nothing that bears an address of its own: it hears of the trouble from whom it spoke to.
+        let asked = self.connector.asked_by_host.then(|| Ipv4Addr::from_bits(packet.dst));
+        let Some(source) = asked.or_else(own).or_else(any) else {
             return Fate::End(problem.dropped());
         };
         if !self.errors.allow(self.now) {
             return Fate::End(problem.dropped());
         }
         match icmp_error::answer(frame, problem, source, self.ids.draw()) {
-            Ok(answered) => Fate::Send(self.ingress, answered),
+            Ok(answered) => Fate::Send(self.back, answered),
             Err(dropped) => Fate::End(dropped),
         }
     }

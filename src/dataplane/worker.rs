@@ -237,7 +237,7 @@ impl<'a> Round<'a> {
             burst.iter().for_each(|_| self.stats.count(Outcome::DropNoRoute));
             return exits.finished.extend(burst.drain(..));
         };
-        let mut stages = self.stages(memory, PortId(port as u8));
+        let mut stages = self.stages(memory, PortId(port as u8)).of_host(twin);
         for mut frame in burst.drain(..) {
             let fate = stages.leave(&mut frame);
             self.carry_out(fate, frame, &mut exits);

@@ -1,0 +1,82 @@
+//! The host as a client: its connections to the director's own VIPs, as IPVS has them from LOCAL_OUT.
+//!
+//! The host routes a packet to a VIP like one to anybody else, since it does not have the address: to a gateway, or to the link. So
+//! it comes in on a twin, and is a client's packet here: classified, scheduled and forwarded. An answer by tunnel or
+//! direct routing comes from the link, from a VIP to an own address, and is handed over as any other ([`super::punt`]); by NAT it
+//! is handed over once it bears the VIP. ARP and echo requests for a VIP are answered on the twin.
+//!
+//! What the host sends to a VIP does not leave by the port, whether a service has it or not: another director's VIP is no
+//! VIP here. To a service whose real server the host is itself it has no way by the VIP: it takes no packet from outside
+//! that bears an address of its own.
+
+use super::classify::classify;
+use super::connect::Reply;
+use super::forward::{link, nat};
+use super::local;
+use super::parse::{Parsed, parse};
+use super::pipeline::{Fate, Stages, count, transport};
+use super::port::Frame;
+use super::service::{Local, PortSettings};
+use super::snapshot::Snapshot;
+use super::stand_in::STATION;
+use super::stats::Outcome;
+use super::wire::ethernet::{self, EtherType};
+use super::wire::ipv4;
+
+impl Stages<'_> {
+    /// Says what becomes of a frame that the host sent, if it is for a VIP.
+    pub(super) fn asked_by_host<F: Frame>(&mut self, frame: &mut F) -> Option<Fate> {
+        match meant(self.snapshot, frame.bytes())? {
+            EtherType::Arp => {
+                let answered = local::arp_of_host(self.snapshot, STATION, frame)?;
+                Some(Fate::Send(self.back, answered))
+            }
+            _ => Some(self.serve_host(frame).unwrap_or_else(Fate::End)),
+        }
+    }
+
+    #[inline(never)]
+    fn serve_host<F: Frame>(&mut self, frame: &mut F) -> Result<Fate, Outcome> {
+        // To whichever station the host sends it.
+        let station = *frame.bytes().first_chunk().ok_or(Outcome::DropTruncated)?;
+        let packet = parse(frame, station)?;
+        let mut step = classify(self.snapshot, self.shared, &packet, self.ingress);
+        if step.spot(self.shared, &packet) {
+            step.spot_second(self.shared, &packet);
+        }
+        self.take(frame, &packet, &step)
+    }
+
+    /// Hands the host a NAT real server's answer that is for it; `None` if it is not.
+    #[cold]
+    pub(super) fn answer_host<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, reply: Reply) -> Option<Fate> {
+        let (port, twin) = match self.snapshot.locals.find(packet.dst)? {
+            Local::Own(port) => {
+                let port: &PortSettings = self.snapshot.ports.get(port.index())?;
+                (port, port.twin?)
+            }
+            Local::Virtual => return None,
+        };
+        let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
+        nat::answer(frame.bytes_mut(), l3, l4, transport(packet), reply.from).ok()?;
+        link::readdress(frame.bytes_mut(), port.mac, STATION).ok()?;
+        let octets = u64::from(packet.ip_octets);
+        count(&self.stats.services[reply.service.index()], octets, false);
+        count(&self.stats.reals[reply.real.index()], octets, false);
+        Some(Fate::Send(twin, Outcome::ForwardedNatOut))
+    }
+}
+
+/// What a frame holds that may be for a VIP: an IPv4 packet to one, or ARP.
+fn meant(snapshot: &Snapshot, frame: &[u8]) -> Option<EtherType> {
+    let frame = ethernet::Frame::new_checked(frame).ok()?;
+    match frame.ethertype() {
+        EtherType::Arp => Some(EtherType::Arp),
+        EtherType::Ipv4 => {
+            let header = frame.payload().first_chunk::<{ ipv4::HEADER_OCTETS }>()?;
+            let destination = ipv4::Packet::new_unchecked(header).destination().to_bits();
+            (snapshot.locals.find(destination) == Some(Local::Virtual)).then_some(EtherType::Ipv4)
+        }
+        _ => None,
+    }
+}
