@@ -71,6 +71,12 @@ fn ethertype(number: u16, to_mac: [u8; 6]) -> Vec<u8> {
     [&to_mac[..], &CLIENT_MAC, &number.to_be_bytes(), &[0; 46]].concat()
 }
 
+/// An IPv6 packet between two hosts.
+fn ipv6(next_header: u8, payload: &[u8], to_mac: [u8; 6]) -> Vec<u8> {
+    let head = [0x60, 0, 0, 0, 0, payload.len() as u8, next_header, 255];
+    [&to_mac[..], &CLIENT_MAC, &[0x86, 0xdd], &head, &[0x20; 16], &[0x21; 16], payload].concat()
+}
+
 fn arp(operation: u8, from: Ipv4Addr, asked: Ipv4Addr, to_mac: [u8; 6]) -> Vec<u8> {
     let mut frame = [&to_mac[..], &CLIENT_MAC, &[8, 6, 0, 1, 8, 0, 6, 4, 0, operation], &CLIENT_MAC].concat();
     frame.extend(from.octets());
@@ -235,23 +241,36 @@ fn an_own_address_may_have_a_service_too() {
 fn a_flood_of_one_class_leaves_room_for_the_others() {
     let mut director = director(SERVICE, true, true, 1);
     let syn = tcp(CLIENT, (OWN, 80), WAN_MAC, "S", b"");
-    let flood = |director: &mut Director, frames: u32| -> usize {
-        (0..frames).map(|_| director.give(0, WAN, &syn).len()).sum()
+    let flood = |director: &mut Director, frame: &[u8], frames: u32| -> usize {
+        (0..frames).map(|_| director.give(0, WAN, frame).len()).sum()
     };
     let burst = Class::Own.per_second() / 10;
-    assert_eq!(flood(&mut director, 2 * burst), burst as usize);
+    assert_eq!(flood(&mut director, &syn, 2 * burst), burst as usize);
     assert_eq!(director.count(Outcome::DropPuntLimit), u64::from(burst));
+    let group = to_group(packet(NEAR, Ipv4Addr::new(224, 0, 0, 5), WAN_MAC, 89));
+    assert_eq!(director.give(0, WAN, &group), [(WAN_TWIN, group)], "link");
+    let storm = arp(1, NEAR, Ipv4Addr::new(192, 0, 2, 78), [0xff; 6]);
+    let link = Class::Link.per_second() / 10;
+    assert_eq!(flood(&mut director, &storm, link), link as usize - 1);
     for (what, frame) in [
         ("session", tcp(CLIENT, (OWN, 22), WAN_MAC, "A", b"")),
-        ("link", to_group(packet(NEAR, Ipv4Addr::new(224, 0, 0, 5), WAN_MAC, 89))),
+        ("session over IPv6", ipv6(6, &tcp(CLIENT, (OWN, 179), WAN_MAC, "A", b"")[34..], WAN_MAC)),
+        ("neighbour", arp(2, NEAR, OWN, WAN_MAC)),
+        ("neighbour solicitation", ipv6(58, &[135; 24], [0x33, 0x33, 0xff, 0, 0, 1])),
         ("transit", tcp(CLIENT, OUTSIDE, WAN_MAC, "S", b"")),
     ] {
         assert_eq!(director.give(0, WAN, &frame), [(WAN_TWIN, frame)], "{what}");
     }
     let lan = tcp(SERVER, (OWN_LAN, 22), LAN_MAC, "S", b"");
     assert_eq!(director.give(0, LAN, &lan), [(LAN_TWIN, lan)], "the other port");
+    for (what, frame) in [
+        ("first segment over IPv6", ipv6(6, &tcp(CLIENT, (OWN, 179), WAN_MAC, "S", b"")[34..], WAN_MAC)),
+        ("ping over IPv6", ipv6(58, &[128; 24], WAN_MAC)),
+    ] {
+        assert_eq!(director.give(0, WAN, &frame), [], "{what}");
+    }
     director.pass(50);
-    assert_eq!(flood(&mut director, burst), burst as usize / 2, "half of a tenth of a second later");
+    assert_eq!(flood(&mut director, &syn, burst), burst as usize / 2, "half of a tenth of a second later");
     director.balanced();
 }
 

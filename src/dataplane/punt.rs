@@ -7,8 +7,9 @@
 //! |---|---|
 //! | IPv4 to an own address of a port with a twin: a TCP segment that is no bare SYN, to a port without a service | session |
 //! | all else to such an address: SYN, UDP, ICMP, fragments, other protocols | own |
-//! | to groups and broadcasts, whatever it is; ARP that the director does not answer | link |
-//! | IPv6 and other EtherTypes, to the port's Ethernet address | own |
+//! | ARP that the director does not answer, to the port's Ethernet address; IPv6's neighbour discovery | neighbour |
+//! | to groups and broadcasts, whatever else it is | link |
+//! | IPv6 and other EtherTypes, to the port's Ethernet address; TCP over IPv6 as over IPv4 | own, session |
 //! | IPv4 to addresses that are neither the director's nor a VIP, where `transit` is the kernel's | transit |
 //!
 //! To a VIP only the director answers: what fits no service there is dropped as ever. ARP requests for own addresses and VIPs
@@ -24,7 +25,7 @@ use super::parse::{Kind, Parsed};
 use super::service::{Endpoint, Local, PortId, Protocol};
 use super::snapshot::Snapshot;
 use super::stats::Outcome;
-use super::wire::{ethernet, ip, ipv4, tcp};
+use super::wire::{ethernet, icmpv6, ip, ipv4, ipv6, tcp};
 
 /// What becomes of packets that come to the director's Ethernet address and are for neither it nor a service: what NAT real
 /// servers send on their own, since the director is their gateway.
@@ -44,6 +45,8 @@ pub enum Class {
     Session,
     /// Whatever else is for the host alone.
     Own,
+    /// By which neighbours are found: ARP to the port's Ethernet address, IPv6's neighbour discovery.
+    Neighbor,
     /// What is for every station on the link.
     Link,
     /// What is on its way elsewhere.
@@ -64,7 +67,7 @@ impl Class {
             Self::Session | Self::Transit | Self::Check | Self::Served => 50_000,
             // As many connections a second are more than a host accepts.
             Self::Own => 20_000,
-            Self::Link => 10_000,
+            Self::Link | Self::Neighbor => 10_000,
         }
     }
 }
@@ -99,7 +102,9 @@ pub fn class(snapshot: &Snapshot, ingress: PortId, frame: &[u8], outcome: Outcom
     let to_group = ethernet::is_group(&ethernet.destination());
     let packet = || ipv4::Packet::new_checked(ethernet.payload()).ok();
     match outcome {
+        Outcome::LearnedArp | Outcome::DropArpNotOurs if !to_group => Some(Class::Neighbor),
         Outcome::LearnedArp | Outcome::DropArpNotOurs => Some(Class::Link),
+        Outcome::DropIpv6 if let Some(class) = of_ipv6(ethernet.payload()) => Some(class),
         Outcome::DropIpv6 | Outcome::DropEtherType => Some(if to_group { Class::Link } else { Class::Own }),
         Outcome::DropIpGroup => is_for_many(snapshot, ingress, &packet()?).then_some(Class::Link),
         // From a host that has no address yet (RFC 1122 §3.2.1.3).
@@ -137,8 +142,26 @@ fn is_session(packet: &Packet<'_>) -> bool {
     if packet.protocol() != ip::Protocol::Tcp || packet.is_fragment() {
         return false;
     }
-    let segment = tcp::Packet::new_checked(packet.payload());
+    goes_on(packet.payload())
+}
+
+/// Tells whether a TCP segment is of a connection that was opened before.
+fn goes_on(segment: &[u8]) -> bool {
+    let segment = tcp::Packet::new_checked(segment);
     segment.is_ok_and(|segment| !segment.flags().contains(tcp::Flags::SYN) || segment.flags().contains(tcp::Flags::ACK))
+}
+
+/// The class of IPv6 packets that have one of their own.
+fn of_ipv6(packet: &[u8]) -> Option<Class> {
+    let packet = ipv6::Packet::new_checked(packet).ok()?;
+    match packet.next_header() {
+        ip::Protocol::Tcp if goes_on(packet.payload()) => Some(Class::Session),
+        ip::Protocol::Icmpv6 => {
+            let kind = icmpv6::Packet::new_checked(packet.payload()).ok()?.kind();
+            kind.is_neighbor_discovery().then_some(Class::Neighbor)
+        }
+        _ => None,
+    }
 }
 
 /// Tells whether a packet is for a group, or for all on the link (RFC 1122 §3.2.1.3). One for a single host in a frame for

@@ -51,6 +51,12 @@ impl Type {
     pub fn is_error(self) -> bool {
         u8::from(self) < 128
     }
+
+    /// Tells whether this is a message by which neighbours and routers are found (RFC 4861 §4).
+    #[inline]
+    pub fn is_neighbor_discovery(self) -> bool {
+        (133..=137).contains(&u8::from(self))
+    }
 }
 
 impl From<u8> for Type {

@@ -78,6 +78,8 @@ fn types_survive_the_round_trip_and_errors_are_told() {
         assert_eq!(u8::from(kind), number);
         assert_eq!(kind.is_error(), number < 128, "type {number}");
     }
+    let discovery: Vec<_> = (0..=u8::MAX).filter(|number| Type::from(*number).is_neighbor_discovery()).collect();
+    assert_eq!(discovery, [133, 134, 135, 136, 137]);
     assert_eq!(Type::from(136), Type::NeighborAdvertisement);
     assert_eq!(Type::from(2), Type::PacketTooBig);
 }
