@@ -126,7 +126,7 @@ class Local:
         self.stage.setup_servers("direct")
         for vip, how in ((VIP, "its default route, by NAT"), (NEAR_VIP, "the link, by direct routing")):
             outcome = traffic.requests(self.namespace, vip, REQUESTS, 10)
-            self.check(f"the host reaches {vip} over {how}", outcome.complete() and set(outcome.shares) == set(SERVERS), outcome.summary())
+            self.check(f"the host reaches {vip} over {how}", outcome.complete() and set(outcome.shares) <= set(SERVERS), outcome.summary())
             code = self.namespace.run("ping", "-c", 1, "-W", 2, vip, check=False).returncode
             self.check(f"and {vip} answers its ping", code == 0)
         original = traffic.checksum(self.stage.documents / "large")

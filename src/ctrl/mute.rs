@@ -2,7 +2,8 @@
 //!
 //! A port over a kernel interface (af_packet, pcap) copies what arrives there and does not take it: the kernel would answer
 //! each ARP request and each SYN a second time, beside the port's twin. So the carrier is muted: what arrives is dropped
-//! where nftables first sees it (netdev ingress), which is after packet sockets have had it. What a director that was
+//! where nftables first sees it (netdev ingress), which is after packet sockets have had it. So is the inner end of a twin that
+//! is a pair of interfaces. What a director that was
 //! killed has left is replaced by the next one's.
 
 use std::io::{self, Write};
@@ -31,7 +32,9 @@ impl Mutes {
         let mut mutes = Self::default();
         for (_, port, twin) in config.twins() {
             let Ok(device) = Device::parse(&port.device) else { continue };
+            let inner = port.inner_twin();
             let mut carriers = device.interfaces();
+            carriers.extend(inner.as_deref());
             carriers.sort_unstable();
             carriers.dedup();
             if carriers.is_empty() {

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use log::warn;
 
 use super::api::DeviceReport;
-use super::config::{self, Config};
+use super::config::{self, Config, Port};
 use crate::dataplane::port::dpdk::{
     Device, DeviceConfig, DeviceError, DpdkQueue, Eal, EalArgs, EalError, Pool, PoolConfig, PoolError,
-    keep_from_programs, with_queues,
+    keep_from_programs, ring_room, with_frames, with_queues,
 };
 
 /// Descriptors of each receive and each transmit queue: some 100 µs of a 10 Gb/s link's smallest frames.
@@ -72,19 +72,22 @@ impl Ports {
     /// # Errors
     /// The first of these that fails; what had started is stopped.
     pub fn start(config: &Config, equipment: &Equipment) -> Result<Self, PortsError> {
-        let strings: Vec<String> =
-            equipment.devices.iter().map(|device| with_queues(device, equipment.queues)).collect();
+        let ports = || config.ports.iter().zip(&equipment.devices);
+        let twins = || config.twins().map(|(_, port, _)| port).zip(&equipment.twins);
+        let fit = |(port, device): (&Port, &String)| with_frames(&with_queues(device, equipment.queues), port.mtu);
+        let (strings, twin_strings): (Vec<_>, Vec<_>) = (ports().map(fit).collect(), twins().map(fit).collect());
         let queue_pairs = u32::from(equipment.queues) * strings.len() as u32;
         let workers = equipment.worker_cores.len().max(1) as u32;
-        let mtu = config.ports.iter().map(|port| port.mtu).max().unwrap_or(config::DEFAULT_MTU);
+        let room = |(port, device): (&Port, &String)| PoolConfig::room_for(port.mtu).max(ring_room(device, port.mtu));
+        let room = ports().chain(twins()).map(room).max();
         let frames = PoolConfig {
             frames: PoolConfig::frames_for(queue_pairs, DESCRIPTORS, DESCRIPTORS, workers),
-            room: PoolConfig::room_for(mtu),
+            room: room.unwrap_or_else(|| PoolConfig::room_for(config::DEFAULT_MTU)),
             socket: None,
             sole: true,
         };
         let eal = Eal::start(&EalArgs {
-            devices: strings.iter().chain(&equipment.twins).cloned().collect(),
+            devices: strings.iter().chain(&twin_strings).cloned().collect(),
             main_core: equipment.main_core,
             worker_cores: equipment.worker_cores.clone(),
             memory_mib: frames.memory_mib(),
@@ -112,13 +115,15 @@ impl Ports {
             let mac = ports.open(string, &settings).map_err(|cause| PortsError::Device(port.name.clone(), cause))?;
             ports.macs.push(mac);
         }
-        for ((place, port, twin), string) in config.twins().zip(&equipment.twins) {
+        for ((place, port, twin), string) in config.twins().zip(&twin_strings) {
+            // Of a pair the host's end has the port's address and MTU; the driver has the other end.
+            let tap = port.inner_twin().is_none();
             let settings = DeviceConfig {
                 queues: equipment.queues,
                 rx_descriptors: TWIN_DESCRIPTORS,
                 tx_descriptors: TWIN_DESCRIPTORS,
-                mtu: port.mtu,
-                mac: Some(ports.macs[place]),
+                mtu: if tap { port.mtu } else { config::DEFAULT_MTU },
+                mac: tap.then_some(ports.macs[place]),
                 ..DeviceConfig::default()
             };
             ports.open(string, &settings).map_err(|cause| PortsError::Twin(twin.to_owned(), cause))?;

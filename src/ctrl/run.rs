@@ -115,7 +115,7 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     let twins = Twins::prepare(&config).await?;
     let Start { mut ports, shared, applier } =
         Start::new(&checked.effective, &equipment, workers, start::random_secret()?)?;
-    twins.set_up(&config).await?;
+    twins.set_up(&config, ports.macs()).await?;
     let origin = Instant::now();
     let devices = ports.devices();
     let mut carriers = Carriers::start(&config, devices.clone()).await?;
@@ -183,7 +183,7 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     let accounted = shared.account().map_err(|lost| lost.to_string());
     let accounted = accounted.map(|received| info!("{received} frames received, every one accounted for"));
     let stopped = ports.stop();
-    drop(twins);
+    twins.close().await;
     ended.and(finished).and(checked).and(accounted).and(stopped).map_err(RunError::End)
 }
 

@@ -37,13 +37,14 @@ def memory_arguments():
 
 
 class Port:
-    """One port of the director: the name of both the port and its carrier, its addresses, and its twin if it has one."""
+    """One port of the director: the name of both the port and its carrier, its addresses, and its twin and MTU if they are named."""
 
-    def __init__(self, name, mac, *addresses, twin=None):
+    def __init__(self, name, mac, *addresses, twin=None, mtu=None):
         self.name = name
         self.mac = mac
         self.addresses = addresses
         self.twin = twin
+        self.mtu = mtu
 
 
 class Director:
@@ -94,6 +95,8 @@ class Director:
             lines += ["", "[[port]]", f'name = "{port.name}"', f'device = "{device}"', f"addresses = [{addresses}]"]
             if port.twin:
                 lines.append(f'twin = "{port.twin}"')
+            if port.mtu:
+                lines.append(f"mtu = {port.mtu}")
         for to, via in self.routes:
             lines += ["", "[[route]]", f'to = "{to}"', f"via = {json.dumps(via)}"]
         for address, protocol, method, reals, *more in services:

@@ -14,8 +14,8 @@ use crate::dataplane::selector::Ports;
 
 /// Ports that DPDK is built for (RTE_MAX_ETHPORTS).
 const MAX_PORTS: usize = 32;
-/// The largest MTU of a twin: DPDK's tap driver takes no more.
-const LARGEST_TWIN: u16 = 1500;
+/// The most letters of an interface's name (IFNAMSIZ, and an octet for its end).
+const INTERFACE_NAME: usize = 15;
 /// The most services, and NAT real servers that several of them share: ids are 16 bits and 0 is none.
 pub const MAX_ENDPOINTS: usize = 65_535;
 /// The most real servers, counted once for each service that has them: ids have 20 bits, but each costs every worker
@@ -129,12 +129,15 @@ fn twins(config: &Config, source: &Source) -> Checked {
     for (place, port) in config.ports.iter().enumerate() {
         let Some(twin) = &port.twin else { continue };
         let path = format!("port[{place}].twin");
-        if port.mtu > LARGEST_TWIN {
-            let message =
-                format!("a twin carries packets of up to {LARGEST_TWIN} octets, and the port's mtu is {}", port.mtu);
-            return Err(source.error(path, message));
+        names.add(path.clone(), twin.clone(), || format!("the interface {twin}"))?;
+        if let Some(inner) = port.inner_twin() {
+            if inner.len() > INTERFACE_NAME {
+                let message =
+                    format!("with an mtu above 1500 it has another end, and {inner} is too long for its name");
+                return Err(source.error(path, message));
+            }
+            names.add(path, inner.clone(), || format!("the interface {inner}"))?;
         }
-        names.add(path, twin.clone(), || format!("the interface {twin}"))?;
     }
     Ok(())
 }

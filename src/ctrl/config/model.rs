@@ -26,6 +26,9 @@ pub use crate::dataplane::sched::Scheduler;
 pub use crate::dataplane::selector::{Pattern, Selector};
 pub use crate::dataplane::service::{Forwarding, Persistence, Protocol, Thresholds};
 
+/// The largest MTU of a twin that is a tap (DPDK's net_tap).
+const LARGEST_TAP: u16 = 1500;
+
 /// A whole configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -207,6 +210,14 @@ pub struct Port {
     pub queues: Queues,
     /// The kernel's interface for this port. Default none.
     pub twin: Option<String>,
+}
+
+impl Port {
+    /// The other end of the port's twin, where the twin is a pair of interfaces: the tap driver takes no packets above 1,500 octets.
+    pub fn inner_twin(&self) -> Option<String> {
+        let twin = self.twin.as_ref().filter(|_| self.mtu > LARGEST_TAP)?;
+        Some(format!("{twin}.in"))
+    }
 }
 
 /// How many queue pairs a port has.

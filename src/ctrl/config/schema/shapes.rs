@@ -240,7 +240,7 @@ impl Shape for Port {
         ("mac", Kind::Text, "The Ethernet address to use. Default the device's own."),
         ("queues", Kind::Word(|| words(QUEUES)), "How many queue pairs it has. Default per-worker."),
         ("mtu", Kind::Integer(MIN_MTU, MAX_MTU), "The largest IP packet, in octets. Default 1500."),
-        ("twin", Kind::Text, "The host's interface for this port. Default none."),
+        ("twin", Kind::Text, "The host's interface for this port; above an mtu of 1500 a pair of them. Default none."),
     ];
 }
 

@@ -29,14 +29,17 @@ fn names_that_no_interface_may_have_or_another_has() {
         ("twin = 'eth-a'", "the interface eth-a is already in line 3 (port[0].device)".to_owned()),
         ("twin = 'eth-b'", "the interface eth-b is already in line 7 (port[1].device)".to_owned()),
         (
-            "twin = 'b0'\nmtu = 1501",
-            "a twin carries packets of up to 1500 octets, and the port's mtu is 1501".to_owned(),
+            "twin = 'a234567890123'\nmtu = 1501",
+            "with an mtu above 1500 it has another end, and a234567890123.in is too long for its name".to_owned(),
         ),
     ] {
         let text = port("a", text) + &port("b", "");
         let text = if text.contains("mtu") { text } else { text.replacen("\n\n", "\n", 1) };
         assert_eq!(refusal(&text), format!("4: port[0].twin: {expected}"), "{text}");
     }
+    accept(&port("a", "twin = 'a234567890123'\nmtu = 1500"));
+    let ends = port("a", "twin = 'wan0'\nmtu = 9000") + &port("b", "twin = 'wan0.in'");
+    assert_eq!(refusal(&ends), "9: port[1].twin: the interface wan0.in is already in line 4 (port[0].twin)");
     let twice = port("a", "twin = 'wan0'") + &port("b", "twin = 'wan0'");
     assert_eq!(refusal(&twice), "8: port[1].twin: the interface wan0 is already in line 4 (port[0].twin)");
 }

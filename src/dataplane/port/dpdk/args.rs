@@ -169,11 +169,45 @@ pub(super) fn port_name(device: &str) -> String {
 /// Only af_packet needs telling (`qpairs`), and only if the operator did not.
 pub fn with_queues(device: &str, queues: u16) -> String {
     let told = device.split(',').skip(1).any(|argument| names_key(argument, "qpairs"));
-    if queues > 1 && !told && device.starts_with("net_af_packet") {
-        format!("{device},qpairs={queues}")
-    } else {
-        device.to_owned()
+    if queues > 1 && !told && is_ring(device) { format!("{device},qpairs={queues}") } else { device.to_owned() }
+}
+
+/// Adds to a device string what its driver needs to be told to carry packets of `mtu` octets.
+///
+/// Only af_packet needs telling, if they are longer than the 2,048 octets of its rings' frames leave room for, and only if the
+/// operator did not.
+pub fn with_frames(device: &str, mtu: u16) -> String {
+    let told = device.split(',').skip(1).any(|argument| names_key(argument, "framesz"));
+    let octets = ring_frame(mtu);
+    if octets == RING_FRAME || told || !is_ring(device) {
+        return device.to_owned();
     }
+    // The driver looks for frames one behind the other: blocks, which are made of pages, have no rest.
+    let block = (1..).map(|frames| frames * octets).find(|block| block % PAGE == 0).unwrap_or(octets);
+    format!("{device},framesz={octets},blocksz={block}")
+}
+
+/// Returns the room that af_packet wants in mbufs for packets of `mtu` octets, whatever else they need.
+pub fn ring_room(device: &str, mtu: u16) -> u16 {
+    // struct tpacket2_hdr, <linux/if_packet.h>: the driver asks for all that is left.
+    const HEADER: u32 = 32;
+    if is_ring(device) { u16::try_from(ring_frame(mtu) - HEADER).unwrap_or(u16::MAX) } else { 0 }
+}
+
+/// What a frame of a ring is long if nothing else is said, in octets.
+const RING_FRAME: u32 = 2048;
+const PAGE: u32 = 4096;
+
+/// Returns how long a frame of a ring must be for packets of `mtu` octets, in octets.
+fn ring_frame(mtu: u16) -> u32 {
+    // Where a packet begins in it (packet_mmap.txt); the link's header with two VLAN tags is the packet's.
+    const BEFORE: u32 = 66;
+    let octets = BEFORE + 14 + 2 * 4 + u32::from(mtu);
+    octets.next_multiple_of(PAGE / 4).max(RING_FRAME)
+}
+
+fn is_ring(device: &str) -> bool {
+    device.starts_with("net_af_packet")
 }
 
 fn names_key(argument: &str, key: &str) -> bool {
@@ -289,5 +323,20 @@ mod tests {
         assert_eq!(with_queues("net_af_packet0,iface=a,qpairs=4", 2), "net_af_packet0,iface=a,qpairs=4");
         assert_eq!(with_queues("net_af_packet0,iface=a", 1), "net_af_packet0,iface=a");
         assert_eq!(with_queues("net_ring0", 2), "net_ring0");
+    }
+
+    #[test]
+    fn rings_are_made_for_the_mtu() {
+        let ring = "net_af_packet0,iface=v";
+        for mtu in [68, 1500, 1960] {
+            assert_eq!((with_frames(ring, mtu).as_str(), ring_room(ring, mtu)), (ring, 2016));
+        }
+        assert_eq!(with_frames(ring, 1961), "net_af_packet0,iface=v,framesz=3072,blocksz=12288");
+        assert_eq!(with_frames(ring, 4000), "net_af_packet0,iface=v,framesz=4096,blocksz=4096");
+        assert_eq!(with_frames(ring, 9000), "net_af_packet0,iface=v,framesz=9216,blocksz=36864");
+        assert_eq!((ring_room(ring, 9000), ring_room("net_ring0", 9000)), (9184, 0));
+        for told in ["net_af_packet0,iface=v,framesz=16384", "net_ring0", "0000:03:00.0"] {
+            assert_eq!(with_frames(told, 9000), told);
+        }
     }
 }

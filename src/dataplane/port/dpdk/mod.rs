@@ -31,7 +31,7 @@ mod runtime_dir;
 mod setup;
 mod timestamp;
 
-pub use args::{CommandLine, EalArgs, ReservedOption, with_queues};
+pub use args::{CommandLine, EalArgs, ReservedOption, ring_room, with_frames, with_queues};
 pub use device::{Counters, Device, DeviceConfig, DeviceError, Link};
 pub use eal::{Eal, EalError, NotStopped, StopError};
 pub use errno::Errno;
