@@ -17,7 +17,7 @@ import time
 
 from .kit import traffic
 from .kit.director import connections, outcomes
-from .kit.stage import CLIENT, HTTP, LAN_MAC, NAT_PORTS, NEAR_VIP, SERVERS, VIP, WAN_MAC, Stage
+from .kit.stage import CLIENT, HTTP, LAN_MAC, NAT_PORTS, NEAR, NEAR_VIP, SERVERS, VIP, WAN_MAC, Stage
 
 OWN, OWN_LAN = "192.0.2.2", "10.0.0.1"
 TWINS = {"wan0": f"{OWN}/24", "lan0": f"{OWN_LAN}/24"}
@@ -42,7 +42,8 @@ def run(lab, options):
     host = Host(lab, stage)
     host.start()
     host.set_up()
-    for step in (host.echo, host.out, host.balanced, host.announced, host.transit, host.lives_on, host.cable, host.flood, host.accounts, host.stopped):
+    for step in (host.echo, host.out, host.balanced, host.announced, host.transit, host.lives_on, host.cable, host.flood, host.firewall, host.signals,
+                 host.renamed, host.accounts, host.stopped):
         print(f"\n{step.__doc__.splitlines()[0]}")
         step()
 
@@ -242,6 +243,35 @@ class Host:
         self.check(f"{FLOOD} SYNs at once leave room for a session", held,
                    f"{told['back']} of {told['sent']} lines back, the longest silence {told['longest_silence']:.1f} s")
         self.check("and for the VIPs", outcome.complete(), outcome.summary())
+
+    def firewall(self):
+        """A firewall that is loaded, and empties nftables first"""
+        self.namespace.run("nft", "flush", "ruleset")
+        deadline = time.monotonic() + 5
+        while sorted(self.muted()) != sorted(TWINS) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.check("the carriers are muted again", sorted(self.muted()) == sorted(TWINS), ", ".join(self.muted()))
+
+    def signals(self):
+        """A machine that has no signals left"""
+        pid = self.director.process.pid
+        self.namespace.run("prlimit", "--pid", pid, "--sigpending=0:0")
+        done = self.namespace.run("ping", "-c", PINGS, "-i", 0.2, "-W", 2, NEAR, check=False)
+        self.check("what the host sends is noticed all the same", done.returncode == 0 and f" {PINGS} received" in done.stdout,
+                   done.stdout.splitlines()[-2:])
+
+    def renamed(self):
+        """A twin that gets another name, after kill -9"""
+        os.kill(self.director.process.pid, signal.SIGKILL)
+        self.director.process.handle.wait()
+        self.director.ports[0].twin = "wan9"
+        self.start()
+        self.check("no carrier is muted in the old name", sorted(self.muted()) == ["lan0", "wan9"], ", ".join(self.muted()))
+        holders = [twin for twin in ("wan0", "wan9") if f"{OWN}/24" in self.namespace.addresses(twin)]
+        self.check("the address is the new one's alone", holders == ["wan9"], ", ".join(holders))
+        for namespace, to in ((self.stage.near, OWN), (self.namespace, NEAR)):
+            code = namespace.run("ping", "-c", 2, "-i", 0.2, "-W", 2, to, check=False).returncode
+            self.check(f"{namespace.name} has its ping of {to} answered", code == 0)
 
     def accounts(self):
         """The accounts"""

@@ -112,7 +112,7 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
         queues: workers as u16,
         dpdk_args: config.director.dpdk_args.clone(),
     };
-    let twins = Twins::prepare(&config).await?;
+    let mut twins = Twins::prepare(&config).await?;
     let Start { mut ports, shared, applier } =
         Start::new(&checked.effective, &equipment, workers, start::random_secret()?)?;
     twins.set_up(&config, ports.macs()).await?;

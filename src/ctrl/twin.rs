@@ -21,12 +21,13 @@ use std::time::Duration;
 
 use rtnetlink::LinkUnspec;
 use rtnetlink::packet_route::link::InfoKind;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::interval;
 
 use super::config::{Config, Port};
 use super::diff;
 use super::mute::{MuteError, Mutes};
+use crate::dataplane::port::dpdk::wake_taps;
 use crate::dataplane::service::PortId;
 use crate::dataplane::shared::Shared;
 
@@ -34,7 +35,7 @@ mod hold;
 mod kernel;
 mod pair;
 
-use hold::Hold;
+pub(crate) use hold::Hold;
 use kernel::{Kernel, refusal};
 
 /// How often the ports' carriers are looked at, to give the twins the same.
@@ -82,9 +83,10 @@ pub enum TwinError {
 #[derive(Debug, Default)]
 pub struct Twins {
     kernel: Option<Kernel>,
+    overflow: Option<Signal>,
     /// Of twins that are pairs, the name and the inner end.
     pairs: Vec<(String, String)>,
-    _mutes: Mutes,
+    mutes: Mutes,
     // After the mutes, which the next director may then set.
     _holds: Vec<Hold>,
 }
@@ -112,7 +114,7 @@ impl Twins {
         }
         // The tap driver is told by real-time signals that the host has sent something. When too many wait, the kernel sends
         // SIGIO in their place, which ends a program that does not catch it.
-        drop(signal(SignalKind::io())?);
+        let overflow = signal(SignalKind::io())?;
         let kernel = Kernel::open()?;
         let (mut holds, mut pairs) = (Vec::new(), Vec::new());
         for (_, port, twin) in config.twins() {
@@ -131,7 +133,7 @@ impl Twins {
                 }
             }
         }
-        Ok(Self { kernel: Some(kernel), pairs, _mutes: Mutes::set(config)?, _holds: holds })
+        Ok(Self { kernel: Some(kernel), overflow: Some(overflow), pairs, mutes: Mutes::set(config)?, _holds: holds })
     }
 
     /// Sets the twins up, once their devices have started; `macs` are the ports' Ethernet addresses.
@@ -155,16 +157,18 @@ impl Twins {
         Ok(())
     }
 
-    /// Gives each twin the carrier that its port has, for as long as this is polled: what the host runs sees a cable that is out.
-    pub fn follow(&self, config: &Config, shared: Arc<Shared>) -> impl Future<Output = ()> + Send + 'static {
+    /// For as long as this is polled: gives each twin the carrier that its port has, so that what the host runs sees a cable that is
+    /// out; keeps the carriers below the ports muted; and sees that nothing the host sends is overlooked.
+    pub fn follow(&mut self, config: &Config, shared: Arc<Shared>) -> impl Future<Output = ()> + Send + 'static {
         let handle = self.kernel.as_ref().map(|kernel| kernel.handle.clone());
+        let (mutes, overflow) = (self.mutes.keep(), self.overflow.take());
         // A twin that has just been taken has a carrier.
         let followed = config.twins().map(|(place, port, twin)| {
             let (pair, name) = port.inner_twin().map_or((false, twin.to_owned()), |inner| (true, inner));
             (PortId(place as u8), twin.to_owned(), pair, name, true)
         });
         let mut followed: Vec<_> = followed.collect();
-        async move {
+        let carriers = async move {
             let Some(handle) = handle else { return };
             let mut moments = interval(LOOK);
             loop {
@@ -186,6 +190,9 @@ impl Twins {
                     }
                 }
             }
+        };
+        async move {
+            tokio::join!(carriers, mutes, attend(overflow));
         }
     }
 
@@ -197,6 +204,16 @@ impl Twins {
             {
                 log::warn!("{error}");
             }
+        }
+    }
+}
+
+/// Has the taps read when the kernel could not tell the driver so in its usual way.
+async fn attend(overflow: Option<Signal>) {
+    let Some(mut overflow) = overflow else { return };
+    while overflow.recv().await.is_some() {
+        if let Err(error) = wake_taps() {
+            log::warn!("twins: the tap driver is not told that the host has sent something: {error}");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 /// A twin that this process has for itself.
 #[derive(Debug)]
-pub(super) struct Hold {
+pub(crate) struct Hold {
     _socket: UnixDatagram,
 }
 

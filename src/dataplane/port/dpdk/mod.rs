@@ -29,6 +29,7 @@ mod pool;
 mod queue;
 mod runtime_dir;
 mod setup;
+mod tap_signal;
 mod timestamp;
 
 pub use args::{CommandLine, EalArgs, ReservedOption, ring_room, with_frames, with_queues};
@@ -41,3 +42,4 @@ pub use lcore::{Job, LaunchError, Panic};
 pub use mbuf::Mbuf;
 pub use pool::{Pool, PoolConfig, PoolError};
 pub use queue::DpdkQueue;
+pub use tap_signal::wake_taps;
