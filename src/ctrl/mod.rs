@@ -18,6 +18,7 @@ pub mod health;
 pub mod ids;
 pub mod link;
 pub mod listing;
+#[cfg(feature = "dpdk")]
 pub mod mute;
 #[cfg(feature = "dpdk")]
 mod notify;
@@ -32,6 +33,7 @@ pub mod signals;
 #[cfg(feature = "dpdk")]
 pub mod start;
 pub mod survey;
+#[cfg(feature = "dpdk")]
 pub mod twin;
 #[cfg(feature = "dpdk")]
 mod watch;
