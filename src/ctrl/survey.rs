@@ -15,6 +15,7 @@ use super::config::write::{self, Detail};
 use super::config::{self, Config, Selector};
 use super::diff::mac;
 use super::health::book::Book;
+use super::health::observe::Reading;
 use super::routing::{Leg, Listed};
 use crate::dataplane::clock::Now;
 use crate::dataplane::sched::Candidate;
@@ -253,6 +254,7 @@ impl Survey<'_> {
             persistent: connections.persistent.into(),
             traffic,
             rates,
+            openings: real.forwarding.answers_here().then(|| Reading::of(self.shared, real.id).into()),
         }
     }
 

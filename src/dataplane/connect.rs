@@ -12,6 +12,7 @@ use super::conn::{
     WideKey, WorkerCounts, datagram_state, sctp_state, tcp_state,
 };
 use super::new_flows::Bucket;
+use super::openings;
 use super::parse::{Kind, Parsed};
 use super::persist;
 use super::rules::FTP_DATA;
@@ -173,8 +174,10 @@ impl<'a> Connector<'a> {
         let tick = self.tick();
         // Gone: the sweep took it between the look and the write. This packet still goes where it was going; the
         // next one finds no entry.
-        if let Ok(updated) = self.table::<K>().update(slot, value, |value| after(value, reply, packet, tick)) {
+        let next = |value| openings::noted(value, after(value, reply, packet, tick), reply, packet);
+        if let Ok(updated) = self.table::<K>().update(slot, value, next) {
             self.counts.changed(updated.old, updated.new);
+            self.watch(updated, reply, packet);
             if updated.new.controlled() {
                 let key = self.table::<K>().read(slot).map(|(key, _)| key);
                 self.assure(key, updated.old, updated.new);
@@ -267,6 +270,7 @@ impl<'a> Connector<'a> {
 
     /// A connection was removed.
     fn ended<K: Kept>(&self, key: K, connection: Value) {
+        self.stats.given_up(connection);
         self.counts.removed(connection);
         K::book(self.counts, -1);
         persist::ended(self.shared, self.snapshot, key, connection);
@@ -401,7 +405,7 @@ pub(super) fn content(real: &RealServer, packet: &Parsed, tick: Tick) -> Value {
     let no_output = !real.forwarding.answers_here();
     if packet.kind == Kind::Tcp {
         let created = Value::new(State::TCP_NONE, tick, real.id).with_no_output(no_output);
-        return tcp_state::after(created, false, TcpEvent::of(packet.tcp_flags.0), tick);
+        return openings::begun(tcp_state::after(created, false, TcpEvent::of(packet.tcp_flags.0), tick));
     }
     if packet.kind == Kind::Sctp {
         let created = Value::new(State::SCTP_NONE, tick, real.id).with_no_output(no_output);

@@ -18,6 +18,7 @@ pub mod local;
 pub mod neigh;
 pub mod new_flows;
 mod one_packet;
+mod openings;
 pub mod outbox;
 mod own_vips;
 pub mod parse;

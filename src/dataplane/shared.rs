@@ -83,7 +83,7 @@ impl Shared {
     /// Makes the state for this many workers and ports, with room for ids below these.
     ///
     /// # Errors
-    /// If there is no memory for the counts.
+    /// If there is no memory for what is counted.
     pub fn new(
         (table, wide, templates): (Table, Table<WideKey>, Templates),
         workers: usize,
@@ -91,12 +91,13 @@ impl Shared {
         endpoint_ids: usize,
         real_ids: usize,
     ) -> io::Result<Self> {
+        let one = || Ok(WorkerStats::new(ports, endpoint_ids, real_ids)?.into());
         Ok(Self {
             table,
             wide,
             templates,
             neighbors: Neighbors::default(),
-            workers: (0..workers).map(|_| WorkerStats::new(ports, endpoint_ids, real_ids).into()).collect(),
+            workers: (0..workers).map(|_| one()).collect::<io::Result<_>>()?,
             counts: Counts::new(workers + 1)?,
             overloaded: (0..real_ids).map(|_| AtomicBool::new(false)).collect(),
             stateless: Stateless::new(endpoint_ids),

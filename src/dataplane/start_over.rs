@@ -47,6 +47,7 @@ impl<'a> Connector<'a> {
                     return value;
                 }
                 let value = value.with_real(real.id).with_no_output(fresh.no_output());
+                let value = value.with_unanswered(fresh.unanswered()).uncounted();
                 let value = value.with_controlled(fresh.controlled()).with_era(fresh.era());
                 value.in_state(fresh.state(), fresh.seen()).with_seen(fresh.seen())
             };

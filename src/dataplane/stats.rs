@@ -4,7 +4,10 @@
 //! `received = sum of outcomes + frames waiting for a neighbour`. Counters have one writer, the worker, and are
 //! stored plainly (relaxed); readers add the workers up.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::conn::Memory;
 
 /// A counter with one writer.
 #[derive(Debug, Default)]
@@ -206,8 +209,20 @@ pub struct FlowStats {
     pub out_octets: Counter,
 }
 
+/// What became of the openings of a real server's TCP connections, where its answers pass here.
+#[derive(Debug, Default)]
+pub struct Openings {
+    /// It answered.
+    pub answered: Counter,
+    /// It answered with a reset.
+    pub refused: Counter,
+    /// It did not answer, not at once or never.
+    pub unanswered: Counter,
+    /// Open ones that it reset later.
+    pub reset: Counter,
+}
+
 /// Everything one worker counts.
-#[derive(Debug)]
 pub struct WorkerStats {
     outcomes: [Counter; Outcome::ALL.len()],
     /// Bursts that brought at least one frame.
@@ -232,13 +247,18 @@ pub struct WorkerStats {
     pub services: Box<[FlowStats]>,
     /// By [`super::service::RealId`].
     pub reals: Box<[FlowStats]>,
+    /// By [`super::service::RealId`]; only the pages of ids in use take memory.
+    pub openings: Memory<Openings>,
 }
 
 impl WorkerStats {
     /// All zero, with room for ids below these.
-    pub fn new(ports: usize, endpoint_ids: usize, real_ids: usize) -> Self {
+    ///
+    /// # Errors
+    /// If there is no address space for them.
+    pub fn new(ports: usize, endpoint_ids: usize, real_ids: usize) -> io::Result<Self> {
         let flows = |count: usize| (0..count).map(|_| FlowStats::default()).collect();
-        Self {
+        Ok(Self {
             outcomes: std::array::from_fn(|_| Counter::default()),
             bursts: Counter::default(),
             empty_polls: Counter::default(),
@@ -251,7 +271,8 @@ impl WorkerStats {
             ports: (0..ports).map(|_| PortStats::default()).collect(),
             services: flows(endpoint_ids),
             reals: flows(real_ids),
-        }
+            openings: Memory::untouched(real_ids)?,
+        })
     }
 
     /// Counts the end of one frame.

@@ -304,6 +304,7 @@ impl<'a> Round<'a> {
             let tick = Tick::at(self.now);
             K::table(self.shared).sweep(&slice, tick, &self.snapshot.timeouts, sockets, |key, value| {
                 self.counts.removed(value);
+                self.stats.given_up(value);
                 K::book(self.counts, -1);
                 persist::ended(self.shared, self.snapshot, key, value);
                 expired += 1;

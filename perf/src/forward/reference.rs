@@ -55,7 +55,7 @@ pub struct MacSwap {
 
 impl MacSwap {
     pub fn new(flows: u32, pool: &Pool) -> anyhow::Result<Self> {
-        let stats = WorkerStats::new(1, 0, 0);
+        let stats = WorkerStats::new(1, 0, 0)?;
         Ok(Self { ports: vec![port(flows, pool)?], burst: Burst::new(), outbox: Outbox::new(1), stats })
     }
 

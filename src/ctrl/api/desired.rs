@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::refusal::{refuse, refuse_change};
-use super::report::{RealReport, TrafficReport};
+use super::report::{OpeningsReport, RealReport, TrafficReport};
 use super::server::Director;
 use crate::ctrl::change::{Kind, Refused, Transaction};
 use crate::ctrl::config::document::Table;
@@ -85,12 +85,15 @@ pub struct RealStats {
     /// Its traffic a second, by IPVS's estimate.
     #[serde(default)]
     pub rates: TrafficReport,
+    /// What became of the openings of its TCP connections; null where the director does not see its answers.
+    #[serde(default)]
+    pub openings: Option<OpeningsReport>,
 }
 
 impl From<&RealReport> for RealStats {
     fn from(report: &RealReport) -> Self {
-        let RealReport { active, inactive, persistent, slow_start_percent, traffic, rates, .. } = *report;
-        Self { active, inactive, persistent, slow_start_percent, traffic, rates }
+        let RealReport { active, inactive, persistent, slow_start_percent, traffic, rates, openings, .. } = *report;
+        Self { active, inactive, persistent, slow_start_percent, traffic, rates, openings }
     }
 }
 

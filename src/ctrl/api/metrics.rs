@@ -18,7 +18,7 @@ use prometheus::{Encoder, TextEncoder};
 
 use super::health::{HealthReport, ServerHealth};
 use super::report::{
-    Announced, PortReport, RealReport, Report, ServiceReport, TableReport, TrafficReport, WorkerReport,
+    Announced, OpeningsReport, PortReport, RealReport, Report, ServiceReport, TableReport, TrafficReport, WorkerReport,
 };
 use crate::ctrl::health::book::State;
 use crate::dataplane::neigh;
@@ -274,6 +274,10 @@ impl Page {
         let mut weights = Series::new(MetricType::GAUGE, ("millrace_real_weight", help));
         let help = "Connections of a real server of a service, as ipvsadm tells them apart.";
         let mut connections = Series::new(MetricType::GAUGE, ("millrace_real_connections", help));
+        let help = "TCP connections of a real server of a service that were opened, by how it answered.";
+        let mut openings = Series::new(MetricType::COUNTER, ("millrace_real_openings_total", help));
+        let help = "Open TCP connections of a real server of a service that it reset.";
+        let mut resets = Series::new(MetricType::COUNTER, ("millrace_real_resets_total", help));
         let mut stations = report.services.iter().flat_map(stations);
         loop {
             let some: Vec<Station<'_>> = stations.by_ref().take(PIECE).collect();
@@ -288,8 +292,15 @@ impl Page {
             let states = some.iter().flat_map(Station::states);
             let (mut metrics, counts): (Vec<_>, Vec<_>) = states.unzip();
             connections.write(&mut metrics, counts.into_iter());
+            let (mut metrics, counts): (Vec<_>, Vec<_>) = some.iter().flat_map(Station::openings).unzip();
+            openings.write(&mut metrics, counts.into_iter());
+            let reset = some.iter().filter_map(|station| Some((station, station.real.openings?.reset)));
+            let (mut metrics, counts): (Vec<_>, Vec<_>) =
+                reset.map(|(station, count)| (metric(&station.labels(None)), count as f64)).unzip();
+            resets.write(&mut metrics, counts.into_iter());
         }
-        self.0.extend(traffic.into_iter().chain([weights, connections]).map(|series| series.text));
+        let all = traffic.into_iter().chain([weights, connections, openings, resets]);
+        self.0.extend(all.map(|series| series.text));
     }
 
     fn health(&mut self, health: &HealthReport) {
@@ -338,11 +349,11 @@ fn stations(service: &ServiceReport) -> impl Iterator<Item = Station<'_>> {
 }
 
 impl Station<'_> {
-    fn labels<'a>(&'a self, state: Option<&'a str>) -> Labels<'a> {
+    fn labels<'a>(&'a self, more: Option<(&'static str, &'a str)>) -> Labels<'a> {
         let ServiceReport { address, protocol, .. } = self.service;
         let mut all =
             labels([("service", address), ("protocol", protocol), ("real", &self.address), ("role", self.role)]);
-        all.extend(state.map(|state| ("state", state)));
+        all.extend(more);
         all
     }
 
@@ -350,7 +361,16 @@ impl Station<'_> {
     fn states(&self) -> impl Iterator<Item = (Metric, f64)> + use<'_> {
         let RealReport { active, inactive, persistent, .. } = self.real;
         let states = [("active", *active), ("inactive", *inactive), ("persistent", *persistent)];
-        states.into_iter().map(|(state, count)| (metric(&self.labels(Some(state))), count as f64))
+        states.into_iter().map(|(state, count)| (metric(&self.labels(Some(("state", state)))), count as f64))
+    }
+
+    /// The openings of its connections, by what became of them.
+    fn openings(&self) -> impl Iterator<Item = (Metric, f64)> + use<'_> {
+        let results = |OpeningsReport { answered, refused, unanswered, .. }| {
+            [("answered", answered), ("refused", refused), ("unanswered", unanswered)]
+        };
+        let results = self.real.openings.into_iter().flat_map(results);
+        results.map(|(result, count)| (metric(&self.labels(Some(("result", result)))), count as f64))
     }
 }
 
@@ -404,6 +424,7 @@ mod tests {
             persistent: 6,
             traffic: TrafficReport { connections: 7, ..TrafficReport::default() },
             rates: TrafficReport::default(),
+            openings: Some(OpeningsReport { answered: 21, refused: 22, unanswered: 23, reset: 24 }),
         }
     }
 
@@ -489,6 +510,8 @@ mod tests {
             format!("millrace_real_connections_total{{{real}}} 7"),
             format!("millrace_real_connections{{{real},state=\"persistent\"}} 6"),
             format!("millrace_real_weight{{{real}}} 3"),
+            format!("millrace_real_openings_total{{{real},result=\"unanswered\"}} 23"),
+            format!("millrace_real_resets_total{{{real}}} 24"),
             r#"millrace_neighbors{state="incomplete"} 1"#.to_owned(),
         ] {
             assert!(text.lines().any(|is| is == line), "{line} is not in\n{text}");

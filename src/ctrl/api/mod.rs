@@ -72,8 +72,8 @@ pub use metrics::exposition;
 pub use network::{HopReport, Neighbors, Network, PortState, Ports, RouteReport, Routes};
 pub use refusal::Refusal;
 pub use report::{
-    Announced, Changed, ConnectionsReport, DeviceReport, NeighborReport, OutcomeReport, PortReport, RealReport, Report,
-    ServiceReport, TableReport, TrafficReport, Version, WorkerReport,
+    Announced, Changed, ConnectionsReport, DeviceReport, NeighborReport, OpeningsReport, OutcomeReport, PortReport,
+    RealReport, Report, ServiceReport, TableReport, TrafficReport, Version, WorkerReport,
 };
 pub use server::{BindError, Director, Socket, serve};
 pub use zero::Zeroed;

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ctrl::change::Refused;
+use crate::ctrl::health::observe::Reading;
 
 /// The state of a director at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -205,6 +206,29 @@ pub struct RealReport {
     /// Its traffic a second, by IPVS's estimate.
     #[serde(default)]
     pub rates: TrafficReport,
+    /// What became of the openings of its TCP connections; null where the director does not see its answers.
+    #[serde(default)]
+    pub openings: Option<OpeningsReport>,
+}
+
+/// What became of the openings of a real server's TCP connections, and of open ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OpeningsReport {
+    /// It answered.
+    pub answered: u64,
+    /// It answered with a reset.
+    pub refused: u64,
+    /// It did not answer before the client asked again, or never.
+    pub unanswered: u64,
+    /// Open connections that it reset.
+    pub reset: u64,
+}
+
+impl From<Reading> for OpeningsReport {
+    fn from(reading: Reading) -> Self {
+        let Reading { answered, refused, unanswered, reset } = reading;
+        Self { answered, refused, unanswered, reset }
+    }
 }
 
 /// How often an outcome happened.

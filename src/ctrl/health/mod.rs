@@ -15,6 +15,7 @@ pub mod checker;
 pub mod host_route;
 pub mod live;
 pub mod notice;
+pub mod observe;
 pub mod probe;
 pub mod schedule;
 pub mod stand_ins;

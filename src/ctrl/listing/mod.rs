@@ -158,6 +158,7 @@ mod tests {
             persistent: 0,
             traffic,
             rates: TrafficReport::default(),
+            openings: None,
         };
         Report {
             version: "0.1.0".into(),

@@ -1,14 +1,14 @@
 //! The value word: who owns a slot, and everything a packet needs to know about its connection.
 //!
 //! ```text
-//!  63  62  61  60  59 58  56 55        36 35        12 11   7 6      2 1   0
-//! +---+---+---+---+---+-----+------------+------------+------+--------+-----+
-//! |era|ctl|lrn|snt|nou|count| real server| last seen  |state | gener. |phase|   a connection
-//! +---+---+---+---+---+-----+------------+------------+------+--------+-----+
-//!  63        51 50        46 45                     12 11   7 6      2 1   0
-//! +------------+------------+-------------------------+------+--------+-----+
-//! | last seen  | generation | forward slot            |  31  | gener. |phase|   a link
-//! +------------+------------+-------------------------+------+--------+-----+
+//!  63  62  61  60  59  58 57 56 55        36 35        12 11   7 6      2 1   0
+//! +---+---+---+---+---+---+-----+------------+------------+------+--------+-----+
+//! |era|ctl|lrn|snt|nou|una|count| real server| last seen  |state | gener. |phase|   a connection
+//! +---+---+---+---+---+---+-----+------------+------------+------+--------+-----+
+//!  63           51 50         46 45                     12 11   7 6      2 1   0
+//! +---------------+-------------+-------------------------+------+--------+-----+
+//! | last seen     | generation  | forward slot            |  31  | gener. |phase|   a link
+//! +---------------+-------------+-------------------------+------+--------+-----+
 //! ```
 //! The phase is the authority over the slot; a free word holds nothing but the generation. The generation counts
 //! the slot's claims, so that a reader sees when a slot changed hands under it.
@@ -63,7 +63,8 @@ const GENERATION: Field = field(2, 5);
 const STATE: Field = field(7, 5);
 const SEEN: Field = field(12, Tick::BITS);
 const REAL: Field = field(36, 20);
-const COUNT: Field = field(56, 3);
+const COUNT: Field = field(56, 2);
+const UNANSWERED: Field = field(58, 1);
 const NO_OUTPUT: Field = field(59, 1);
 const SENT: Field = field(60, 1);
 const LEARNED: Field = field(61, 1);
@@ -153,7 +154,7 @@ impl Value {
         RealId(REAL.get(self.0) as u32)
     }
 
-    /// How many of its packets were counted: up to 7, then always 7.
+    /// How many of its packets were counted: up to 3, then always 3. While no answer came: how often its SYN came again.
     #[inline]
     pub const fn packets(self) -> u8 {
         COUNT.get(self.0) as u8
@@ -163,6 +164,12 @@ impl Value {
     #[inline]
     pub const fn no_output(self) -> bool {
         NO_OUTPUT.get(self.0) != 0
+    }
+
+    /// Whether its answers pass here, and the real server has not said a word yet. Of TCP.
+    #[inline]
+    pub const fn unanswered(self) -> bool {
+        UNANSWERED.get(self.0) != 0
     }
 
     /// Whether this state was told to the other director.
@@ -241,11 +248,32 @@ impl Value {
         Self(SEEN.set(self.0, seen.number() as u64))
     }
 
-    /// Counts a packet, up to 7.
+    /// Counts a packet, up to 3.
     #[inline]
     #[must_use]
     pub const fn counted(self) -> Self {
         if COUNT.get(self.0) == COUNT.mask() { self } else { Self(self.0 + (1 << COUNT.shift)) }
+    }
+
+    /// Counts from the beginning.
+    #[inline]
+    #[must_use]
+    pub const fn uncounted(self) -> Self {
+        Self(COUNT.set(self.0, 0))
+    }
+
+    /// The real server answers: its answers pass here, and it has said a word.
+    #[inline]
+    #[must_use]
+    pub const fn answered(self) -> Self {
+        Self(self.0 & !(NO_OUTPUT.mask() << NO_OUTPUT.shift | UNANSWERED.mask() << UNANSWERED.shift))
+    }
+
+    /// Sets [`Value::unanswered`].
+    #[inline]
+    #[must_use]
+    pub const fn with_unanswered(self, on: bool) -> Self {
+        Self(UNANSWERED.set(self.0, on as u64))
     }
 
     /// Sets [`Value::no_output`].

@@ -8,6 +8,7 @@ use std::{fmt, io};
 use super::counts::Numbers;
 use super::key::NarrowLine;
 use super::wide::WideLine;
+use crate::dataplane::stats::Openings;
 use crate::dataplane::sync::AtomicU64;
 
 /// What kind of pages the table lies in. Random lines of a large table miss the TLB on 4 KiB pages.
@@ -45,6 +46,8 @@ unsafe impl Zeroed for WideLine {}
 unsafe impl Zeroed for Numbers {}
 // SAFETY: as above.
 unsafe impl Zeroed for AtomicU64 {}
+// SAFETY: as above.
+unsafe impl Zeroed for Openings {}
 
 #[cfg(not(any(millrace_loom, miri)))]
 pub(in crate::dataplane) use mapped::Memory;

@@ -149,7 +149,7 @@ pub fn next(state: State, direction: Direction, event: TcpEvent) -> State {
 #[inline]
 pub fn after(entry: Value, reply: bool, event: TcpEvent, now: Tick) -> Value {
     let direction = Direction::of(reply, entry);
-    let entry = if reply { entry.with_no_output(false) } else { entry };
+    let entry = if reply { entry.answered() } else { entry };
     entry.in_state(next(entry.state(), direction, event), now)
 }
 

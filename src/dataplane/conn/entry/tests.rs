@@ -4,6 +4,7 @@ use super::*;
 fn every_field_keeps_to_its_bits() {
     let all = Value::new(State::TEMPLATE_ASSURED, Tick::from_number(Tick::MASK), MAX_REAL_ID)
         .with_no_output(true)
+        .with_unanswered(true)
         .with_sent(true)
         .with_learned(true)
         .with_controlled(true);
@@ -13,8 +14,9 @@ fn every_field_keeps_to_its_bits() {
     assert_eq!((all.phase(), all.generation(), all.packets()), (Phase::Free, 0, 0));
     assert_eq!(all.0 >> 63, 0, "the spare bit stays 0");
 
-    let cleared =
-        all.with_no_output(false).with_sent(false).with_learned(false).with_controlled(false).with_real(RealId(0));
+    let cleared = all.answered().counted().uncounted();
+    assert_eq!(cleared, all.with_no_output(false).with_unanswered(false));
+    let cleared = cleared.with_sent(false).with_learned(false).with_controlled(false).with_real(RealId(0));
     assert_eq!(cleared, Value::new(State::TEMPLATE_ASSURED, Tick::from_number(Tick::MASK), RealId(0)));
 }
 
@@ -52,10 +54,10 @@ fn a_change_of_state_is_timed_and_untold() {
 }
 
 #[test]
-fn packets_are_counted_to_seven() {
+fn packets_are_counted_to_three() {
     let mut value = Value::new(State::UDP, Tick::default(), MAX_REAL_ID);
     for count in 0..20 {
-        assert_eq!(value.packets(), count.min(7));
+        assert_eq!(value.packets(), count.min(3));
         value = value.counted();
     }
     assert_eq!(value.real(), MAX_REAL_ID);
