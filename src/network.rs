@@ -111,7 +111,7 @@ mod tests {
             to: to.to_owned(),
             origin: origin.to_owned(),
             state: state.to_owned(),
-            hops: Vec::new(),
+            ..RouteReport::default()
         };
         let routes = [
             ("10.0.0.0/8", "config", "active"),

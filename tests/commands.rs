@@ -188,7 +188,7 @@ impl api::Director for Shown {
     fn routes(&self) -> Vec<RouteReport> {
         let hop = HopReport { port: "lan".to_owned(), usable: true, ..HopReport::default() };
         let (origin, state) = ("connected".to_owned(), "active".to_owned());
-        let route = RouteReport { to: String::new(), origin, state, hops: vec![hop] };
+        let route = RouteReport { origin, state, hops: vec![hop], ..RouteReport::default() };
         ["10.0.0.0/8", "10.0.0.0/24"].map(|to| RouteReport { to: to.to_owned(), ..route.clone() }).into()
     }
 

@@ -52,7 +52,7 @@ pub struct RouteArgs {
 /// The subcommands of `route`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum RouteCommand {
-    /// List routes, by destination: configured ones, and the networks of the ports
+    /// List routes, by destination: configured ones, the networks of the ports, those of the host
     List(NetworkListArgs),
     /// Show the route to a prefix, or the one that packets to an address take
     Show(RouteShowArgs),

@@ -12,6 +12,7 @@ use hashbrown::{HashMap, HashSet};
 use super::config::{self, Config, Selector};
 use super::connections::Names;
 use super::ids::Ids;
+use super::routing::learned::Learned;
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Connections, MAX_REAL_ID, Outlet};
 use crate::dataplane::neigh::NeighborId;
@@ -103,6 +104,9 @@ pub struct Applier {
     lookup: Lookup,
     columns: Columns,
     ways: Ways,
+    /// What the host's kernel says of routes, and whether there are news.
+    learned: Arc<Learned>,
+    news: bool,
     /// Which real servers are on their way to their weights.
     slow_starts: SlowStarts,
     /// How many versions of services there were: see [`crate::dataplane::service::Service::version`].
@@ -135,6 +139,8 @@ impl Applier {
             lookup: Lookup::default(),
             columns: Columns::default(),
             ways: Ways::default(),
+            learned: Arc::default(),
+            news: false,
             slow_starts: SlowStarts::default(),
             versions: 0,
             pins: HashMap::new(),
@@ -181,13 +187,13 @@ impl Applier {
         self.carry_out(config, now, &agenda, true)
     }
 
-    /// Publishes the routes that packets take now that ports have lost their links, or have them again, and by which next hops
-    /// real servers are reached; `config` is what runs. If nothing has changed, nothing happens.
+    /// Publishes the routes that packets take now that ports have lost their links, or have them again, or the host's kernel has
+    /// told of some, and by which next hops real servers are reached; `config` is what runs. If nothing has changed, nothing happens.
     ///
     /// # Errors
     /// What cannot be applied; all stays as it was.
     pub fn reroute(&mut self, config: &Config, now: Now) -> Result<(), ApplyError> {
-        if !self.links_changed(config) {
+        if !self.news && !self.links_changed(config) {
             return Ok(());
         }
         let agenda = Agenda { ways: true, ..Agenda::new(self.running.as_ref(), config) };

@@ -35,7 +35,8 @@ impl From<NeedsRestart> for Refused {
 /// Says what a running director changes when it goes from `old` to `new`, one line for each; none if nothing does.
 ///
 /// # Errors
-/// If what differs is read at the start only: `[director]` but for `transit`, `[api]`, `[announce]`, `[health]`, `[[port]]`.
+/// If what differs is read at the start only: `[director]` but for `transit`, `[api]`, `[announce]`, `[health]`, `[mirror]`,
+/// `[[port]]`.
 pub fn changes(old: &Config, new: &Config) -> Result<Vec<String>, NeedsRestart> {
     let fixed = fixed_changes(old, new);
     if fixed.is_empty() { Ok(live_changes(old, new)) } else { Err(NeedsRestart(fixed)) }
@@ -111,6 +112,7 @@ pub fn fixed_changes(old: &Config, new: &Config) -> Vec<String> {
     differ_debug(&mut lines, "api", "listen", &old.api.listen, &new.api.listen);
     differ_debug(&mut lines, "the configuration", "announce", &old.announce, &new.announce);
     differ(&mut lines, "health", "stand_ins", &old.checks.stand_ins, &new.checks.stand_ins);
+    differ_debug(&mut lines, "the configuration", "mirror", &old.mirror, &new.mirror);
     let name = |port: &Port| port.name.clone();
     let describe = |port: &Port| format!("port \"{}\"", port.name);
     compare(&mut lines, &old.ports, &new.ports, name, describe, |lines, old, new| {

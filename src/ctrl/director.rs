@@ -38,6 +38,7 @@ use super::drain::Announcing;
 use super::health::book::{Book, Order};
 use super::health::checker::Orders;
 use super::health::notice::{self, Notice, Notifier};
+use super::routing::learned::News;
 use super::survey::Survey;
 use crate::dataplane::clock::Now;
 use crate::dataplane::service::{PortId, Service};
@@ -243,8 +244,14 @@ impl Running {
 
     /// Publishes the routes that there are with the links as they are. May block.
     pub(super) fn reroute(&self) {
+        self.learn(Vec::new());
+    }
+
+    /// Takes in what the host's kernel told, and publishes the routes that there are then. May block.
+    pub(super) fn learn(&self, news: Vec<News>) {
         let applier = &mut self.control().applier;
         let before = applier.left_out();
+        applier.learn(news);
         if let Err(error) = applier.reroute(&self.desired.load().config, self.now()) {
             error!("routes stay as they are: {error}");
         }

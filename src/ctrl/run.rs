@@ -11,6 +11,7 @@ use core_affinity::CoreId;
 use log::{error, info, warn};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::announce::{self, Announcer};
@@ -24,6 +25,7 @@ use super::health::host_route::HostRoute;
 use super::link::{LinkError, LinkWatch};
 use super::notify;
 use super::ports::{Devices, Equipment, Ports};
+use super::routing::mirror;
 use super::signals::{Signal, Signals};
 use super::start::{self, Start, StartError};
 use super::twin::{self, TwinError, Twins};
@@ -99,6 +101,7 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     let mut signals = Signals::new()?;
     let socket = Socket::bind(&config.api.socket)?;
     let listener = config.api.listen.as_ref().map(Listener::bind).transpose()?;
+    let mirror = config.mirror.as_ref().map(|wanted| mirror::Kernel::open(&config, wanted)).transpose()?;
     let announcer = config.announce.map(Announcer::open).transpose()?;
     let (checker, orders) = Checker::start()?;
     let (checked, mut checks) = Checked::first(&config, orders.clone());
@@ -143,6 +146,7 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     let watchdog = tokio::spawn(watchdog::watch(Arc::clone(&shared)));
     let follow = tokio::spawn(follow);
     let links = tokio::spawn(Arc::clone(&running).follow_links());
+    let mirroring = mirror.map(|kernel| tokio::spawn(mirror::follow(kernel, Arc::clone(&running))));
     info!("forwarding");
     let (withdraw, withdrawn) = oneshot::channel::<()>();
     let announcing = announcer.map(|announcer| {
@@ -173,6 +177,7 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     follow.abort();
     hearing.abort();
     links.abort();
+    mirroring.iter().for_each(JoinHandle::abort);
     notify::stopping();
     drop(tell);
     let _ = server.await;

@@ -16,7 +16,7 @@ use super::config::{self, Config, Selector};
 use super::diff::mac;
 use super::health::book::Book;
 use super::health::observe::Reading;
-use super::routing::{Leg, Listed};
+use super::routing::{Leg, Listed, Origin};
 use crate::dataplane::clock::Now;
 use crate::dataplane::sched::Candidate;
 use crate::dataplane::service::{PortId, RealId, RealServer, Service};
@@ -87,11 +87,19 @@ impl Survey<'_> {
             weight: leg.weight,
             usable: *usable,
         };
-        let report = listed.iter().map(|Listed { to, candidate, standing, usable }| RouteReport {
-            to: to.to_string(),
-            origin: candidate.origin.name().to_owned(),
-            state: standing.name().to_owned(),
-            hops: candidate.legs.iter().zip(usable).map(hop).collect(),
+        let report = listed.iter().map(|Listed { to, candidate, standing, usable }| {
+            let told = match candidate.origin {
+                Origin::Kernel { protocol, metric } => Some((config::protocol_name(protocol), metric)),
+                Origin::Connected | Origin::Configured => None,
+            };
+            RouteReport {
+                to: to.to_string(),
+                origin: candidate.origin.name().to_owned(),
+                metric: told.as_ref().map(|(_, metric)| *metric),
+                protocol: told.map(|(protocol, _)| protocol),
+                state: standing.name().to_owned(),
+                hops: candidate.legs.iter().zip(usable).map(hop).collect(),
+            }
         });
         report.collect()
     }

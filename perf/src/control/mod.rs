@@ -3,6 +3,8 @@
 //!
 //! No worker runs beside it: what is told is what the control thread itself does, from a configuration to the published snapshot.
 
+mod ways;
+
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -67,6 +69,7 @@ pub fn measure(plan: Plan) -> anyhow::Result<Vec<Record>> {
     records.push(rig.changes("weight", plan, weight)?);
     records.push(rig.changes("add and remove a real server", plan, |rig, n| rig.with_real(n))?);
     records.push(rig.changes("add and remove a service", plan, |rig, n| rig.with_service(n))?);
+    records.extend(ways::measure(&mut rig, plan)?);
     Ok(records)
 }
 
@@ -122,6 +125,7 @@ fn millis(time: Duration) -> f64 {
 
 /// A director without workers, and the configuration that it runs.
 struct Rig {
+    shared: Arc<Shared>,
     applier: Applier,
     viewer: Viewer,
     loaded: Loaded,
@@ -135,7 +139,7 @@ impl Rig {
         let table = Table::new(0, secret).context("the connection table")?;
         let wide = Table::new(0, secret).context("the table of wide connections")?;
         let templates = Templates::new(0, secret).context("the table of templates")?;
-        let shared = Arc::new(Shared::new((table, wide, templates), 1, 1, ENDPOINT_IDS, MAX_REALS as usize + 1)?);
+        let shared = Arc::new(Shared::new((table, wide, templates), 1, 2, ENDPOINT_IDS, MAX_REALS as usize + 1)?);
         let (before, clock) = (resident()?, Duration::from_secs(1));
         let start = Instant::now();
         let loaded = config::load(path).map_err(|error| anyhow!("{error}"))?;
@@ -144,12 +148,13 @@ impl Rig {
         config::check(&loaded.config).map_err(|error| anyhow!("{error}"))?;
         let check = start.elapsed();
         let start = Instant::now();
-        let applier = Applier::start(shared, &loaded.config, vec![[2, 0, 0, 0, 0, 1]], at(clock))?;
+        let macs = vec![[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
+        let applier = Applier::start(Arc::clone(&shared), &loaded.config, macs, at(clock))?;
         let apply = start.elapsed();
         let memory_mib = resident()? - before;
         let index = Index::new(&loaded.config);
         let load = Load { read: read.saturating_sub(check), check, apply, memory_mib };
-        Ok((Self { viewer: applier.viewer(), applier, loaded, index, clock }, load))
+        Ok((Self { shared, viewer: applier.viewer(), applier, loaded, index, clock }, load))
     }
 
     /// Makes changes one after the other, and tells how long each took: until the next configuration is there, until it is
@@ -254,7 +259,8 @@ fn at(clock: Duration) -> Now {
 /// Services on VIPs of their own, each real server a socket of its own.
 fn file(services: u32) -> String {
     let mut text = "[[port]]\nname = \"lan\"\ndevice = \"net_null0\"\naddresses = [\"10.1.255.254/16\"]\n\
-                    [[route]]\nto = \"0.0.0.0/0\"\nvia = \"10.1.255.253\"\n"
+                    [[port]]\nname = \"wan\"\ndevice = \"net_null1\"\naddresses = [\"192.0.2.1/24\"]\n\
+                    [[route]]\nto = \"0.0.0.0/0\"\nvia = \"192.0.2.2\"\n"
         .to_owned();
     for service in 0..services {
         let vip = Ipv4Addr::from_bits(0x6440_0000 + service);

@@ -51,7 +51,7 @@ class Bird:
         conf = lab.folder / f"{namespace.name}-bird.conf"
         conf.write_text(text)
         self.socket = lab.folder / f"{namespace.name}-bird.ctl"
-        lab.start(namespace, f"{namespace.name}-bird", "bird", "-f", "-c", conf, "-s", self.socket)
+        self.process = lab.start(namespace, f"{namespace.name}-bird", "bird", "-f", "-c", conf, "-s", self.socket)
 
     def tell(self, *words):
         """Runs a command of birdc; returns what it says."""

@@ -122,7 +122,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     look(
         Call::Routes,
         "/v1/routes",
-        "Lists the routes: configured ones, and the networks of the ports; and which of them packets take.",
+        "Lists the routes: configured ones, the networks of the ports, those of the host; and which of them packets take.",
         Answer::Json(SchemaGenerator::subschema_for::<Routes>),
     ),
     Operation {

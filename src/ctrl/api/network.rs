@@ -59,12 +59,16 @@ pub struct Routes {
 pub struct RouteReport {
     /// The prefix: `0.0.0.0/0`.
     pub to: String,
-    /// Who says so: `connected` for a port's own network, `config` for the configuration.
+    /// Who says so: `connected` for a port's own network, `config` for the configuration, `kernel` for the host.
     pub origin: String,
+    /// Of one of the host's: the routing protocol that set it, by its name or number.
+    pub protocol: Option<String>,
+    /// Of one of the host's: its metric. Of several to the same prefix the lowest counts.
+    pub metric: Option<u32>,
     /// `active`: packets take it. `standby`: another to the same prefix is preferred. `down`: no port of its next hops has a link,
     /// and other routes are taken, be it by a shorter prefix.
     pub state: String,
-    /// Its next hops. Of several each flow takes one of those that are usable.
+    /// Its next hops. Of several each flow takes one of those that are usable; without any, packets go nowhere.
     pub hops: Vec<HopReport>,
 }
 

@@ -89,6 +89,7 @@ impl Applier {
             }
         }
         let former = mem::replace(&mut self.ways, ways);
+        self.news = false;
         let pinned = Arc::clone(&self.ways.pinned);
         pinned.iter().for_each(|neighbor| self.hold(*neighbor));
         if !whole {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::super::config::{Changed, parse};
+use super::super::routing::learned::{Change, News, Side};
+use super::super::routing::{Candidate, Leg, Origin};
 use super::*;
 use crate::dataplane::conn::{State, Table, Templates, Tick, Value};
 use crate::dataplane::neigh::CAPACITY;
@@ -56,6 +58,26 @@ const SCHEDULERS: [&str; 15] =
 struct Random(fastrand::Rng);
 
 impl Random {
+    /// What the host's kernel says.
+    fn news(&mut self) -> Vec<News> {
+        let to = self.one(&["172.16.0.0/24", "172.16.0.0/16", "10.0.0.16/28", "0.0.0.0/0"]).parse().unwrap();
+        let mut leg = || {
+            let (port, last) = (self.below(2), 250 + self.below(3) as u8);
+            let via = if port == 0 { Ipv4Addr::new(10, 0, 0, last) } else { Ipv4Addr::new(198, 51, 100, last) };
+            Leg { port: PortId(port as u8), via: Some(via), weight: 1 + self.below(3) as u16 }
+        };
+        let legs = [leg(), leg()];
+        let origin = Origin::Kernel { protocol: 12, metric: self.below(2) as u32 };
+        let candidate = Candidate { origin, legs: legs[..self.below(3)].to_vec() };
+        let station = (PortId(0), Ipv4Addr::new(10, 0, 0, 10 + self.below(5) as u8));
+        match self.below(4) {
+            0 => vec![News::Neighbor(station, (self.below(2) == 0).then_some([2, 0, 0, 0, 0, 7]))],
+            1 => vec![News::All(vec![(to, candidate)], Vec::new())],
+            2 => vec![News::Route(to, Change::Removed(candidate))],
+            _ => vec![News::Route(to, Change::Added(candidate, Side::Before))],
+        }
+    }
+
     fn below(&mut self, n: usize) -> usize {
         self.0.usize(..n)
     }
@@ -274,6 +296,10 @@ fn follow(mut random: Random) {
             for applier in [&one, &other] {
                 applier.shared.set_carrier(port, up);
             }
+            let news = random.news();
+            one.learn(news.clone());
+            other.learn(news);
+            let changes = changes || one.news;
             one.reroute(&loaded.config, at).unwrap();
             if changes {
                 apply_whole(&mut other, &loaded.config, at);
@@ -293,6 +319,8 @@ fn follow(mut random: Random) {
     // In the end nothing is left of anything.
     let empty = parse(Path::new("x.toml"), HEAD).unwrap().config;
     one.shared.set_carrier(PortId(0), true);
+    one.learn(vec![News::All(Vec::new(), Vec::new())]);
+    one.reroute(&running, Now::from_millis(now)).unwrap();
     one.apply(&empty, Now::from_millis(now)).unwrap();
     for real in busy {
         one.shared.counts.worker(0).removed(Value::new(State::TCP_ESTABLISHED, Tick::default(), real));

@@ -12,23 +12,27 @@ use hashbrown::{HashMap, HashSet};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::super::config::{self, Config, Selector};
-use super::super::routing::{self, Leg, Listed};
+use super::super::routing::learned::{Learned, News, Station};
+use super::super::routing::{self, Choice, Leg, Listed};
 use super::build::Build;
 use super::owner::RealOwner;
 use super::{Applier, ApplyError};
-use crate::dataplane::neigh::NeighborId;
+use crate::dataplane::neigh::{CAPACITY, NeighborId};
 use crate::dataplane::route::{Draft, NextHop, Routes, Target, flow};
 use crate::dataplane::service::{Forwarding, PortId};
 
-/// A station on one of the links.
-type OnLink = (PortId, Ipv4Addr);
+/// Stations that keep their entries in the table of neighbours; none where there was no room.
+type Hops = HashMap<Station, Option<NextHop>>;
+
+/// The most stations that what the host's kernel says has entries for: a quarter of what there is room for.
+const MOST_LEARNED: usize = CAPACITY / 4;
 
 /// Where packets go, as the configuration and the links are.
 #[derive(Clone, Default)]
 pub(super) struct Ways {
     pub routes: Routes,
     /// Static neighbours.
-    pub fixed: Arc<HashMap<OnLink, [u8; 6]>>,
+    pub fixed: Arc<HashMap<Station, [u8; 6]>>,
     /// The next hops that are pinned whatever the services are.
     pub pinned: Arc<[NeighborId]>,
     /// The ports' own networks.
@@ -36,7 +40,7 @@ pub(super) struct Ways {
     /// Which ports had a link.
     pub carriers: Arc<[bool]>,
     /// Stations for which there was no room in the table of neighbours.
-    pub left_out: HashSet<OnLink>,
+    pub left_out: HashSet<Station>,
 }
 
 /// A real server that is reached by another next hop from now on: its service, its place there, and the hop.
@@ -53,47 +57,64 @@ impl Build<'_> {
     /// If there are too many neighbours.
     pub fn ways(&mut self, config: &Config) -> Result<(), ApplyError> {
         let table = routing::configured(config);
+        let learned = Arc::clone(&self.applier.learned);
         self.ways.left_out.clear();
-        self.ways.fixed = Arc::new(fixed(config));
+        self.ways.fixed = Arc::new(fixed(config, &learned));
         self.ways.links = links(config).collect();
         self.ways.carriers = ports(config).map(|port| self.applier.shared.carrier(port)).collect();
-        let mut pinned = Vec::new();
-        let known: Vec<OnLink> = self.ways.fixed.keys().copied().collect();
-        for (port, address) in known {
-            pinned.extend(self.pin_if_possible(port, address)?.map(|hop| hop.neighbor));
+        let mut hops = Hops::new();
+        let stations = fixed(config, &Learned::default()).into_keys().chain(gateways(&table));
+        for station in stations {
+            self.pin_once(&mut hops, station)?;
         }
-        let mut hops = HashMap::new();
-        for leg in table.values().flatten().flat_map(|candidate| &candidate.legs) {
-            if let Some(via) = leg.via
-                && !hops.contains_key(&(leg.port, via))
-            {
-                let hop = self.pin_if_possible(leg.port, via)?;
-                pinned.extend(hop.map(|hop| hop.neighbor));
-                hops.insert((leg.port, via), hop);
+        // What the host's kernel says makes nothing fail, and leaves room for real servers.
+        let strict = mem::replace(&mut self.strict, false);
+        let heard = self.pin_learned(&learned, &mut hops);
+        self.strict = strict;
+        heard?;
+        self.ways.pinned = hops.values().flatten().map(|hop| hop.neighbor).collect();
+        self.ways.routes = self.table(routing::choices(&table, &learned.routes), &hops);
+        Ok(())
+    }
+
+    fn pin_learned(&mut self, learned: &Learned, hops: &mut Hops) -> Result<(), ApplyError> {
+        let most = hops.len() + MOST_LEARNED;
+        for station in learned.neighbors.keys().copied().chain(gateways(&learned.routes)) {
+            if hops.len() < most {
+                self.pin_once(hops, station)?;
+            } else if !hops.contains_key(&station) {
+                self.ways.left_out.insert(station);
             }
         }
-        self.ways.pinned = pinned.into();
-        self.ways.routes = self.table(&table, &hops);
+        Ok(())
+    }
+
+    fn pin_once(&mut self, hops: &mut Hops, station: Station) -> Result<(), ApplyError> {
+        if !hops.contains_key(&station) {
+            let hop = self.pin_if_possible(station.0, station.1)?;
+            hops.insert(station, hop);
+        }
         Ok(())
     }
 
     /// Makes the table of the routes that packets take.
-    fn table(&self, table: &routing::Table, hops: &HashMap<OnLink, Option<NextHop>>) -> Routes {
+    fn table<'a>(&self, choices: impl Iterator<Item = (Ipv4Net, Choice<'a>)>, hops: &Hops) -> Routes {
         let hop = |leg: &Leg| hops.get(&(leg.port, leg.via?)).copied().flatten();
         let usable = |leg: &Leg| self.ways.can_use(leg);
         let mut draft = Draft::default();
         let mut several: HashMap<Vec<(NextHop, u16)>, Option<Target>> = HashMap::new();
-        for (to, candidates) in table {
-            let Some((place, up)) = routing::chosen(candidates, usable) else { continue };
-            let legs = || candidates[place].legs.iter().filter(|leg| !up || usable(leg));
+        for (to, choice) in choices {
+            let Some((taken, up)) = choice.taken(usable) else { continue };
+            let legs = || taken.legs.iter().filter(|leg| !up || usable(leg));
             let target = match legs().find(|leg| leg.via.is_none()) {
                 Some(link) => Some(Target::OnLink(link.port)),
+                None if taken.legs.len() == 1 => legs().next().and_then(hop).map(Target::Via),
                 None => {
                     let hops: Vec<_> = legs().filter_map(|leg| Some((hop(leg)?, leg.weight))).collect();
                     *several.entry(hops).or_insert_with_key(|hops| draft.via(hops))
                 }
             };
-            draft.add(*to, target, up);
+            draft.add(to, target, up);
         }
         draft.finish()
     }
@@ -166,7 +187,12 @@ impl Build<'_> {
 impl Applier {
     /// Lists the routes of the configuration that runs, by destination, and what becomes of each as its port's link is now.
     pub fn routes(&self, config: &Config) -> Vec<Listed> {
-        routing::list(&routing::configured(config), |leg| self.ways.can_use(leg))
+        routing::list(&routing::configured(config), &self.learned.routes, |leg| self.ways.can_use(leg))
+    }
+
+    /// Takes in what the host's kernel told. It counts from the next [`Applier::reroute`] on.
+    pub fn learn(&mut self, news: Vec<News>) {
+        self.news |= Arc::make_mut(&mut self.learned).hear(news);
     }
 
     /// Tells whether a port has lost its link, or has it again, since the routes were last published.
@@ -183,7 +209,7 @@ impl Ways {
     }
 
     /// The static neighbours in which these and the former differ, each with its address from now on, if it has one.
-    pub fn refixed<'a>(&'a self, former: &'a Self) -> impl Iterator<Item = (OnLink, Option<[u8; 6]>)> + 'a {
+    pub fn refixed<'a>(&'a self, former: &'a Self) -> impl Iterator<Item = (Station, Option<[u8; 6]>)> + 'a {
         let known = self.fixed.iter().map(|(station, mac)| (*station, Some(*mac)));
         let gone = former.fixed.keys().filter(|station| !self.fixed.contains_key(*station));
         let known = known.filter(|(station, mac)| former.fixed.get(station).copied() != *mac);
@@ -212,11 +238,18 @@ fn links(config: &Config) -> impl Iterator<Item = (Ipv4Net, PortId)> {
     })
 }
 
-/// Static neighbours.
-fn fixed(config: &Config) -> HashMap<OnLink, [u8; 6]> {
+/// The gateways of a table.
+fn gateways(table: &routing::Table) -> impl Iterator<Item = Station> {
+    let legs = table.values().flatten().flat_map(|candidate| &candidate.legs);
+    legs.filter_map(|leg| Some((leg.port, leg.via?)))
+}
+
+/// Static neighbours: what is configured counts.
+fn fixed(config: &Config, learned: &Learned) -> HashMap<Station, [u8; 6]> {
     let on_link = |entry: &config::Neighbor| match entry.address {
         IpAddr::V4(address) => Some((PortId(config.on_link(entry.address)? as u8), address)),
         IpAddr::V6(_) => None,
     };
-    config.neighbors.iter().filter_map(|entry| Some((on_link(entry)?, entry.mac))).collect()
+    let configured = config.neighbors.iter().filter_map(|entry| Some((on_link(entry)?, entry.mac)));
+    learned.neighbors.iter().map(|(station, mac)| (*station, *mac)).chain(configured).collect()
 }

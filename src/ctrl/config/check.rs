@@ -126,6 +126,9 @@ fn twins(config: &Config, source: &Source) -> Checked {
             names.seen.insert(interface.to_owned(), format!("port[{place}].device"));
         }
     }
+    if config.mirror.is_some() && config.twins().next().is_none() {
+        return Err(source.error("mirror", "no port has a twin, by which the host could have routes"));
+    }
     for (place, port) in config.ports.iter().enumerate() {
         let Some(twin) = &port.twin else { continue };
         let path = format!("port[{place}].twin");

@@ -147,6 +147,7 @@ fn same_ground(one: &Config, other: &Config) -> bool {
     one.director.workers == other.director.workers
         && one.ports == other.ports
         && one.routes == other.routes
+        && one.mirror == other.mirror
         && one.neighbors == other.neighbors
         && one.marks == other.marks
         && one.checks == other.checks

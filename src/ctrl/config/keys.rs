@@ -17,8 +17,8 @@ pub(super) const LATER: &str = "not supported yet by this version";
 pub(super) const ROOT: Keys = Keys {
     header: "the file",
     known: &[
-        "director", "api", "announce", "health", "timeouts", "ipvs", "port", "route", "neighbor", "mark", "notify",
-        "service",
+        "director", "api", "announce", "health", "mirror", "timeouts", "ipvs", "port", "route", "neighbor", "mark",
+        "notify", "service",
     ],
     later: &["local_pool", "vrrp", "sync"],
 };
@@ -43,6 +43,7 @@ pub(super) const API: Keys = Keys {
 };
 pub(super) const ANNOUNCE: Keys = Keys { header: "[announce]", known: &["protocol", "table"], later: &[] };
 pub(super) const HEALTH: Keys = Keys { header: "[health]", known: &["stand_ins"], later: &[] };
+pub(super) const MIRROR: Keys = Keys { header: "[mirror]", known: &["table", "protocols", "neighbors"], later: &[] };
 pub(super) const TIMEOUTS: Keys = Keys { header: "[timeouts]", known: &["tcp", "tcp_fin", "udp"], later: &[] };
 pub(super) const IPVS: Keys = Keys {
     header: "[ipvs]",
@@ -157,6 +158,7 @@ const TABLES: &[&Keys] = &[
     &API,
     &ANNOUNCE,
     &HEALTH,
+    &MIRROR,
     &TIMEOUTS,
     &IPVS,
     &PORT,

@@ -85,6 +85,8 @@ impl Config {
             return self.leads_to_host(address);
         }
         match (self.reach(address), real.forwarding) {
+            // A route may come from the host.
+            (None, Forwarding::Nat | Forwarding::Tunnel) if self.mirror.is_some() => Ok(()),
             (None, _) => Err(format!("the real server {address} is on no port's network and no route leads to it")),
             (Some(Reach::Gateway(route)), Forwarding::Direct) => Err(format!(
                 "the real server {address} is behind the gateway {}: direct routing reaches only a port's own network",

@@ -21,6 +21,7 @@ mod index;
 mod keys;
 mod known;
 mod machine;
+mod mirror;
 mod model;
 pub mod name;
 mod notify;
@@ -51,10 +52,11 @@ pub use health::check_type;
 pub use index::Index;
 pub(super) use keys::Keys;
 pub use machine::Machine;
+pub use mirror::protocol_name;
 pub use model::{
-    Announce, Api, Check, Checks, Config, Director, Forwarding, Health, Listen, Mark, Neighbor, Notify, OnFailure,
-    Pattern, Poll, Port, Protocol, Queues, Quorum, Real, Receiver, Route, Rules, Scheduler, Selector, Service,
-    Thresholds, Timeouts, Tls, Transit,
+    Announce, Api, Check, Checks, Config, Director, Forwarding, Health, Listen, Mark, Mirror, Neighbor, Notify,
+    OnFailure, Pattern, Poll, Port, Protocol, Queues, Quorum, Real, Receiver, Route, Rules, Scheduler, Selector,
+    Service, Thresholds, Timeouts, Tls, Transit,
 };
 pub use notify::DEFAULT_NOTIFY_TIMEOUT;
 pub use reach::Reach;

@@ -40,6 +40,8 @@ pub struct Config {
     pub announce: Option<Announce>,
     /// `[health]`: what all health checks have in common.
     pub checks: Checks,
+    /// Which of the host's routes are the director's too. Default none.
+    pub mirror: Option<Mirror>,
     /// How long idle connections are kept.
     pub timeouts: Timeouts,
     /// `[ipvs]`: what the kernel's sysctls of these names switch. Defaults are the kernel's.
@@ -144,6 +146,17 @@ pub struct Tls {
     pub key: PathBuf,
     /// The authority that clients' certificates must be of. Default none: clients need no certificate.
     pub client_ca: Option<PathBuf>,
+}
+
+/// `[mirror]`: the host's routes by twins are the director's too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// The kernel's routing table that they are in. Default 254, the main one.
+    pub table: u32,
+    /// Those of these routing protocols (rtm_protocol, rtnetlink(7)); of all if there are none. Default all.
+    pub protocols: Vec<u8>,
+    /// Whether twins' permanent neighbours are static neighbours. Default true.
+    pub neighbors: bool,
 }
 
 /// `[announce]`: what the host's routes to VIPs bear.

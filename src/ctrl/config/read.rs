@@ -9,9 +9,10 @@ use super::device::Device;
 use super::document::Table;
 use super::health;
 use super::keys::{
-    ANNOUNCE, API, DIRECTOR, HEALTH, IPVS, MARK, NEIGHBOR, NOTIFY, PERSISTENCE, PORT, REAL, ROOT, ROUTE, SERVICE,
-    SORRY, TIMEOUTS,
+    ANNOUNCE, API, DIRECTOR, HEALTH, IPVS, MARK, MIRROR, NEIGHBOR, NOTIFY, PERSISTENCE, PORT, REAL, ROOT, ROUTE,
+    SERVICE, SORRY, TIMEOUTS,
 };
+use super::mirror;
 use super::model::*;
 use super::notify;
 use super::scheduler;
@@ -63,6 +64,7 @@ pub(super) fn file(source: &Source, root: &Table) -> Result<Config, ConfigError>
     let api = api::api(root.table("api", &API)?)?;
     let announce = announce::announce(root.table("announce", &ANNOUNCE)?)?;
     let checks = health::checks(root.table("health", &HEALTH)?)?;
+    let mirror = mirror::mirror(root.table("mirror", &MIRROR)?)?;
     let timeouts = timeouts(root.table("timeouts", &TIMEOUTS)?)?;
     let rules = rules(root.table("ipvs", &IPVS)?)?;
     Ok(Config {
@@ -70,6 +72,7 @@ pub(super) fn file(source: &Source, root: &Table) -> Result<Config, ConfigError>
         api,
         announce,
         checks,
+        mirror,
         timeouts,
         rules,
         routes: each(root.tables("route", &ROUTE)?, route)?,

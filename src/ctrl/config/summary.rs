@@ -26,7 +26,7 @@ impl Config {
 
     /// Tells whether an answer can be sent to a client anywhere.
     fn reaches_everyone(&self) -> bool {
-        self.routes.iter().any(|route| route.to.prefix_len() == 0)
+        self.mirror.is_some() || self.routes.iter().any(|route| route.to.prefix_len() == 0)
     }
 }
 

@@ -13,6 +13,7 @@ mod between;
 mod edits;
 mod health;
 mod index;
+mod mirror;
 mod notify;
 mod pools;
 mod round_trip;

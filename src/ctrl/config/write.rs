@@ -33,6 +33,7 @@ pub fn config(config: &Config) -> Table {
         ("api", api(&config.api)),
         ("announce", config.announce.as_ref().map_or_else(Table::new, announce)),
         ("health", checks(&config.checks)),
+        ("mirror", config.mirror.as_ref().map_or_else(Table::new, mirror)),
         ("timeouts", timeouts(&config.timeouts)),
         ("ipvs", rules(&config.rules)),
     ] {
@@ -221,6 +222,16 @@ fn announce(announce: &Announce) -> Table {
 fn checks(checks: &Checks) -> Table {
     let mut table = Writer::short();
     table.put("stand_ins", checks.stand_ins.to_string(), *checks == Checks::default());
+    table.table
+}
+
+fn mirror(mirror: &Mirror) -> Table {
+    let mut table = Writer::short();
+    // At its default too: the table being there is what mirrors.
+    table.put("table", mirror.table, false);
+    let protocols: Vec<Value> = mirror.protocols.iter().map(|protocol| super::mirror::protocol(*protocol)).collect();
+    table.put("protocols", protocols, mirror.protocols.is_empty());
+    table.put("neighbors", mirror.neighbors, mirror.neighbors);
     table.table
 }
 

@@ -48,12 +48,19 @@ pub fn neighbors(neighbors: &[NeighborReport]) -> String {
 pub fn routes(routes: &[RouteReport]) -> String {
     let mut table = Columns::new(&["DESTINATION", "GATEWAY", "PORT", "ORIGIN", "STATE", "NEIGHBOUR"], &[]);
     for route in routes {
+        let origin = match &route.protocol {
+            Some(protocol) => format!("{}/{protocol}", route.origin),
+            None => route.origin.clone(),
+        };
+        if route.hops.is_empty() {
+            table.row([&*route.to, "nowhere", "-", &*origin, &*route.state, "-"].map(str::to_owned).into());
+        }
         for hop in &route.hops {
             let gateway = hop.via.map_or_else(|| "-".to_owned(), |via| via.to_string());
             // Of a route that is taken, a next hop without a link is not.
             let state = if hop.usable { &*route.state } else { "down" };
             let neighbor = hop.via_state.as_deref().unwrap_or("-");
-            let row = [&*route.to, &*gateway, &*hop.port, &*route.origin, state, neighbor];
+            let row = [&*route.to, &*gateway, &*hop.port, &*origin, state, neighbor];
             table.row(row.map(str::to_owned).into());
         }
     }
@@ -100,6 +107,8 @@ fn some(addresses: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
     use crate::ctrl::api::HopReport;
 
@@ -174,6 +183,8 @@ NEIGHBOUR  MAC                PORT  STATE      CONFIRMED
         let route = |to: &str, origin: &str, state: &str, hops: &[HopReport]| RouteReport {
             to: to.to_owned(),
             origin: origin.to_owned(),
+            protocol: (origin == "kernel").then(|| "bird".to_owned()),
+            metric: (origin == "kernel").then_some(32),
             state: state.to_owned(),
             hops: hops.to_vec(),
         };
@@ -181,16 +192,20 @@ NEIGHBOUR  MAC                PORT  STATE      CONFIRMED
         let all = [
             route("0.0.0.0/0", "config", "active", &[near.clone(), far.clone()]),
             route("10.0.0.0/24", "connected", "active", &[hop("lan", None, None)]),
-            route("10.0.0.0/24", "config", "standby", &[near]),
+            route("10.0.0.0/24", "config", "standby", slice::from_ref(&near)),
             route("10.9.0.0/16", "config", "down", &[far]),
+            route("172.16.0.0/12", "kernel", "active", &[]),
+            route("172.16.9.0/24", "kernel", "active", &[near]),
         ];
         let expected = "\
-DESTINATION  GATEWAY    PORT  ORIGIN     STATE    NEIGHBOUR
-0.0.0.0/0    10.0.0.9   lan   config     active   stale
-0.0.0.0/0    192.0.2.1  wan   config     down     -
-10.0.0.0/24  -          lan   connected  active   -
-10.0.0.0/24  10.0.0.9   lan   config     standby  stale
-10.9.0.0/16  192.0.2.1  wan   config     down     -
+DESTINATION    GATEWAY    PORT  ORIGIN       STATE    NEIGHBOUR
+0.0.0.0/0      10.0.0.9   lan   config       active   stale
+0.0.0.0/0      192.0.2.1  wan   config       down     -
+10.0.0.0/24    -          lan   connected    active   -
+10.0.0.0/24    10.0.0.9   lan   config       standby  stale
+10.9.0.0/16    192.0.2.1  wan   config       down     -
+172.16.0.0/12  nowhere    -     kernel/bird  active   -
+172.16.9.0/24  10.0.0.9   lan   kernel/bird  active   stale
 ";
         assert_eq!(routes(&all), expected);
         assert_eq!((neighbors(&[]), routes(&[])), ("no neighbours\n".to_owned(), "no routes\n".to_owned()));

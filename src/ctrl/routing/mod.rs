@@ -1,11 +1,15 @@
 //! Routes as control knows them: all there are, and which of them packets take.
 //!
-//! Several may lead to one prefix. The first that can be used does: a port's own network, then `[[route]]`. One can be used
-//! while a port of one of its next hops has a link; of several next hops those that have none are left out. A prefix to which no
-//! route can be used is left to shorter ones; only where there are none either, packets go where they would if the link were there,
-//! and are counted as lost to it.
+//! Several may lead to one prefix. The first that can be used does: a port's own network, then `[[route]]`, then what the host's
+//! kernel has ([`mirror`]), by its metrics. One can be used while a port of one of its next hops has a link; of several next hops
+//! those that have none are left out. A prefix to which no route can be used is left to shorter ones; only where there are none
+//! either, packets go where they would if the link were there, and are counted as lost to it.
+
+pub mod learned;
+pub mod mirror;
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
@@ -21,8 +25,14 @@ pub type Table = BTreeMap<Ipv4Net, Vec<Candidate>>;
 pub struct Candidate {
     /// Who says so.
     pub origin: Origin,
-    /// Its next hops, at least one; a port's own network is one without a gateway.
+    /// Its next hops; a port's own network is one without a gateway. Without any, packets go nowhere.
     pub legs: Vec<Leg>,
+}
+
+impl Candidate {
+    fn is_up(&self, usable: impl Fn(&Leg) -> bool) -> bool {
+        self.legs.is_empty() || self.legs.iter().any(usable)
+    }
 }
 
 /// Who says that there is a route.
@@ -32,6 +42,13 @@ pub enum Origin {
     Connected,
     /// The configuration.
     Configured,
+    /// The host's kernel.
+    Kernel {
+        /// Who told the kernel: its word for a routing protocol.
+        protocol: u8,
+        /// Of two to the same prefix the lower one's counts.
+        metric: u32,
+    },
 }
 
 impl Origin {
@@ -40,6 +57,7 @@ impl Origin {
         match self {
             Self::Connected => "connected",
             Self::Configured => "config",
+            Self::Kernel { .. } => "kernel",
         }
     }
 }
@@ -90,13 +108,60 @@ pub struct Listed {
     pub usable: Vec<bool>,
 }
 
+/// The routes to one prefix, in the order in which they are preferred.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choice<'a> {
+    configured: &'a [Candidate],
+    learned: &'a [Candidate],
+}
+
+impl<'a> Choice<'a> {
+    fn all(self) -> impl Iterator<Item = &'a Candidate> {
+        self.configured.iter().chain(self.learned)
+    }
+
+    /// Finds the route that packets take, and tells whether it can be used; if none can, they take the first.
+    pub fn taken(self, usable: impl Fn(&Leg) -> bool) -> Option<(&'a Candidate, bool)> {
+        let up = self.all().find(|candidate| candidate.is_up(&usable)).map(|candidate| (candidate, true));
+        up.or_else(|| self.all().next().map(|candidate| (candidate, false)))
+    }
+
+    /// Says what becomes of each.
+    pub fn standings(self, usable: impl Fn(&Leg) -> bool) -> impl Iterator<Item = (&'a Candidate, Standing)> {
+        let mut taken = false;
+        self.all().map(move |candidate| {
+            let standing = match (candidate.is_up(&usable), taken) {
+                (true, false) => Standing::Active,
+                (true, true) => Standing::Standby,
+                (false, _) => Standing::Down,
+            };
+            taken |= standing == Standing::Active;
+            (candidate, standing)
+        })
+    }
+}
+
+/// Goes through the prefixes of two tables, in order.
+pub fn choices<'a>(configured: &'a Table, learned: &'a Table) -> impl Iterator<Item = (Ipv4Net, Choice<'a>)> {
+    let (mut ours, mut theirs) = (configured.iter().peekable(), learned.iter().peekable());
+    iter::from_fn(move || {
+        let to = *match (ours.peek(), theirs.peek()) {
+            (Some((one, _)), Some((other, _))) => (*one).min(*other),
+            (Some((to, _)), None) | (None, Some((to, _))) => *to,
+            (None, None) => return None,
+        };
+        let configured = ours.next_if(|(one, _)| **one == to).map(|(_, routes)| &routes[..]);
+        let learned = theirs.next_if(|(one, _)| **one == to).map(|(_, routes)| &routes[..]);
+        Some((to, Choice { configured: configured.unwrap_or_default(), learned: learned.unwrap_or_default() }))
+    })
+}
+
 /// Lists all routes, by destination.
-pub fn list(table: &Table, usable: impl Fn(&Leg) -> bool) -> Vec<Listed> {
-    let mut listed = Vec::with_capacity(table.len());
-    for (to, candidates) in table {
-        let all = candidates.iter().zip(standings(candidates, &usable));
-        listed.extend(all.map(|(candidate, standing)| Listed {
-            to: *to,
+pub fn list(configured: &Table, learned: &Table, usable: impl Fn(&Leg) -> bool) -> Vec<Listed> {
+    let mut listed = Vec::with_capacity(configured.len() + learned.len());
+    for (to, choice) in choices(configured, learned) {
+        listed.extend(choice.standings(&usable).map(|(candidate, standing)| Listed {
+            to,
             candidate: candidate.clone(),
             standing,
             usable: candidate.legs.iter().map(&usable).collect(),
@@ -130,24 +195,6 @@ pub fn configured(config: &Config) -> Table {
         add(route.to, Origin::Configured, route.via.iter().filter_map(leg).collect());
     }
     table
-}
-
-/// Finds the place of the route, of those to one prefix, that packets take, and tells whether it can be used; if none can, they
-/// take the first.
-pub fn chosen(candidates: &[Candidate], usable: impl Fn(&Leg) -> bool) -> Option<(usize, bool)> {
-    let up = candidates.iter().position(|candidate| candidate.legs.iter().any(&usable));
-    up.map(|place| (place, true)).or_else(|| (!candidates.is_empty()).then_some((0, false)))
-}
-
-/// Says what becomes of each of the routes to one prefix.
-pub fn standings(candidates: &[Candidate], usable: impl Fn(&Leg) -> bool) -> Vec<Standing> {
-    let chosen = chosen(candidates, &usable);
-    let standing = |(place, candidate): (usize, &Candidate)| match chosen {
-        Some((taken, true)) if place == taken => Standing::Active,
-        _ if candidate.legs.iter().any(&usable) => Standing::Standby,
-        _ => Standing::Down,
-    };
-    candidates.iter().enumerate().map(standing).collect()
 }
 
 #[cfg(test)]
@@ -190,18 +237,60 @@ via = '192.0.2.9'
         assert_eq!(listed, expected.map(|(to, origin, legs)| (to.to_owned(), origin, legs)));
     }
 
+    fn up(ports: &'static [u8]) -> impl Fn(&Leg) -> bool {
+        move |leg| ports.contains(&leg.port.0)
+    }
+
     #[test]
     fn the_first_with_a_link_is_taken() {
         let table = configured(&parse(Path::new("x.toml"), TEXT).unwrap().config);
-        let of = |to: &str| &table[&to.parse::<Ipv4Net>().unwrap()];
-        let up = |ports: &'static [u8]| move |leg: &Leg| ports.contains(&leg.port.0);
+        let of = |to: &str| Choice { configured: &table[&to.parse::<Ipv4Net>().unwrap()], learned: &[] };
+        let taken = |to, ports| of(to).taken(up(ports)).map(|(candidate, up)| (candidate.origin, up));
+        let standings = |to, ports| of(to).standings(up(ports)).map(|(_, standing)| standing).collect::<Vec<_>>();
+        use Origin::*;
         use Standing::*;
-        let own = of("10.0.0.0/24");
-        assert_eq!((chosen(own, up(&[0, 1])), standings(own, up(&[0, 1]))), (Some((0, true)), vec![Active, Standby]));
-        assert_eq!((chosen(own, up(&[0])), standings(own, up(&[0]))), (Some((1, true)), vec![Down, Active]));
-        assert_eq!((chosen(own, up(&[])), standings(own, up(&[]))), (Some((0, false)), vec![Down, Down]));
-        let default = of("0.0.0.0/0");
-        assert_eq!(chosen(default, up(&[1])), Some((0, true)), "one of its next hops is enough");
-        assert_eq!(chosen(&[], up(&[])), None);
+        for (ports, origin, is_up, standing) in [
+            (&[0, 1][..], Connected, true, [Active, Standby]),
+            (&[1], Connected, true, [Active, Down]),
+            (&[0], Configured, true, [Down, Active]),
+            (&[], Connected, false, [Down, Down]),
+        ] {
+            assert_eq!(taken("10.0.0.0/24", ports), Some((origin, is_up)), "{ports:?}");
+            assert_eq!(standings("10.0.0.0/24", ports), standing, "{ports:?}");
+        }
+        assert_eq!(taken("0.0.0.0/0", &[1]), Some((Configured, true)), "one of its next hops is enough");
+        assert!(Choice::default().taken(up(&[0])).is_none());
+    }
+
+    #[test]
+    fn what_is_configured_is_preferred_to_what_was_learned() {
+        let ours = configured(&parse(Path::new("x.toml"), TEXT).unwrap().config);
+        let via = |port, last| Leg { port: PortId(port), via: Some(Ipv4Addr::new(192, 0, 2, last)), weight: 1 };
+        let kernel =
+            |legs: &[Leg]| Candidate { origin: Origin::Kernel { protocol: 12, metric: 0 }, legs: legs.to_vec() };
+        let theirs = Table::from([
+            ("0.0.0.0/0".parse().unwrap(), vec![kernel(&[via(0, 7)])]),
+            ("10.0.0.0/16".parse().unwrap(), vec![kernel(&[])]),
+            ("172.16.0.0/12".parse().unwrap(), vec![kernel(&[via(1, 8)]), kernel(&[via(0, 9)])]),
+        ]);
+        let taken: Vec<_> = choices(&ours, &theirs)
+            .map(|(to, choice)| {
+                let (candidate, is_up) = choice.taken(up(&[0])).unwrap();
+                (to.to_string(), candidate.origin.name(), candidate.legs.len(), is_up)
+            })
+            .collect();
+        let expected = [
+            ("0.0.0.0/0", "config", 2, true),
+            // Where packets shall not go, whatever the links are.
+            ("10.0.0.0/16", "kernel", 0, true),
+            ("10.0.0.0/24", "config", 1, true),
+            ("172.16.0.0/12", "kernel", 1, true),
+            ("192.0.2.0/24", "connected", 1, true),
+        ];
+        assert_eq!(taken, expected.map(|(to, origin, legs, is_up)| (to.to_owned(), origin, legs, is_up)));
+        let listed = list(&ours, &theirs, up(&[]));
+        let states: Vec<_> = listed.iter().map(|one| (one.to.to_string(), one.standing.name())).collect();
+        assert_eq!(states.iter().filter(|(_, state)| *state == "active").count(), 1, "{states:?}");
+        assert_eq!(states.len(), 8);
     }
 }

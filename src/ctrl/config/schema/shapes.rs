@@ -3,6 +3,7 @@
 use schemars::SchemaGenerator;
 
 use super::super::announce::LOWEST_PROTOCOL;
+use super::super::mirror::PROTOCOLS as ROUTING_PROTOCOLS;
 use super::super::model::Event;
 use super::super::read::{
     FORWARDINGS, MAX_CONNECTIONS, MAX_CORE, MAX_MTU, MAX_WIDE_CONNECTIONS, MIN_CONNECTIONS, MIN_MTU, POLLS, QUEUES,
@@ -26,6 +27,8 @@ pub enum Api {}
 pub enum Announce {}
 /// `[health]`.
 pub enum Health {}
+/// `[mirror]`.
+pub enum Mirror {}
 /// `[timeouts]`.
 pub enum Timeouts {}
 /// `[ipvs]`.
@@ -85,6 +88,11 @@ impl Shape for File {
             "health",
             Kind::Table(SchemaGenerator::subschema_for::<Written<Health>>),
             "What all health checks have in common.",
+        ),
+        (
+            "mirror",
+            Kind::Table(SchemaGenerator::subschema_for::<Written<Mirror>>),
+            "The host's routes by twins are the director's too. Default they are not.",
         ),
         (
             "timeouts",
@@ -196,6 +204,24 @@ impl Shape for Health {
         Kind::Text,
         "The prefix that stand-in addresses are taken from, for checks through VIPs. Default 198.18.0.0/15.",
     )];
+}
+
+impl Shape for Mirror {
+    const NAME: &'static str = "Mirror";
+    const KEYS: &'static Keys = &keys::MIRROR;
+    const VALUES: Values = &[
+        (
+            "table",
+            Kind::Integer(1, u32::MAX as u64),
+            "The kernel's routing table that they are in. Default 254, the main one.",
+        ),
+        (
+            "protocols",
+            Kind::List(&Kind::Either(&Kind::Word(|| words(ROUTING_PROTOCOLS)), &Kind::Integer(1, u8::MAX as u64))),
+            "Only those of these routing protocols, by iproute2's names or by number. Default all.",
+        ),
+        ("neighbors", Kind::Boolean, "Whether twins' permanent neighbours are static neighbours. Default true."),
+    ];
 }
 
 impl Shape for Timeouts {

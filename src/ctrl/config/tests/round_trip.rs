@@ -245,6 +245,11 @@ fn config(rng: &mut Rng) -> Config {
         checks: or(rng, Checks::default(), |rng| Checks {
             stand_ins: Ipv4Net::new_assert(host(rng), rng.u8(8..=29)).trunc(),
         }),
+        mirror: some(rng, |rng| Mirror {
+            table: or(rng, 254, |rng| rng.u32(1..)),
+            protocols: several(rng, 3, |rng| rng.u8(1..)),
+            neighbors: rng.bool(),
+        }),
         timeouts: Timeouts {
             tcp: or(rng, 900, |rng| rng.u32(1..=LONGEST)),
             tcp_fin: or(rng, 120, |rng| rng.u32(1..=LONGEST)),

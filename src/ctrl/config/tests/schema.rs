@@ -6,13 +6,13 @@ use document::{Table, Value};
 
 use super::*;
 use crate::ctrl::config::schema::{
-    Api, Check, Director, File, Health, Ipvs, Key, Kind, Mark, Match, Neighbor, Notify, Persistence, Port, Real, Route,
-    Service, Shape, Sorry, Timeouts,
+    Api, Check, Director, File, Health, Ipvs, Key, Kind, Mark, Match, Mirror, Neighbor, Notify, Persistence, Port,
+    Real, Route, Service, Shape, Sorry, Timeouts,
 };
 
 /// A file in which every table stands where a key of its own can be put.
 const FILE: &str = r#"{
-    "director": {}, "health": {}, "timeouts": {}, "ipvs": {},
+    "director": {}, "health": {}, "mirror": {}, "timeouts": {}, "ipvs": {},
     "api": {"listen": "127.0.0.1:1", "certificate": "a", "key": "b", "client_ca": "c", "token_file": "d"},
     "port": [{"name": "lan", "device": "net_ring0", "addresses": ["10.0.0.1/24"]}],
     "route": [{"to": "0.0.0.0/0", "via": "10.0.0.2"}],
@@ -145,6 +145,7 @@ fn a_key_may_hold_what_its_reader_takes() {
     check_table::<Director>("director", &[]);
     check_table::<Api>("api", &[]);
     check_table::<Health>("health", &[]);
+    check_table::<Mirror>("mirror", &[]);
     check_table::<Timeouts>("timeouts", &[]);
     check_table::<Ipvs>("ipvs", &[]);
     check_table::<Port>("port[0]", &[]);
