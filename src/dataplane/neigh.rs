@@ -178,7 +178,7 @@ impl Neighbors {
     }
 
     /// Finds the entry of a station; `address` in host order.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, port: PortId, address: u32) -> Option<NeighborId> {
         let key = key_of(port, address);
         Self::window(key)
@@ -247,7 +247,7 @@ impl Neighbors {
     }
 
     /// Returns the Ethernet address to send to, and notes the use; `None` if it is not known.
-    #[inline]
+    #[inline(always)]
     pub fn mac(&self, id: NeighborId, now: Now) -> Option<[u8; 6]> {
         let slot = self.slot(id);
         let now = now_ticks(now);

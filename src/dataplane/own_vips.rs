@@ -9,11 +9,11 @@
 //! VIP here. To a service whose real server the host is itself it has no way by the VIP: it takes no packet from outside
 //! that bears an address of its own.
 
-use super::classify::classify;
 use super::connect::Reply;
 use super::forward::{link, nat};
+use super::from_host::Leaving;
 use super::local;
-use super::parse::{Parsed, parse};
+use super::parse::Parsed;
 use super::pipeline::{Fate, Stages, count, transport};
 use super::port::Frame;
 use super::service::{Local, PortSettings};
@@ -25,26 +25,20 @@ use super::wire::ipv4;
 
 impl Stages<'_> {
     /// Says what becomes of a frame that the host sent, if it is for a VIP.
-    pub(super) fn asked_by_host<F: Frame>(&mut self, frame: &mut F) -> Option<Fate> {
+    pub(super) fn asked_by_host<F: Frame>(&self, frame: &mut F) -> Option<Leaving> {
         match meant(self.snapshot, frame.bytes())? {
             EtherType::Arp => {
                 let answered = local::arp_of_host(self.snapshot, STATION, frame)?;
-                Some(Fate::Send(self.back, answered))
+                Some(Leaving::Now(Fate::Send(self.back, answered)))
             }
-            _ => Some(self.serve_host(frame).unwrap_or_else(Fate::End)),
+            _ => {
+                // It is the director's, whichever station the host sends it to.
+                let frame = frame.bytes_mut();
+                let sender = ethernet::Frame::new_unchecked(&*frame).source();
+                link::readdress(frame, self.snapshot.ports[self.ingress.index()].mac, sender).ok()?;
+                Some(Leaving::AsAClient)
+            }
         }
-    }
-
-    #[inline(never)]
-    fn serve_host<F: Frame>(&mut self, frame: &mut F) -> Result<Fate, Outcome> {
-        // To whichever station the host sends it.
-        let station = *frame.bytes().first_chunk().ok_or(Outcome::DropTruncated)?;
-        let packet = parse(frame, station)?;
-        let mut step = classify(self.snapshot, self.shared, &packet, self.ingress);
-        if step.spot(self.shared, &packet) {
-            step.spot_second(self.shared, &packet);
-        }
-        self.take(frame, &packet, &step)
     }
 
     /// Hands the host a NAT real server's answer that is for it; `None` if it is not.

@@ -146,6 +146,8 @@ impl<'a> Stages<'a> {
     /// The surroundings of what the host sent on the twin of the port that these are of.
     pub fn of_host(mut self, twin: PortId) -> Self {
         self.back = twin;
+        // It does not get back what it sent.
+        self.host = false;
         self.connector.asked_by_host = true;
         self
     }
@@ -306,7 +308,8 @@ impl<'a> Stages<'a> {
     ) -> Result<Outcome, Outcome> {
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
         let (rewritten, outcome) = match forwarding {
-            Forwarding::Nat => {
+            // The host is no next hop away: what is for it is delivered ([`super::host`]) and does not get here.
+            Forwarding::Nat | Forwarding::Local => {
                 let to = kept_port(real, packet.dst_port);
                 (nat::inbound(frame.bytes_mut(), l3, l4, transport(packet), to), Outcome::ForwardedNatIn)
             }
@@ -316,8 +319,6 @@ impl<'a> Stages<'a> {
                 let id = self.ids.draw();
                 (ipip::encapsulate(frame, source, *real.ip(), id), Outcome::ForwardedTunnel)
             }
-            // The host is no next hop away.
-            Forwarding::Local => return Err(Outcome::DropNoRoute),
         };
         rewritten.map(|()| outcome).map_err(unforwarded)
     }

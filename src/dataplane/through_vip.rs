@@ -61,6 +61,8 @@ impl Stages<'_> {
             Some(Target::Via(_) | Target::Several(_)) if stand_in.forwarding == Forwarding::Direct => {
                 return Err(Outcome::DropNoRoute);
             }
+            // The host need not ask itself.
+            _ if stand_in.forwarding == Forwarding::Local => return Err(Outcome::DropNoRoute),
             _ => self.hop(&real)?,
         };
         if packet.ttl <= 1 {

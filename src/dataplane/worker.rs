@@ -18,6 +18,7 @@ use super::conn::{Key, Sweeper, Tick, WideKey, WorkerCounts};
 use super::error_limit::ErrorLimit;
 use super::forward::ip_ids::IpIds;
 use super::forward::link;
+use super::from_host::Leaving;
 use super::local::{ARP_FRAME, write_request};
 use super::neigh::{self, Resolution};
 use super::new_flows::Bucket;
@@ -129,7 +130,7 @@ impl<P: Port> Worker<P> {
                     stages.stage(&mut self.burst, &mut self.stage);
                     round.handle(stages, &mut self.burst, &self.stage, exits);
                 } else {
-                    round.leave(&mut self.memory, port, &mut self.burst, exits);
+                    round.leave((&mut self.memory, &mut self.stage), port, &mut self.burst, exits);
                 }
                 self.ports[index].free(&mut self.finished);
                 self.outbox.flush(&mut self.ports, round.stats, |port| round.shared.carrier(port));
@@ -232,15 +233,28 @@ impl<'a> Round<'a> {
 
     /// Does with each frame that the host sent on a twin what [`Stages::leave`] says.
     #[inline(never)]
-    fn leave<P: Port>(&self, memory: &mut Memory, twin: PortId, burst: &mut Burst<P::Frame>, mut exits: Exits<'_, P>) {
+    fn leave<P: Port>(
+        &self,
+        (memory, stage): (&mut Memory, &mut Stage),
+        twin: PortId,
+        burst: &mut Burst<P::Frame>,
+        mut exits: Exits<'_, P>,
+    ) {
         let Some(port) = self.snapshot.ports.iter().position(|port| port.twin == Some(twin)) else {
             burst.iter().for_each(|_| self.stats.count(Outcome::DropNoRoute));
             return exits.finished.extend(burst.drain(..));
         };
         let mut stages = self.stages(memory, PortId(port as u8)).of_host(twin);
+        let mut clients = Burst::<P::Frame>::new();
         for mut frame in burst.drain(..) {
-            let fate = stages.leave(&mut frame);
-            self.carry_out(fate, frame, &mut exits);
+            match stages.leave(&mut frame) {
+                Leaving::Now(fate) => self.carry_out(fate, frame, &mut exits),
+                Leaving::AsAClient => clients.push(frame),
+            }
+        }
+        if !clients.is_empty() {
+            stages.stage(&mut clients, stage);
+            self.handle(stages, &mut clients, stage, exits);
         }
     }
 

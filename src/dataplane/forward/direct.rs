@@ -8,7 +8,7 @@ use crate::dataplane::wire::checksum::Delta;
 ///
 /// # Errors
 /// [`Error::Truncated`] if the frame does not hold the header.
-#[inline]
+#[inline(always)]
 pub fn hop(frame: &mut [u8], l3: usize) -> Result<(), Error> {
     let mut ip = header(frame, l3)?;
     ip.set_checksum(Delta::TTL_DECREMENT.adjust(ip.checksum()));

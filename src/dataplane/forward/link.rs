@@ -7,7 +7,7 @@ use crate::dataplane::wire::ethernet;
 ///
 /// # Errors
 /// [`Error::Truncated`] below 14 octets.
-#[inline]
+#[inline(always)]
 pub fn readdress(frame: &mut [u8], destination: ethernet::Address, source: ethernet::Address) -> Result<(), Error> {
     let window = frame.first_chunk_mut::<{ ethernet::HEADER_OCTETS }>().ok_or(Error::Truncated)?;
     let mut header = ethernet::Frame::new_unchecked(window);

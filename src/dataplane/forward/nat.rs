@@ -27,7 +27,7 @@ use crate::dataplane::wire::{ethernet, ipv4, sctp, tcp, udp};
 ///
 /// # Errors
 /// [`Error::Truncated`] if the frame does not hold both headers.
-#[inline]
+#[inline(always)]
 pub fn inbound(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, to: SocketAddrV4) -> Result<(), Error> {
     translate::<true, true>(frame, (l3, l4), protocol, to)
 }
@@ -39,7 +39,7 @@ pub fn inbound(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, to: S
 ///
 /// # Errors
 /// [`Error::Truncated`] if the frame does not hold both headers.
-#[inline]
+#[inline(always)]
 pub fn outbound(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, from: SocketAddrV4) -> Result<(), Error> {
     translate::<false, true>(frame, (l3, l4), protocol, from)
 }
