@@ -98,7 +98,7 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Withdraw a running director's VIPs from the routers, while it goes on forwarding
     ///
-    /// It needs [announce] in the configuration. Routers that learned of the VIPs turn to other directors, and packets that still come
+    /// It needs announce in the configuration. Routers that learned of the VIPs turn to other directors, and packets that still come
     /// are forwarded as before. It goes on through reloads, until --off or until the director ends. Waiting ends well once no packet
     /// has come for the time that --quiet says, or no connection is left; badly if somebody has the VIPs announced again, or the
     /// director is gone. Ctrl-C ends the waiting only.

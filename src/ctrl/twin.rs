@@ -12,7 +12,7 @@
 //! configuration gives the port are set at each start; they bear a mark of ours, by which those that it gives no more are found,
 //! and those that are on an interface which was the twin before. Others are left alone. The carrier below a port is muted ([`Mutes`]), so that the kernel hears each frame once.
 //!
-//! Of a port with an MTU above 1500 the twin is a pair of interfaces ([`pair`]), since the tap driver carries no more. It shows a
+//! Of a port with an MTU above 1500 the twin is a pair of interfaces (`pair`), since the tap driver carries no more. It shows a
 //! carrier also after its director was killed.
 
 use std::io;

@@ -46,7 +46,7 @@ pub struct Connector<'a> {
     pub now: Now,
     /// The port that it came from.
     pub ingress: PortId,
-    /// Whether the host sent it ([`super::own_vips`]).
+    /// Whether the host sent it (`own_vips.rs`).
     pub asked_by_host: bool,
 }
 

@@ -53,7 +53,7 @@ pub enum Class {
     Transit,
     /// Answers to checks through VIPs.
     Check,
-    /// Clients' packets to services whose real server the host is ([`super::host`]).
+    /// Clients' packets to services whose real server the host is (`host.rs`).
     Served,
 }
 

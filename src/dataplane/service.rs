@@ -97,7 +97,7 @@ pub enum Forwarding {
     /// Only the link-layer address changes; same segment; the server answers the client itself. ipvsadm's Route.
     Direct,
     /// The server is the host: its packets go to a port's twin, rewritten as by NAT, and so are its answers
-    /// ([`super::host`]). ipvsadm's Local.
+    /// (`host.rs`). ipvsadm's Local.
     Local,
 }
 

@@ -8,7 +8,7 @@
 //! Several real servers answer from one VIP: an answer is told apart by the port of the host's that it is for. What the host last
 //! sent to a stand-in from a port is noted ([`Askers`]), and whatever else it sends from there takes the note away. An
 //! answer must come from where the note says that it would. No connection is kept, nothing is scheduled, and nothing
-//! counts as the service's or the real server's traffic. [`super::through_vip`] does it.
+//! counts as the service's or the real server's traffic. `through_vip.rs` does it.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
