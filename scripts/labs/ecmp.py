@@ -121,8 +121,12 @@ class Pair:
         """Both announce the VIP"""
         if self.turned("once BGP is up", [D1, D2], self.began, 20) is None:
             raise RuntimeError("without both there is nothing to try")
-        up, told = self.daemons[ROUTER].paths_up()
-        self.check("BFD watches both", up == len(self.directors), "" if up else told)
+        # A session begins once BGP is up, with a packet a second.
+        deadline = time.monotonic() + 15
+        while (watched := self.daemons[ROUTER].paths_up())[0] != len(self.directors) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        up, told = watched
+        self.check("BFD watches both", up == len(self.directors), "" if up == len(self.directors) else told)
 
     def shared(self):
         """New connections, by both"""
