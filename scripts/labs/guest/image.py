@@ -49,11 +49,10 @@ def kernel():
     kept = sorted(cache.glob(f"linux-image-*+{MODULES_MARK}"), key=lambda path: path.stat().st_mtime)
     if kept:
         return Kernel(kept[-1])
-    try:
-        return Kernel(fetch_kernel(cache))
-    except subprocess.CalledProcessError:  # apt's lists are missing, or older than the archive
-        subprocess.run(["apt-get", "-qq", "update"], check=True)
-        return Kernel(fetch_kernel(cache))
+    # Lists that are older than the archive name older kernels, whose IPVS is another: before 6.1.192, or a little earlier, one
+    # with other thresholds took one connection more than they allow.
+    subprocess.run(["apt-get", "-qq", "update"], check=True)
+    return Kernel(fetch_kernel(cache))
 
 
 def fetch_kernel(cache):
