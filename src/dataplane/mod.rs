@@ -3,6 +3,7 @@
 //! A reading order: [`pipeline`] (the stages of one burst), [`worker`] (the loop around them), [`service`] and
 //! [`snapshot`] (what they look at), [`conn`] (the connection table).
 
+pub mod address;
 pub mod classify;
 pub mod clock;
 pub mod conn;
