@@ -216,6 +216,7 @@ impl api::Director for Shown {
             wrong,
             unmade: 0,
             against: 0,
+            observed: None,
             held_until: None,
             last: None,
             history: Vec::new(),

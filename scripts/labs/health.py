@@ -13,11 +13,12 @@ The host checks the real servers over lan0, the twin of the director's port.
 from .checking.bad import Bad
 from .checking.faults import Faults
 from .checking.many import Many
+from .checking.observed import Observed
 from .checking.place import Place
 from .checking.pools import Connections, Flapping, Maintenance, Quorums, Stopped
 
 PARTS = {"faults": Faults, "connections": Connections, "quorums": Quorums, "maintenance": Maintenance, "flapping": Flapping,
-         "many": Many, "bad": Bad, "stopped": Stopped}
+         "observed": Observed, "many": Many, "bad": Bad, "stopped": Stopped}
 
 
 def arguments(parser):

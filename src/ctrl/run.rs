@@ -140,6 +140,7 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     drop(orders);
     let Checker { verdicts, thread: checking } = checker;
     let hearing = tokio::spawn(hear(Arc::clone(&running), verdicts));
+    let observing = tokio::spawn(observe(Arc::clone(&running)));
     let (tell, told) = oneshot::channel::<()>();
     let server = tokio::spawn(api::serve(socket, listener, Arc::clone(&running), async { drop(told.await) }));
     notify::ready();
@@ -176,6 +177,7 @@ async fn direct(config: Config, (file, seen): (&Path, Option<Contents>), control
     watchdog.abort();
     follow.abort();
     hearing.abort();
+    observing.abort();
     links.abort();
     mirroring.iter().for_each(JoinHandle::abort);
     notify::stopping();
@@ -243,6 +245,19 @@ async fn hear(running: Arc<Running>, mut verdicts: UnboundedReceiver<Verdict>) {
         let (director, gathered) = (Arc::clone(&running), std::mem::take(&mut heard));
         if let Err(failed) = tokio::task::spawn_blocking(move || director.hear(&gathered)).await {
             error!("what health checks found was not taken in: {failed}");
+        }
+    }
+}
+
+/// Has the director look at what becomes of clients' connections, once a second.
+async fn observe(running: Arc<Running>) {
+    let mut seconds = interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        seconds.tick().await;
+        let director = Arc::clone(&running);
+        if let Err(failed) = tokio::task::spawn_blocking(move || director.observe()).await {
+            error!("what became of clients' connections was not looked at: {failed}");
         }
     }
 }

@@ -108,8 +108,14 @@ class Server:
 
     def drop(self):
         """Has its firewall drop what comes for nginx."""
-        ports = ", ".join(map(str, PORTS + TLS_PORTS))
-        rules = f"table ip wall {{\nchain in {{\ntype filter hook input priority 0;\ntcp dport {{ {ports} }} drop\n}}\n}}\n"
+        self._wall(f"tcp dport {{ {', '.join(map(str, PORTS + TLS_PORTS))} }} drop")
+
+    def deny(self, source, port, verdict):
+        """Has its firewall give its verdict on what comes from one host for a port, and on nothing else."""
+        self._wall(f"ip saddr {source} tcp dport {port} {verdict}")
+
+    def _wall(self, rule):
+        rules = f"table ip wall {{\nchain in {{\ntype filter hook input priority 0;\n{rule}\n}}\n}}\n"
         self.namespace.run("nft", "-f", "-", input=rules)
 
     def open(self):

@@ -18,8 +18,9 @@ use super::server::Director;
 use crate::ctrl::config::document::Table;
 use crate::ctrl::config::schema::{Key, Written};
 use crate::ctrl::config::{self, Real, write};
-use crate::ctrl::health::book::{self, Book};
+use crate::ctrl::health::book::{self, Book, Observed};
 use crate::ctrl::health::live::Last;
+use crate::ctrl::health::observe::Seen;
 
 /// What `GET /v1/health` answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +58,9 @@ pub struct ServerHealth {
     pub unmade: u64,
     /// How many checks in a row have said otherwise than its state.
     pub against: u32,
+    /// What clients' connections of the last seconds say of it: `well`, `nothing`, since there were too few, or why it is held to
+    /// fail, and stays only since none is left that does better. None if they are not observed.
+    pub observed: Option<String>,
     /// Until when it is kept out although it answers, since it failed again and again; RFC 3339.
     pub held_until: Option<String>,
     /// Its last check.
@@ -107,6 +111,9 @@ impl ServerHealth {
             wrong: seen.wrong,
             unmade: seen.unmade,
             against: seen.against,
+            observed: station
+                .filter(|station| station.check.observe.is_some())
+                .map(|station| observed(&station.observed)),
             held_until: seen.held_until.map(time),
             last: seen.last.map(Into::into),
             history,
@@ -123,6 +130,14 @@ impl From<Last> for LastCheck {
 impl From<&book::Turn> for Turned {
     fn from(turn: &book::Turn) -> Self {
         Self { at: time(turn.at), up: turn.up, reason: turn.reason.clone() }
+    }
+}
+
+fn observed(observed: &Observed) -> String {
+    match &observed.seen {
+        Seen::Nothing => "nothing".to_owned(),
+        Seen::Well => "well".to_owned(),
+        Seen::Failing(why) => why.clone(),
     }
 }
 

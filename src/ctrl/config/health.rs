@@ -19,8 +19,10 @@ use super::value;
 use crate::ctrl::health::check::{Body, Check, Dns, Grpc, Http, Path, Probe, Script, Smtp, Tls, Udp};
 use crate::dataplane::wire::ipv4;
 
+mod observe;
 mod write;
 
+pub(super) use observe::MOST_OPENED;
 pub use write::check_type;
 pub(super) use write::{check as written, write, write_of_real};
 
@@ -83,6 +85,8 @@ pub(super) const RECORDS: &[&str] =
 
 /// The keys of every check.
 const OF_ALL: &[&str] = &["type", "interval", "timeout", "rise", "fall", "jitter", "delay", "damping", "start"];
+/// What makes sense where something is asked.
+const OF_ANY: &[&str] = &["observe"];
 /// Those of one that goes over the network.
 const OF_SOCKETS: &[&str] = &["address", "port", "through"];
 const OF_HTTP: &[&str] = &["method", "path", "host", "status", "body", "md5", "sha256"];
@@ -177,6 +181,12 @@ pub(super) fn of_real(
         let item = own.map_or_else(|| section.required("address"), Ok)?;
         return Err(item.error("the service has no one port: say in its check which \"port\" is asked"));
     }
+    if check.as_ref().is_some_and(|check| check.observe.is_some())
+        && let Some(obstacle) = observe::obstacle(service, real)
+    {
+        let item = section.get("check").map_or_else(|| section.required("address"), Ok)?;
+        return Err(item.error(obstacle));
+    }
     Ok(check)
 }
 
@@ -184,7 +194,8 @@ pub(super) fn of_real(
 fn check(item: &Item<'_>, table: &Table) -> Result<Option<Check>, ConfigError> {
     let section = item.open(table, &CHECK)?;
     let kind: Type = section.required("type")?.word(TYPES, &[])?;
-    let fits = |key: &str| OF_ALL.contains(&key) || kind.keys().iter().any(|some| some.contains(&key));
+    let any = if kind == Type::None { &[][..] } else { OF_ANY };
+    let fits = |key: &str| [OF_ALL, any].iter().chain(kind.keys()).any(|some| some.contains(&key));
     if let Some((key, _)) = table.iter().find(|(key, _)| !fits(key)) {
         let kind = TYPES.iter().find(|(_, meaning)| *meaning == kind).map_or("", |(word, _)| word);
         return Err(section.required(key)?.error(format!("a check of type \"{kind}\" has no such key")));
@@ -221,6 +232,7 @@ fn check(item: &Item<'_>, table: &Table) -> Result<Option<Check>, ConfigError> {
         address: section.get("address").map(|item| item.parse(asked)).transpose()?,
         port: section.get("port").map(|item| Ok(item.integer(1..=u16::MAX.into())? as u16)).transpose()?,
         path: section.get("through").map_or(Ok(Path::Real), |item| item.word(PATHS, &[]))?,
+        observe: section.get("observe").map(observe::read).transpose()?,
     };
     if check.path == Path::Vip
         && let Some(item) = section.get("address")

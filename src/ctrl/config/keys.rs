@@ -114,6 +114,7 @@ pub(super) const CHECK: Keys = Keys {
         "delay",
         "damping",
         "start",
+        "observe",
         "address",
         "port",
         "through",
@@ -140,6 +141,8 @@ pub(super) const CHECK: Keys = Keys {
     ],
     later: &[],
 };
+pub(super) const OBSERVE: Keys =
+    Keys { header: "check.observe", known: &["window", "least", "failed", "reset"], later: &[] };
 /// What tells a service from every other.
 pub(super) const KEY: Keys =
     Keys { header: "what a service is for", known: &["address", "protocol", "match", "mark"], later: &[] };
@@ -171,6 +174,7 @@ const TABLES: &[&Keys] = &[
     &REAL,
     &MATCH,
     &CHECK,
+    &OBSERVE,
     &NOTIFY,
 ];
 

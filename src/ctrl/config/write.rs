@@ -358,7 +358,7 @@ fn hosts(addresses: &[Ipv4Addr]) -> Vec<String> {
 }
 
 /// Writes whole seconds as a time with units: `1h 30m`.
-fn time(seconds: u32) -> String {
+pub(super) fn time(seconds: u32) -> String {
     let parts = [("d", seconds / 86_400), ("h", seconds / 3600 % 24), ("m", seconds / 60 % 60), ("s", seconds % 60)];
     let some: Vec<_> =
         parts.iter().filter(|(_, count)| *count > 0).map(|(unit, count)| format!("{count}{unit}")).collect();

@@ -4,14 +4,16 @@ use std::mem;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use hashbrown::HashSet;
 use log::{error, info, warn};
 
 use super::super::api::{HealthReport, ServerHealth};
 use super::super::apply::Applier;
 use super::super::change::{Kind, Refused};
 use super::super::config::{Config, Selector, Service};
-use super::super::health::book::{Book, Key, QuorumTurn, Verdict};
+use super::super::health::book::{Book, Fate, Key, QuorumTurn, Verdict};
 use super::super::health::notice::Event;
+use super::super::health::observe::{self, Reading};
 use super::notices::Happened;
 use super::{Running, config};
 
@@ -55,18 +57,71 @@ impl Running {
             let mut book = self.book();
             verdicts.iter().filter(|verdict| book.hear(verdict, at)).collect()
         };
-        let mut happened = Vec::new();
-        for Verdict { key, up, reason, .. } in heard {
-            let (service, real) = key;
-            if *up {
-                info!("{}: real server {real} is up: {reason}", name(service));
-            } else {
-                warn!("{}: real server {real} is down: {reason}", name(service));
+        let turns = heard.into_iter().map(|verdict| (verdict.key, verdict.up, verdict.reason.clone()));
+        self.turned(&mut control.applier, turns.collect());
+    }
+
+    /// Looks at what became of clients' connections, once a second: real servers that fail by that are out, as one change of what
+    /// runs. May block.
+    pub fn observe(&self) {
+        let readings = self.readings();
+        let failing = if readings.is_empty() { HashSet::new() } else { self.book().observe(&readings) };
+        if failing.is_empty() {
+            return;
+        }
+        let control = &mut *self.control();
+        // It may have changed meanwhile.
+        let (desired, at) = (self.desired.load_full(), SystemTime::now());
+        let (mut turns, mut orders) = (Vec::new(), Vec::new());
+        for service in desired.config.services.iter().filter(|service| is_observed(service)) {
+            let mut book = self.book();
+            for real in service.reals.iter().filter(|real| failing.contains(&(service.selector, real.address))) {
+                match book.fall(service, real.address, at) {
+                    Fate::Out(reason, order) => {
+                        turns.push(((service.selector, real.address), false, reason));
+                        orders.push(order);
+                    }
+                    Fate::Stays(reason, why) => {
+                        warn!("{}: real server {} stays, {why}: {reason}", name(&service.selector), real.address);
+                    }
+                    Fate::Same => {}
+                }
             }
-            happened.push((*key, if *up { Event::ServerUp } else { Event::ServerDown }, reason.clone()));
+        }
+        self.checks.give(orders);
+        self.turned(&mut control.applier, turns);
+    }
+
+    /// Reads what became of clients' connections to real servers that are observed.
+    fn readings(&self) -> Vec<(Key, Reading)> {
+        let desired = self.desired.load();
+        let observed = desired.config.services.iter().filter(|service| is_observed(service));
+        let observed: HashSet<Selector> = observed.map(|service| service.selector).collect();
+        if observed.is_empty() {
+            return Vec::new();
+        }
+        let snapshot = self.viewer.current();
+        let services = snapshot.services.iter().flatten().filter(|service| observed.contains(&service.selector));
+        let readings = services.flat_map(|service| {
+            let reals = observe::readings(&self.shared, &snapshot, service);
+            reals.map(|(real, reading)| ((service.selector, real), reading))
+        });
+        readings.collect()
+    }
+
+    /// Tells of real servers that are up or down now, and why, and has the workers go over to that.
+    fn turned(&self, applier: &mut Applier, turns: Vec<(Key, bool, String)>) {
+        let mut happened = Vec::new();
+        for ((service, real), up, reason) in turns {
+            if up {
+                info!("{}: real server {real} is up: {reason}", name(&service));
+            } else {
+                warn!("{}: real server {real} is down: {reason}", name(&service));
+            }
+            happened.push(((service, real), if up { Event::ServerUp } else { Event::ServerDown }, reason));
         }
         if !happened.is_empty() {
-            self.go_over(&mut control.applier, happened);
+            self.go_over(applier, happened);
         }
     }
 
@@ -143,6 +198,11 @@ impl Running {
         }
         Ok(report)
     }
+}
+
+/// Tells whether clients' connections to some of a service's real servers are observed.
+fn is_observed(service: &Service) -> bool {
+    service.reals.iter().any(|real| real.check.as_ref().is_some_and(|check| check.observe.is_some()))
 }
 
 /// The real servers that `text` names: an address with a port or without.

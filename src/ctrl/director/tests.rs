@@ -72,3 +72,53 @@ fn a_vip_is_announced_while_somebody_lives() {
     director.hear(&[verdict(&director, 0, 0, true)]);
     assert_eq!(announced(), 1);
 }
+
+#[test]
+fn who_is_observed_to_fail_by_its_clients_is_out() {
+    let keys = "check = { type = 'tcp', observe = { least = 10 } }";
+    let text = text(2, 3, "").replace("'direct'", "'nat'").replace("10.0.0.", "10.0.0.1").replacen(
+        "check = { type = 'tcp' }",
+        keys,
+        1,
+    );
+    let director = unmanned(&text.replace("10.0.0.1254", "10.0.0.254"));
+    let of = |place: usize| director.desired().config.services[place].clone();
+    let live = |place: usize, real: usize| {
+        let key = (of(place).selector, of(place).reals[real].address);
+        Arc::clone(&director.book().station(&key).unwrap().live)
+    };
+    let runs = |place: usize| {
+        let (selector, snapshot) = (of(place).selector, director.viewer.current());
+        let service = snapshot.services.iter().flatten().find(|service| service.selector == selector).unwrap();
+        service.reals.iter().map(|real| real.id).collect::<Vec<_>>()
+    };
+    for (place, real) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)] {
+        live(place, real).note(|seen| seen.right = 1);
+    }
+    director.observe();
+    let (first, generation) = (runs(0), director.viewer.current().generation);
+    for place in [0, 1] {
+        for worker in &director.shared.workers {
+            worker.openings[runs(place)[1].index()].unanswered.add(10);
+        }
+    }
+    let before = live(0, 1);
+    director.observe();
+    assert_eq!((runs(0), runs(1).len()), (vec![first[0], first[2]], 3), "the other service did not ask for it");
+    assert_eq!(director.viewer.current().generation, generation + 1);
+    let report = director.health(None, None).unwrap();
+    assert_eq!(report.servers[1].reason.as_deref(), Some("observed: 10 of 10 connections unanswered in the last 1 s"));
+    assert_eq!(report.servers[0].observed.as_deref(), Some("nothing"));
+    assert_eq!(report.servers[3].observed, None);
+    director.observe();
+    assert_eq!(director.viewer.current().generation, generation + 1, "nothing new");
+
+    let key = (of(0).selector, of(0).reals[1].address);
+    director.hear(&[Verdict { key, live: before, up: true, reason: "late".to_owned() }]);
+    assert_eq!(runs(0).len(), 2, "a check of the time before says nothing");
+    director.hear(&[verdict(&director, 0, 1, true)]);
+    assert_eq!(runs(0).len(), 3);
+    director.observe();
+    director.observe();
+    assert_eq!(runs(0).len(), 3, "what was before its return does not count");
+}

@@ -16,15 +16,18 @@ use super::super::config::{Changed, Config, Selector, Service};
 use super::check::Check;
 use super::live::Live;
 use super::notice::Pool;
+use super::observe::{Observer, Seen};
 use super::stand_ins::Through;
 use super::tracker::Tracker;
 
 mod effective;
+mod observed;
 #[cfg(test)]
 mod tests;
 
 use effective::Patch;
 pub use effective::QuorumTurn;
+pub use observed::Fate;
 
 /// How many changes of a real server's state are remembered.
 pub const REMEMBERED: usize = 20;
@@ -37,6 +40,13 @@ pub type Key = (Selector, SocketAddr);
 pub enum Order {
     /// Begin to check a real server; the checks of it that there are end.
     Begin(Box<Begin>),
+    /// It has failed as clients' connections tell: its checks go on as of one that is down, and what they see is noted here.
+    Fall {
+        /// Who.
+        key: Key,
+        /// Where it is noted what is seen.
+        live: Arc<Live>,
+    },
     /// Check it no more.
     End(Key),
 }
@@ -91,6 +101,30 @@ pub struct Station {
     pub live: Arc<Live>,
     /// Its last changes, the latest last.
     pub history: VecDeque<Turn>,
+    /// What clients' connections said of it of late, where its check asks for that.
+    pub observed: Observed,
+}
+
+/// What clients' connections said of a real server.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    observer: Observer,
+    /// What they say now.
+    pub seen: Seen,
+    /// Whether it is known to stay, though it fails: it is told once.
+    spared: bool,
+}
+
+impl Station {
+    /// Goes over to the other state.
+    fn turn(&mut self, at: SystemTime, reason: String) {
+        self.up = !self.up;
+        self.observed = Observed::default();
+        if self.history.len() == REMEMBERED {
+            self.history.pop_front();
+        }
+        self.history.push_back(Turn { at, up: self.up, reason });
+    }
 }
 
 /// What going over to another desired state comes to.
@@ -220,9 +254,11 @@ impl Book {
             Some(known) => {
                 known.check = Arc::clone(check);
                 known.live = live;
+                known.observed = Observed::default();
             }
             None => {
-                self.stations.insert(key, Station { check: Arc::clone(check), up, live, history: VecDeque::new() });
+                let (check, history, observed) = (Arc::clone(check), VecDeque::new(), Observed::default());
+                self.stations.insert(key, Station { check, up, live, history, observed });
                 if !up {
                     self.is_out(key.0, true);
                 }
@@ -261,11 +297,7 @@ impl Book {
         let Verdict { key, live, up, reason } = verdict;
         let station = self.stations.get_mut(key).filter(|station| Arc::ptr_eq(&station.live, live));
         let Some(station) = station.filter(|station| station.up != *up) else { return false };
-        station.up = *up;
-        if station.history.len() == REMEMBERED {
-            station.history.pop_front();
-        }
-        station.history.push_back(Turn { at, up: *up, reason: reason.clone() });
+        station.turn(at, reason.clone());
         self.is_out(key.0, !up);
         true
     }

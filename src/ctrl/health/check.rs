@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::observe::Observe;
+
 /// A health check of a real server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
@@ -32,6 +34,8 @@ pub struct Check {
     pub port: Option<u16>,
     /// Which way the question takes.
     pub path: Path,
+    /// Clients' own connections take the server out too, by this rule; none for checks alone. Where answers pass the director.
+    pub observe: Option<Observe>,
 }
 
 /// Which way a check's packets take.

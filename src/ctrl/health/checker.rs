@@ -1,10 +1,12 @@
 //! Who makes the checks: a thread with a runtime of its own, on the control core, so that neither holds up the other.
 //!
 //! Each real server has a task that waits for its next check, makes it, and tells control only of another state. What a check saw
-//! is noted where listings find it.
+//! is noted where listings find it. Control may know better that one fails: then its checks go on as of one that is down.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
@@ -17,10 +19,11 @@ use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, sleep_until};
 
 use super::book::{Begin, Key, Order, Verdict};
-use super::check::Path;
-use super::live::{Last, Seen};
-use super::probe::{self, Kind, Prober, Target};
+use super::check::{Check, Path};
+use super::live::{Last, Live, Seen};
+use super::probe::{Kind, Prober, Target};
 use super::schedule::Schedule;
+use super::tracker::Tracker;
 
 /// Gives orders to the checker. When the last is dropped, the thread ends.
 #[derive(Clone, Debug)]
@@ -76,15 +79,21 @@ fn allow_sockets() {
 }
 
 async fn work(mut orders: UnboundedReceiver<Order>, tell: UnboundedSender<Verdict>) {
-    let (origin, mut tasks) = (Instant::now(), HashMap::<Key, AbortHandle>::new());
+    let (origin, mut tasks) = (Instant::now(), HashMap::<Key, Task>::new());
     let (mut number, mut allowed) = (0u32, false);
     while let Some(order) = orders.recv().await {
         let key = match &order {
             Order::Begin(begin) => begin.key,
-            Order::End(key) => *key,
+            Order::Fall { key, .. } | Order::End(key) => *key,
         };
+        if let Order::Fall { live, .. } = order {
+            if let Some(task) = tasks.get(&key) {
+                task.known.borrow_mut().fall(live, origin.elapsed());
+            }
+            continue;
+        }
         if let Some(task) = tasks.remove(&key) {
-            task.abort();
+            task.watch.abort();
         }
         let Order::Begin(begin) = order else { continue };
         if !std::mem::replace(&mut allowed, true) {
@@ -103,10 +112,20 @@ async fn work(mut orders: UnboundedReceiver<Order>, tell: UnboundedSender<Verdic
         let earliest = origin.elapsed() + begin.check.delay;
         let schedule = Schedule::new(number, earliest, begin.check.interval, begin.check.jitter);
         number = number.wrapping_add(1);
-        let station = Station { begin: *begin, prober, target, schedule, origin, tell: tell.clone() };
-        tasks.insert(key, spawn_local(station.watch()).abort_handle());
+        let timeout = begin.check.timeout;
+        let Begin { key, check, tracker, live, .. } = *begin;
+        let known = Rc::new(RefCell::new(Known { key, check, tracker, live }));
+        let station =
+            Station { known: Rc::clone(&known), timeout, prober, target, schedule, origin, tell: tell.clone() };
+        tasks.insert(key, Task { watch: spawn_local(station.watch()).abort_handle(), known });
     }
-    tasks.into_values().for_each(|task| task.abort());
+    tasks.into_values().for_each(|task| task.watch.abort());
+}
+
+/// Checks under way, and what they have found so far.
+struct Task {
+    watch: AbortHandle,
+    known: Rc<RefCell<Known>>,
 }
 
 /// Who is asked.
@@ -134,7 +153,8 @@ fn target(begin: &Begin) -> Result<Target, String> {
 
 /// A real server and its checks.
 struct Station {
-    begin: Begin,
+    known: Rc<RefCell<Known>>,
+    timeout: Duration,
     prober: Prober,
     target: Target,
     schedule: Schedule,
@@ -145,36 +165,58 @@ struct Station {
 impl Station {
     /// Checks until the task is ended.
     async fn watch(mut self) {
-        let timeout = self.begin.check.timeout;
         loop {
             let due = self.schedule.next(self.origin.elapsed(), fastrand::f64());
             sleep_until(self.origin + due).await;
             let start = Instant::now();
-            let outcome = self.prober.check(&self.target, timeout).await;
-            self.take(outcome, start.elapsed());
+            let outcome = self.prober.check(&self.target, self.timeout).await;
+            let told = outcome.map(drop).map_err(|failure| (failure.kind(), failure.to_string()));
+            let verdict = self.known.borrow_mut().take(told, start.elapsed(), self.origin.elapsed());
+            if let Some(verdict) = verdict {
+                // Control goes first when the director ends.
+                let _ = self.tell.send(verdict);
+            }
         }
     }
+}
 
-    /// Takes in how a check ended.
-    fn take(&mut self, outcome: Result<Duration, probe::Failure>, took: Duration) {
-        let Self { begin: Begin { key, check, tracker, live, .. }, origin, tell, .. } = self;
-        let told = outcome.map(drop).map_err(|failure| (failure.kind(), failure.to_string()));
+/// What is known of a real server. Times are since the checker's start.
+struct Known {
+    key: Key,
+    check: Arc<Check>,
+    tracker: Tracker,
+    live: Arc<Live>,
+}
+
+impl Known {
+    /// Takes in how a check ended. Returns what control is told: another state.
+    fn take(&mut self, told: Result<(), (Kind, String)>, took: Duration, now: Duration) -> Option<Verdict> {
         let counts = !matches!(told, Err((Kind::Local, _)));
-        let now = origin.elapsed();
-        let turn = if counts { tracker.see(told.is_ok(), check, now) } else { None };
-        if let Some(up) = turn {
+        let turn = if counts { self.tracker.see(told.is_ok(), &self.check, now) } else { None };
+        let verdict = turn.map(|up| {
             let reason = match &told {
-                Ok(()) if check.rise > 1 => format!("{} right answers in a row", check.rise),
+                Ok(()) if self.check.rise > 1 => format!("{} right answers in a row", self.check.rise),
                 Ok(()) => "answers".to_owned(),
                 Err((_, reason)) => reason.clone(),
             };
-            // Control goes first when the director ends.
-            let _ = tell.send(Verdict { key: *key, live: Arc::clone(live), up, reason });
-        }
-        let held = tracker.held_until().checked_sub(now).filter(|left| !left.is_zero());
-        let (against, held_until) = (tracker.against(), held.map(|left| SystemTime::now() + left));
-        live.note(|seen| {
-            seen.take(told, took);
+            Verdict { key: self.key, live: Arc::clone(&self.live), up, reason }
+        });
+        self.live.note(|seen| seen.take(told, took));
+        self.note(now);
+        verdict
+    }
+
+    /// It is down, as control knows; what was told of it before is not heard any more, since it is noted elsewhere from now on.
+    fn fall(&mut self, live: Arc<Live>, now: Duration) {
+        self.live = live;
+        self.tracker.fall(&self.check, now);
+        self.note(now);
+    }
+
+    fn note(&self, now: Duration) {
+        let held = self.tracker.held_until().checked_sub(now).filter(|left| !left.is_zero());
+        let (against, held_until) = (self.tracker.against(), held.map(|left| SystemTime::now() + left));
+        self.live.note(|seen| {
             seen.against = against;
             seen.held_until = held_until;
         });
@@ -190,5 +232,53 @@ impl Seen {
             Err(_) => self.wrong += 1,
         }
         self.last = Some(Last { at: SystemTime::now(), took, failure: outcome.err().map(|(_, reason)| reason) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tracker::tests::check;
+    use super::*;
+
+    fn known(rise: u32) -> Known {
+        let key = (crate::ctrl::config::Selector::Mark(7), "10.0.0.2:80".parse().unwrap());
+        let check = Arc::new(check(rise, 3, 300));
+        Known { key, check, tracker: Tracker::known(true), live: Arc::default() }
+    }
+
+    /// Takes in a right answer.
+    fn right(known: &mut Known, second: u64) -> Option<Verdict> {
+        known.take(Ok(()), Duration::ZERO, Duration::from_secs(second))
+    }
+
+    #[test]
+    fn who_fell_by_the_book_is_brought_back_by_right_answers() {
+        let mut known = known(2);
+        assert!(right(&mut known, 1).is_none());
+        let before = Arc::clone(&known.live);
+        let live = Arc::new(Live::from(before.seen()));
+        known.fall(Arc::clone(&live), Duration::from_secs(2));
+        assert!(right(&mut known, 3).is_none());
+        assert_eq!((before.seen().right, live.seen().right, live.seen().against), (1, 2, 1));
+        let verdict = right(&mut known, 4).unwrap();
+        assert!(verdict.up && Arc::ptr_eq(&verdict.live, &live));
+    }
+
+    #[test]
+    fn who_falls_so_again_and_again_is_held_down() {
+        let mut known = known(1);
+        let mut second = 0;
+        for hold in [0, 0, 5, 10] {
+            known.fall(Arc::default(), Duration::from_secs(second));
+            assert_eq!(known.live.seen().held_until.is_some(), hold > 0);
+            let fell = second;
+            loop {
+                second += 1;
+                if right(&mut known, second).is_some() {
+                    break;
+                }
+            }
+            assert_eq!(second - fell, hold.max(1));
+        }
     }
 }

@@ -36,6 +36,11 @@ pub struct Last {
 }
 
 impl Live {
+    /// Goes on from what was seen so far.
+    pub fn from(seen: Seen) -> Self {
+        Self(Mutex::new(seen))
+    }
+
     /// Takes in what was seen.
     pub fn note(&self, note: impl FnOnce(&mut Seen)) {
         note(&mut self.lock());

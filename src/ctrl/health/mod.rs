@@ -3,7 +3,8 @@
 //! ```text
 //!   desired ──► book ── orders ──► checker: a thread, a task for each real server
 //!                ▲                     │  schedule: when    probe: what is asked    tracker: what that makes of it
-//!                └────── verdicts ─────┘  only another state is told
+//!                ├────── verdicts ─────┘  only another state is told
+//!                ├────── observe: what became of clients' own connections, once a second, where a check asks for it
 //!                │
 //!                └──► effective: desired, less who is out ──► apply ──► one snapshot; services that nothing happened to are the same
 //! ```

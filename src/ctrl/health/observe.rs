@@ -5,7 +5,7 @@
 //! rule. A SYN counts as unanswered when the client sends it again, which is after a second.
 //!
 //! Silence says nothing: where too few connections were opened, and where a real server gets none any more, there is no verdict.
-//! Who has failed so must be found to have recovered by its checks, or tried again.
+//! Who has failed so must be found to have recovered by its checks.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -81,9 +81,10 @@ pub fn readings<'a>(
 }
 
 /// What the openings within a window say of a real server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Seen {
     /// There were too few.
+    #[default]
     Nothing,
     /// It does its work.
     Well,
@@ -130,11 +131,6 @@ impl Observer {
         let seconds = self.0.len() as u32 - 1;
         let before = self.0.front().copied().unwrap_or_default();
         observe(before, reading, seconds, rule)
-    }
-
-    /// Forgets what was seen: what comes next is looked at alone.
-    pub fn forget(&mut self) {
-        self.0.clear();
     }
 }
 
@@ -215,19 +211,5 @@ mod tests {
         assert_eq!(next(20, 0), Seen::Well);
         assert_eq!((next(0, 0), next(0, 0), next(0, 0)), (Seen::Well, Seen::Well, Seen::Nothing));
         assert_eq!(next(0, 10), Seen::Failing("10 of 10 connections unanswered in the last 3 s".to_owned()));
-    }
-
-    #[test]
-    fn what_is_forgotten_does_not_count() {
-        let (rule, mut observer) = (Observe::default(), Observer::default());
-        observer.take(reading(0, 0, 0, 0), &rule);
-        assert!(matches!(observer.take(reading(0, 50, 0, 0), &rule), Seen::Failing(_)));
-        observer.forget();
-        assert_eq!(observer.take(reading(0, 50, 0, 0), &rule), Seen::Nothing);
-        assert_eq!(observer.take(reading(0, 59, 0, 0), &rule), Seen::Nothing);
-        assert_eq!(
-            observer.take(reading(0, 60, 0, 0), &rule),
-            Seen::Failing("10 of 10 connections refused in the last 2 s".to_owned())
-        );
     }
 }

@@ -7,6 +7,8 @@
 //!         └───────────────────────────────────┘
 //!           `rise` right answers in a row, and not before the hold is over
 //! ```
+//! Whom clients find to fail is down at once ([`Tracker::fall`]); only checks bring it back.
+//!
 //! The first check of all decides alone, whatever `rise` and `fall` are: until then nothing is known.
 //!
 //! **Damping.** Who falls within [`SOON`] of its return flaps. The first two falls cost nothing; from the third such fall on a server
@@ -83,6 +85,15 @@ impl Tracker {
         Some(right)
     }
 
+    /// It is found to fail by others than its checks: it falls, if it has not.
+    pub fn fall(&mut self, check: &Check, now: Duration) {
+        if std::mem::replace(&mut self.up, false) {
+            self.known = true;
+            self.against = 0;
+            self.fell(check, now);
+        }
+    }
+
     fn fell(&mut self, check: &Check, now: Duration) {
         let flapped = self.returned.is_some_and(|returned| now.saturating_sub(returned) < SOON);
         self.flaps = if flapped { self.flaps.saturating_add(1) } else { 0 };
@@ -93,11 +104,12 @@ impl Tracker {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::ctrl::health::check::{Path, Probe};
 
-    fn check(rise: u32, fall: u32, damping: u64) -> Check {
+    /// A check of these numbers, the last in seconds.
+    pub fn check(rise: u32, fall: u32, damping: u64) -> Check {
         Check {
             probe: Probe::Tcp,
             interval: Duration::from_secs(1),
@@ -111,6 +123,7 @@ mod tests {
             address: None,
             port: None,
             path: Path::Real,
+            observe: None,
         }
     }
 
@@ -152,6 +165,30 @@ mod tests {
         let falls: Vec<_> = turns.iter().filter(|(_, up)| !up).map(|(second, _)| *second).collect();
         let returns: Vec<_> = turns.iter().filter(|(_, up)| *up).map(|(second, _)| *second).collect();
         assert_eq!((falls, returns), (vec![0, 2, 4, 10, 21], vec![1, 3, 9, 20, 36]));
+    }
+
+    #[test]
+    fn who_falls_by_other_means_returns_by_checks_and_flaps_as_any_other() {
+        let check = check(2, 3, 300);
+        let at = Duration::from_secs;
+        let mut tracker = Tracker::unknown(&check);
+        let mut returns = Vec::new();
+        let (mut second, mut falls) = (0, 0);
+        while returns.len() < 5 {
+            if tracker.is_up() && falls == returns.len() {
+                assert_eq!(tracker.see(false, &check, at(second)), (falls == 0).then_some(false));
+                tracker.fall(&check, at(second));
+                tracker.fall(&check, at(second));
+                falls += 1;
+                assert!(!tracker.is_up() && tracker.against() == 0);
+            }
+            second += 1;
+            if tracker.see(true, &check, at(second)) == Some(true) {
+                returns.push(second);
+            }
+        }
+        // Two right answers; from the second flap on it is held down for 5 s, 10 s, 20 s.
+        assert_eq!(returns, [2, 4, 9, 19, 39]);
     }
 
     #[test]

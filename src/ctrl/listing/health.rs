@@ -34,6 +34,7 @@ pub fn server(server: &ServerHealth) -> String {
         ("RIGHT", server.right.to_string()),
         ("WRONG", server.wrong.to_string()),
         ("NOT MADE", server.unmade.to_string()),
+        ("OBSERVED", dash(&server.observed)),
         ("HELD UNTIL", dash(&server.held_until)),
     ] {
         table.row(vec![what.to_owned(), value]);
@@ -82,11 +83,11 @@ mod tests {
 
     const REPORT: &str = r#"{"lost_quorum":["192.0.2.1:80"],"servers":[
         {"service":"192.0.2.1:80","protocol":"tcp","real":"10.0.0.2:80","state":"down","up":false,"check":"http","reason":"status 500",
-         "since":"2026-11-29T12:00:01.500Z","right":7,"wrong":3,"unmade":0,"against":1,"held_until":null,
+         "since":"2026-11-29T12:00:01.500Z","right":7,"wrong":3,"unmade":0,"against":1,"observed":"well","held_until":null,
          "last":{"at":"2026-11-29T12:00:09.000Z","seconds":0.0012,"failure":null},
          "history":[{"at":"2026-11-29T12:00:01.500Z","up":false,"reason":"status 500"}]},
         {"service":"192.0.2.1:80","protocol":"tcp","real":"10.0.0.3:80","state":"maintenance","up":null,"check":null,"reason":null,
-         "since":null,"right":0,"wrong":0,"unmade":0,"against":0,"held_until":null,"last":null,"history":[]}]}"#;
+         "since":null,"right":0,"wrong":0,"unmade":0,"against":0,"observed":null,"held_until":null,"last":null,"history":[]}]}"#;
 
     #[test]
     fn a_line_for_each_real_server_and_all_of_one() {
@@ -101,6 +102,7 @@ tcp 192.0.2.1:80  10.0.0.3:80  -      maintenance       -                    -  
         assert_eq!(health(&HealthReport::default()), "no real server is checked\n");
         let one = server(&report.servers[0]);
         assert!(one.starts_with("REAL SERVER  10.0.0.2:80\nSERVICE      tcp 192.0.2.1:80\n"), "{one}");
+        assert!(one.contains("\nOBSERVED     well\n"), "{one}");
         assert!(one.ends_with("\n2026-11-29T12:00:01.500Z  down: status 500\n"), "{one}");
     }
 }

@@ -64,6 +64,7 @@ pub(in crate::ctrl::config) fn check(check: &Check, detail: Detail) -> Table {
     table.put_some("address", check.address.map(|address| address.to_string()));
     table.put_some("port", check.port.map(u32::from));
     table.put_some("through", (check.path == Path::Vip).then_some("vip"));
+    table.put_some("observe", check.observe.map(|rule| observe::written(&rule, detail)));
     probe(&mut table, &check.probe);
     table.table
 }

@@ -57,6 +57,8 @@ pub enum Sorry {}
 pub enum Real {}
 /// `check`.
 pub enum Check {}
+/// `check.observe`.
+pub enum Observe {}
 
 type Values = &'static [(&'static str, Kind, &'static str)];
 
@@ -66,6 +68,7 @@ const MATCH: Kind = Kind::Table(SchemaGenerator::subschema_for::<Written<Match>>
 const COUNT: Kind = Kind::Integer(0, u32::MAX as u64);
 const CHECK: Kind = Kind::Table(SchemaGenerator::subschema_for::<Written<Check>>);
 const IN_A_ROW: Kind = Kind::Integer(1, health::MOST_IN_A_ROW);
+const PERCENT: Kind = Kind::Integer(1, 100);
 const SWITCH: Kind = Kind::Integer(0, 1);
 const SERVICE_HAS: &[&str] = &["address", "match", "mark"];
 
@@ -481,6 +484,11 @@ impl Shape for Check {
             "The longest time that one which fails again and again is kept out. Default 5m; 0s for none.",
         ),
         ("start", Kind::Word(|| words(health::STARTS)), "What it is until its first check. Default up."),
+        (
+            "observe",
+            Kind::Table(SchemaGenerator::subschema_for::<Written<Observe>>),
+            "Clients' own TCP connections take it out too, by NAT. Default they do not.",
+        ),
         ("address", Kind::Text, "The address to ask. Default the real server's."),
         ("port", Kind::Integer(1, u16::MAX as u64), "The port to ask. Default the real server's."),
         (
@@ -520,5 +528,16 @@ impl Shape for Check {
             Kind::List(&Kind::Text),
             "A program, by its whole path, and its arguments; exit status 0 is right.",
         ),
+    ];
+}
+
+impl Shape for Observe {
+    const NAME: &'static str = "Observe";
+    const KEYS: &'static Keys = &keys::OBSERVE;
+    const VALUES: Values = &[
+        ("window", Kind::Time, "How far back is looked, 1s to 1m. Default 5s."),
+        ("least", Kind::Integer(1, health::MOST_OPENED), "So many connections must have been opened. Default 10."),
+        ("failed", PERCENT, "The share of them, in percent, that was refused or not answered. Default 80."),
+        ("reset", PERCENT, "The share of open ones, in percent, that it reset. Default: resets are not looked at."),
     ];
 }

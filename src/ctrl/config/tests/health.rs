@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::ctrl::health::check::{Http, Path, Probe};
+use crate::ctrl::health::observe::Observe;
 
 fn service(text: &str) -> String {
     format!("{PORTS}[[service]]\naddress = '203.0.113.1:80'\n{text}\n")
@@ -43,6 +44,48 @@ fn a_real_server_has_its_services_check_with_its_own_keys_or_none() {
 }
 
 #[test]
+fn clients_connections_are_observed_where_that_is_asked_for() {
+    let text = "check = { type = 'tcp', observe = { window = '30s', reset = 50 } }\n\
+                real = [{ address = '10.0.0.2' }, { address = '10.0.0.3', check = { observe = {} } }, \
+                { address = '10.0.0.4', check = { rise = 1 } }, { address = '10.0.0.5', check = { type = 'tcp' } }]";
+    let config = accept(&service(text));
+    let rules: Vec<_> = config.services[0].reals.iter().map(|real| real.check.as_ref().unwrap().observe).collect();
+    let own = Observe { window: 30, reset: Some(50), ..Observe::default() };
+    assert_eq!(rules, [Some(own), Some(Observe::default()), Some(own), None]);
+    let written = write::check(config.services[0].health.check.as_ref().unwrap());
+    assert_eq!(written, r#"{"type":"tcp","observe":{"window":"30s","reset":50}}"#);
+    assert_eq!(accept(&write::config(&config).to_toml()), config);
+}
+
+#[test]
+fn what_is_observed_are_tcp_connections_with_answers_that_pass() {
+    let text = |keys: &str, real: &str| {
+        let check = "check = { type = 'tcp', observe = {} }";
+        format!("[[service]]\naddress = '203.0.113.1:80'\n{check}\n{keys}\nreal = [{{ {real} }}]\n{PORTS}")
+    };
+    accept(&text("", "address = '10.0.0.2'"));
+    accept(&text("forwarding = 'direct'", "address = '10.0.0.2', forwarding = 'nat'"));
+    accept(&text("forwarding = 'direct'", "address = '10.0.0.2', check = { type = 'tcp' }"));
+    let passing = "\"observe\" takes answers that pass the director, as by nat: by ";
+    for (keys, real, expected) in [
+        ("forwarding = 'direct'", "address = '10.0.0.2'", format!("address: {passing}direct they do not")),
+        (
+            "",
+            "address = '10.0.0.2', forwarding = 'tunnel', check = { rise = 1 }",
+            format!("check: {passing}tunnel they do not"),
+        ),
+        (
+            "protocol = 'udp'",
+            "address = '10.0.0.2'",
+            "address: \"observe\" is for TCP connections, and the service's protocol is UDP".to_owned(),
+        ),
+    ] {
+        let said = refusal(&text(keys, real));
+        assert!(said.ends_with(&format!("service[0].real[0].{expected}")), "{said}");
+    }
+}
+
+#[test]
 fn a_check_asks_a_port_that_is_known() {
     let every = |check: &str| {
         format!("[[service]]\naddress = '203.0.113.1:0'\ncheck = {{ {check} }}\nreal = [{{ address = '10.0.0.2' }}]\n")
@@ -63,6 +106,15 @@ fn mistakes_are_named() {
         ("interval = '2s'", ": the key \"type\" is missing"),
         ("type = 'tcp', path = '/'", ".path: a check of type \"tcp\" has no such key"),
         ("type = 'http', sni = 'a'", ".sni: a check of type \"http\" has no such key"),
+        ("type = 'none', observe = {}", ".observe: a check of type \"none\" has no such key"),
+        ("type = 'tcp', observe = true", ".observe: write it as a table, check.observe"),
+        ("type = 'tcp', observe = { window = '61s' }", ".observe.window: \"61s\" is not in the range 1s to 1m"),
+        ("type = 'tcp', observe = { window = '500ms' }", ".observe.window: \"500ms\" is not a whole number of seconds"),
+        ("type = 'tcp', observe = { failed = 0 }", ".observe.failed: 0 is not in the range 1 to 100"),
+        (
+            "type = 'tcp', observe = { most = 1 }",
+            ".observe.most: unknown key in check.observe; known are window, least, failed, reset",
+        ),
         ("type = 'http', intervall = '2s'", ".intervall: unknown key; did you mean \"interval\"?"),
         ("type = 'tcp', interval = '1ms'", ".interval: 1ms is not in the range 50ms to 1day"),
         (

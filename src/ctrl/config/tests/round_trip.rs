@@ -136,13 +136,15 @@ fn station(rng: &mut Rng, selector: &Selector) -> Real {
 }
 
 fn real(rng: &mut Rng, service: &Service) -> Real {
-    let upper = rng.u32(..);
+    let (upper, station) = (rng.u32(..), station(rng, &service.selector));
+    let seen = station.forwarding.answers_here() && service.selector.protocols().contains(&Protocol::Tcp);
+    let own = |rng: &mut Rng| some(rng, |rng| Arc::new(health::check(rng, false, seen)));
     Real {
         weight: or(rng, 1, |rng| rng.u16(..)),
         thresholds: or(rng, Thresholds::default(), |rng| Thresholds { upper, lower: rng.u32(..=upper) }),
         slow_start: or(rng, service.slow_start, |rng| rng.u32(..=LONGEST)),
-        check: or(rng, service.health.check.clone(), |rng| some(rng, |rng| Arc::new(health::check(rng, false)))),
-        ..station(rng, &service.selector)
+        check: or(rng, service.health.check.clone(), own),
+        ..station
     }
 }
 

@@ -6,8 +6,8 @@ use document::{Table, Value};
 
 use super::*;
 use crate::ctrl::config::schema::{
-    Api, Check, Director, File, Health, Ipvs, Key, Kind, Mark, Match, Mirror, Neighbor, Notify, Persistence, Port,
-    Real, Route, Service, Shape, Sorry, Timeouts,
+    Api, Check, Director, File, Health, Ipvs, Key, Kind, Mark, Match, Mirror, Neighbor, Notify, Observe, Persistence,
+    Port, Real, Route, Service, Shape, Sorry, Timeouts,
 };
 
 /// A file in which every table stands where a key of its own can be put.
@@ -24,7 +24,8 @@ const FILE: &str = r#"{
          "check": {"type": "https"}, "sorry_server": {"address": "10.0.0.3"}},
         {"match": {"port": 80}}, {"mark": 7},
         {"mark": 11, "check": {"type": "udp"}}, {"mark": 12, "check": {"type": "dns"}}, {"mark": 13, "check": {"type": "smtp"}},
-        {"mark": 14, "check": {"type": "grpc", "tls": true}}, {"mark": 15, "check": {"type": "script", "command": ["/x"]}}
+        {"mark": 14, "check": {"type": "grpc", "tls": true}}, {"mark": 15, "check": {"type": "script", "command": ["/x"]}},
+        {"mark": 16, "check": {"type": "tcp", "observe": {}}}
     ]
 }"#;
 
@@ -168,6 +169,7 @@ fn a_key_may_hold_what_its_reader_takes() {
         elsewhere("service[7].check", &["command"]),
     ];
     check_table::<Check>("service[0].check", &elsewhere.concat());
+    check_table::<Observe>("service[8].check.observe", &[]);
 }
 
 #[test]

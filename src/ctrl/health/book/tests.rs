@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::super::observe::Reading;
 use super::*;
 use crate::ctrl::config::{self, OnFailure};
 
@@ -64,7 +65,7 @@ impl Case {
 fn begun(followed: &Followed) -> Vec<Key> {
     let begun = followed.orders.iter().filter_map(|order| match order {
         Order::Begin(begin) => Some(begin.key),
-        Order::End(_) => None,
+        Order::Fall { .. } | Order::End(_) => None,
     });
     begun.collect()
 }
@@ -215,4 +216,150 @@ fn what_does_not_come_to_run_leaves_no_trace() {
     assert!(known.iter().zip(lives(&case)).all(|(one, other)| Arc::ptr_eq(one, &other)), "their checks go on");
     assert_eq!((case.book.state(&down), case.book.state(&maintained)), (State::Down, State::Maintenance));
     assert_eq!(case.book.stations.len(), 4);
+}
+
+/// Real servers that are observed, a second after the other; each has had a right answer.
+struct Observed {
+    case: Case,
+    counted: HashMap<Key, Reading>,
+}
+
+impl Observed {
+    fn new(reals: u8) -> Self {
+        let text =
+            service(1, "", reals).replace("'tcp'", "'tcp', observe = { window = '3s', least = 10, failed = 50 }");
+        let mut observed = Self { case: Case::new(&text), counted: HashMap::new() };
+        for real in 0..reals {
+            observed.answers(real.into());
+        }
+        observed.passes(&[]);
+        observed
+    }
+
+    fn key(&self, real: usize) -> Key {
+        self.case.key(0, real)
+    }
+
+    fn answers(&self, real: usize) {
+        self.case.book.station(&self.key(real)).unwrap().live.note(|seen| seen.right += 1);
+    }
+
+    /// A second passes in which so many connections to real servers are answered, and refused. Returns who is out, and who is
+    /// told to stay.
+    fn passes(&mut self, counts: &[(usize, u64, u64)]) -> (Vec<usize>, Vec<usize>) {
+        let reals = self.case.desired.services[0].reals.len();
+        for (real, answered, refused) in counts {
+            let counted = self.counted.entry(self.case.key(0, *real)).or_default();
+            counted.answered += answered;
+            counted.refused += refused;
+        }
+        let reading = |real| (self.key(real), self.counted.get(&self.key(real)).copied().unwrap_or_default());
+        let readings: Vec<_> = (0..reals).map(reading).collect();
+        let (mut out, mut stay) = (Vec::new(), Vec::new());
+        let failing = self.case.book.observe(&readings);
+        let service = Arc::clone(&self.case.desired.services[0]);
+        for real in 0..reals {
+            let key = self.key(real);
+            if !failing.contains(&key) {
+                continue;
+            }
+            match self.case.book.fall(&service, key.1, SystemTime::UNIX_EPOCH) {
+                Fate::Out(..) => out.push(real),
+                Fate::Stays(..) => stay.push(real),
+                Fate::Same => {}
+            }
+        }
+        (out, stay)
+    }
+
+    fn state(&self, real: usize) -> State {
+        self.case.book.state(&self.key(real))
+    }
+}
+
+const NOBODY: (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
+
+#[test]
+fn who_is_observed_to_fail_is_out_until_its_checks_bring_it_back() {
+    let mut observed = Observed::new(2);
+    let key = observed.key(0);
+    let before = Arc::clone(&observed.case.book.station(&key).unwrap().live);
+    assert_eq!(observed.passes(&[(0, 0, 9), (1, 9, 0)]), NOBODY);
+    assert_eq!(observed.passes(&[(0, 1, 0), (1, 1, 0)]), (vec![0], vec![]));
+    assert_eq!((observed.case.runs(), observed.state(0)), (vec![vec![20]], State::Down));
+    let station = observed.case.book.station(&key).unwrap();
+    let last = station.history.back().unwrap();
+    assert_eq!((last.up, &*last.reason), (false, "observed: 9 of 10 connections refused in the last 2 s"));
+    assert_eq!(station.live.seen().right, 1, "what was seen is kept");
+    let late = Verdict { key, live: before, up: false, reason: "late".to_owned() };
+    assert!(!observed.case.book.hear(&late, SystemTime::UNIX_EPOCH), "what was told before says nothing any more");
+    assert_eq!(observed.passes(&[(0, 0, 100)]), NOBODY, "it is out");
+
+    assert!(observed.case.turn(key, true));
+    assert_eq!(observed.case.runs(), [[10, 20]]);
+    assert_eq!(observed.passes(&[]), NOBODY, "what was before its return does not count");
+    assert_eq!(observed.passes(&[(0, 0, 10)]), (vec![0], vec![]));
+}
+
+#[test]
+fn somebody_is_left_who_is_not_observed_to_fail() {
+    let mut observed = Observed::new(3);
+    assert_eq!(
+        observed.passes(&[(0, 0, 10), (1, 0, 10), (2, 0, 10)]),
+        (vec![], vec![0, 1, 2]),
+        "all fail: nobody goes"
+    );
+    assert_eq!(observed.passes(&[(0, 0, 10), (1, 0, 10), (2, 0, 10)]), NOBODY, "which is told once");
+    assert_eq!(observed.passes(&[(2, 100, 0)]), (vec![0, 1], vec![]), "one recovers, the others go");
+    assert_eq!(observed.passes(&[(2, 0, 200)]), (vec![], vec![2]), "the last one stays");
+    assert_eq!(observed.case.runs(), [[30]]);
+    assert_eq!(observed.passes(&[(2, 900, 0)]), NOBODY);
+    assert_eq!(observed.passes(&[(2, 0, 2000)]), (vec![], vec![2]), "and is told again when it fails anew");
+    assert!(observed.case.turn(observed.key(0), true));
+    assert_eq!(observed.passes(&[]), (vec![2], vec![]), "somebody is back");
+}
+
+#[test]
+fn who_is_down_in_maintenance_or_without_weight_is_nobody_to_rely_on() {
+    let mut observed = Observed::new(3);
+    observed.case.book.maintain(observed.key(1), true);
+    assert!(observed.case.turn(observed.key(2), false));
+    assert_eq!(observed.passes(&[(0, 0, 10)]), (vec![], vec![0]));
+
+    let mut observed = Observed::new(2);
+    let text = service(1, "", 2).replace("weight = 20", "weight = 0");
+    observed.case.goes_over(&text.replace("'tcp'", "'tcp', observe = { window = '3s', least = 10, failed = 50 }"));
+    assert_eq!(observed.passes(&[(0, 0, 10)]), (vec![], vec![0]));
+}
+
+#[test]
+fn in_maintenance_nobody_is_observed() {
+    let mut observed = Observed::new(2);
+    let key = observed.key(0);
+    observed.case.book.maintain(key, true);
+    assert_eq!(observed.passes(&[(0, 0, 10)]), NOBODY);
+    assert_eq!(observed.state(0), State::Maintenance);
+    observed.case.book.maintain(key, false);
+    assert_eq!(observed.passes(&[(0, 0, 10)]), NOBODY, "it was opened in maintenance");
+    assert_eq!(observed.case.runs(), [[10, 20]]);
+    assert_eq!(observed.passes(&[(0, 0, 10)]), (vec![0], vec![]));
+}
+
+#[test]
+fn whom_no_check_could_bring_back_stays() {
+    let mut observed = Observed::new(2);
+    let key = observed.key(0);
+    observed.case.book.station(&key).unwrap().live.note(|seen| seen.right = 0);
+    assert_eq!(observed.passes(&[(0, 0, 10)]), (vec![], vec![0]));
+    observed.answers(0);
+    assert_eq!(observed.passes(&[]), (vec![0], vec![]));
+}
+
+#[test]
+fn where_nobody_asked_for_it_nothing_is_observed() {
+    let mut observed = Observed::new(2);
+    observed.case.goes_over(&service(1, "", 2));
+    (0..2).for_each(|real| observed.answers(real));
+    assert_eq!(observed.passes(&[]), NOBODY);
+    assert_eq!(observed.passes(&[(0, 0, 100)]), NOBODY);
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::ctrl::health::check::{Body, Check, Dns, Grpc, Http, Path, Probe, Script, Smtp, Tls, Udp};
+use crate::ctrl::health::observe::Observe;
 
 fn word(rng: &mut Rng) -> String {
     text(rng, "aZ09-_.", 20)
@@ -60,8 +61,18 @@ fn probe(rng: &mut Rng) -> Probe {
     }
 }
 
-/// A random check, of a server whose port is known, or not.
-pub fn check(rng: &mut Rng, port_known: bool) -> Check {
+fn observe(rng: &mut Rng) -> Observe {
+    let Observe { window, least, failed, .. } = Observe::default();
+    Observe {
+        window: or(rng, window, |rng| rng.u32(1..=60)),
+        least: or(rng, least, |rng| rng.u32(1..=1_000_000)),
+        failed: or(rng, failed, |rng| rng.u8(1..=100)),
+        reset: some(rng, |rng| rng.u8(1..=100)),
+    }
+}
+
+/// A random check, of a server whose port is known, or not, and whose connections are seen, or not.
+pub fn check(rng: &mut Rng, port_known: bool, seen: bool) -> Check {
     let probe = probe(rng);
     let time = |rng: &mut Rng, from: u64, to: u64| Duration::from_millis(rng.u64(from..=to));
     let interval = or(rng, Duration::from_secs(2), |rng| time(rng, 50, 86_400_000));
@@ -81,6 +92,7 @@ pub fn check(rng: &mut Rng, port_known: bool) -> Check {
         address: some(rng, |rng| host(rng).into()).filter(|_| network && !through),
         port: (asked_port && (!port_known || rng.bool())).then(|| rng.u16(1..)),
         path: if through { Path::Vip } else { Path::Real },
+        observe: some(rng, observe).filter(|_| seen),
         probe,
     }
 }
@@ -90,7 +102,7 @@ pub fn health(rng: &mut Rng, port_known: bool) -> Health {
     let hook = |rng: &mut Rng| or(rng, Vec::new(), command);
     let weight = or(rng, 1, |rng| rng.u32(..));
     Health {
-        check: some(rng, |rng| Arc::new(check(rng, port_known))),
+        check: some(rng, |rng| Arc::new(check(rng, port_known, false))),
         on_failure: or(rng, OnFailure::Remove, |_| OnFailure::Inhibit),
         quorum: Quorum {
             weight,
