@@ -2,10 +2,11 @@
 
 mod support;
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use millrace::ctrl::apply::ApplyError;
+use millrace::dataplane::address::TransportAddress;
 use millrace::dataplane::neigh::CAPACITY;
 use millrace::dataplane::sched::Plan;
 use millrace::dataplane::service::{PortId, RealId};
@@ -40,7 +41,7 @@ fn a_service_that_comes_back_with_other_weights_is_scheduled_at_once() {
 }
 
 /// The addresses in the slots of the first service's table.
-fn mh_table(director: &Director) -> Vec<SocketAddrV4> {
+fn mh_table(director: &Director) -> Vec<TransportAddress> {
     let snapshot = director.applier.viewer().current();
     let service = snapshot.services.iter().flatten().next().unwrap();
     let Plan::Slots(slots) = &service.plan else { panic!("{:?}", service.plan) };
@@ -129,7 +130,7 @@ fn a_removed_static_neighbour_is_asked_for() {
     director.applier.apply(&next, director.now).unwrap();
     let sent = director.give(0, WAN, &syn(1000));
     assert_eq!((sent.len(), sent[0].0, &sent[0].1[38..42]), (1, LAN, &FIRST.0.octets()[..]));
-    assert!(director.shared.neighbors.find(PortId(LAN as u8), FIRST.0.to_bits()).is_some());
+    assert!(director.shared.neighbors.find(PortId(LAN as u8), FIRST.0.into()).is_some());
     assert_eq!(director.shared.counts.connections(RealId(1)).active, 1);
 }
 

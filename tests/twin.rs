@@ -71,10 +71,17 @@ fn ethertype(number: u16, to_mac: [u8; 6]) -> Vec<u8> {
     [&to_mac[..], &CLIENT_MAC, &number.to_be_bytes(), &[0; 46]].concat()
 }
 
-/// An IPv6 packet between two hosts.
+/// An echo request between the hosts of [`ipv6`], with the checksum that it has there.
+const ECHO_V6: [u8; 8] = [128, 0, 0x75, 0xb1, 0, 1, 0, 1];
+
+/// An IPv6 packet from a host, to a host or, in a frame to many, to a group.
 fn ipv6(next_header: u8, payload: &[u8], to_mac: [u8; 6]) -> Vec<u8> {
     let head = [0x60, 0, 0, 0, 0, payload.len() as u8, next_header, 255];
-    [&to_mac[..], &CLIENT_MAC, &[0x86, 0xdd], &head, &[0x20; 16], &[0x21; 16], payload].concat()
+    let mut destination = [0x21; 16];
+    if to_mac[0] == 0x33 {
+        destination[..2].copy_from_slice(&[0xff, 0x02]);
+    }
+    [&to_mac[..], &CLIENT_MAC, &[0x86, 0xdd], &head, &[0x20; 16], &destination, payload].concat()
 }
 
 fn arp(operation: u8, from: Ipv4Addr, asked: Ipv4Addr, to_mac: [u8; 6]) -> Vec<u8> {
@@ -108,8 +115,10 @@ fn cases() -> Vec<(&'static str, Vec<u8>, usize, Outcome)> {
         ),
         ("a fragment", fragment(udp(CLIENT, own, WAN_MAC, b"hi"), 0x2000), WAN_TWIN, DropFragment),
         ("a later fragment", fragment(udp(CLIENT, own, WAN_MAC, b"hi"), 0x0010), WAN_TWIN, DropFragment),
-        ("IPv6", ethertype(0x86dd, WAN_MAC), WAN_TWIN, DropIpv6),
-        ("IPv6 to a group", ethertype(0x86dd, [0x33, 0x33, 0, 0, 0, 1]), WAN_TWIN, DropIpv6),
+        ("IPv6", ipv6(17, &[0, 9, 0, 9, 0, 8, 0, 0], WAN_MAC), WAN_TWIN, DropNotForUs),
+        ("IPv6 of another protocol", ipv6(89, b"hello", WAN_MAC), WAN_TWIN, DropProtocol),
+        ("IPv6 to a group", ipv6(17, &[0, 9, 0, 9, 0, 8, 0, 0], [0x33, 0x33, 0, 0, 0, 1]), WAN_TWIN, DropIpGroup),
+        ("IPv6 that is none", ethertype(0x86dd, WAN_MAC), NEITHER, DropIpVersion),
         ("LLDP", ethertype(0x88cc, [1, 0x80, 0xc2, 0, 0, 0xe]), WAN_TWIN, DropEtherType),
         ("ARP request for another", arp(1, NEAR, Ipv4Addr::new(192, 0, 2, 78), [0xff; 6]), WAN_TWIN, DropArpNotOurs),
         ("in transit", tcp(CLIENT, OUTSIDE, WAN_MAC, "S", b""), WAN_TWIN, DropNotForUs),
@@ -265,7 +274,7 @@ fn a_flood_of_one_class_leaves_room_for_the_others() {
     assert_eq!(director.give(0, LAN, &lan), [(LAN_TWIN, lan)], "the other port");
     for (what, frame) in [
         ("first segment over IPv6", ipv6(6, &tcp(CLIENT, (OWN, 179), WAN_MAC, "S", b"")[34..], WAN_MAC)),
-        ("ping over IPv6", ipv6(58, &[128; 24], WAN_MAC)),
+        ("ping over IPv6", ipv6(58, &ECHO_V6, WAN_MAC)),
     ] {
         assert_eq!(director.give(0, WAN, &frame), [], "{what}");
     }

@@ -3,7 +3,6 @@
 //! The [`Applier`] is the only writer of the data plane's configuration. It keeps what must outlive a snapshot:
 //! which id belongs to whom, which sockets have ever been shared, which neighbours are pinned.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,6 +12,7 @@ use super::config::{self, Config, Selector};
 use super::connections::Names;
 use super::ids::Ids;
 use super::routing::learned::Learned;
+use crate::dataplane::address::{Address, TransportAddress};
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Connections, MAX_REAL_ID, Outlet};
 use crate::dataplane::neigh::NeighborId;
@@ -63,7 +63,7 @@ const _: () = assert!(MAX_REALS <= MAX_REAL_ID.0);
 #[derive(Default)]
 struct Columns {
     services: Column<Option<Arc<Service>>>,
-    addresses: Column<Option<SocketAddrV4>>,
+    addresses: Column<Option<TransportAddress>>,
     persistence: Column<Option<LatestPersistence>>,
     reals: Column<Option<RealServer>>,
     outlets: Column<Option<Outlet>>,
@@ -114,7 +114,7 @@ pub struct Applier {
     /// The neighbours that are next hops, each with how many have it.
     pins: HashMap<NeighborId, u32>,
     unpin: Vec<(u64, NeighborId)>,
-    announced: HashSet<(PortId, Ipv4Addr)>,
+    announced: HashSet<(PortId, Address)>,
 }
 
 impl Applier {

@@ -10,7 +10,7 @@ mod through;
 
 use std::fmt;
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard, TryLockError};
 use std::thread;
@@ -40,6 +40,7 @@ use super::health::checker::Orders;
 use super::health::notice::{self, Notice, Notifier};
 use super::routing::learned::News;
 use super::survey::Survey;
+use crate::dataplane::address::Address;
 use crate::dataplane::clock::Now;
 use crate::dataplane::service::{PortId, Service};
 use crate::dataplane::shared::{Event, Shared};
@@ -73,7 +74,7 @@ pub struct Running {
     health: Mutex<Book>,
     checks: Orders,
     device: DeviceCounters,
-    conflicts: Mutex<HashMap<Ipv4Addr, Instant>>,
+    conflicts: Mutex<HashMap<Address, Instant>>,
     /// Ports with a link that came back and hears who is on it as soon as may be.
     returned: Mutex<Vec<PortId>>,
     applied: Notify,

@@ -83,7 +83,10 @@ impl Survey<'_> {
         let hop = |(leg, usable): (&Leg, &bool)| HopReport {
             port: self.port_name(leg.port.index()),
             via: leg.via.map(IpAddr::V4),
-            via_state: leg.via.and_then(|via| states.get(&(leg.port, via))).map(|state| state.name().to_owned()),
+            via_state: leg
+                .via
+                .and_then(|via| states.get(&(leg.port, IpAddr::from(via))))
+                .map(|state| state.name().to_owned()),
             weight: leg.weight,
             usable: *usable,
         };
@@ -253,7 +256,7 @@ impl Survey<'_> {
         let connections = self.shared.counts.connections(real.id);
         let (traffic, rates) = self.accounts.real(self.shared, real.id);
         RealReport {
-            address: SocketAddr::V4(real.address),
+            address: real.address.to_socket(),
             forwarding: real.forwarding.to_string(),
             weight: real.weight,
             slow_start_percent,
@@ -269,7 +272,7 @@ impl Survey<'_> {
     fn neighbors(&self) -> Vec<NeighborReport> {
         let listed = self.shared.neighbors.list(self.now).into_iter();
         let report = listed.map(|neighbor| NeighborReport {
-            address: IpAddr::V4(neighbor.address),
+            address: neighbor.address,
             mac: neighbor.mac.as_ref().map(mac),
             port: self.port_name(neighbor.port.index()),
             state: neighbor.state.name().to_owned(),

@@ -9,7 +9,7 @@
 //! never meet in one value.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 
 /// The word before an IPv4 address.
 const MAPPED: u32 = 0xffff;
@@ -32,6 +32,9 @@ pub struct Address([u32; 4]);
 impl Address {
     /// 0.0.0.0.
     pub const UNSPECIFIED_V4: Self = Self::v4(0);
+
+    /// 127.0.0.1.
+    pub const LOCALHOST_V4: Self = Self::v4(0x7f00_0001);
 
     /// An IPv4 address, in host order.
     #[inline(always)]
@@ -104,6 +107,16 @@ impl Address {
         if self.is_v4() { d } else { a ^ b ^ c ^ d }
     }
 
+    /// The address of its network of `prefix` bits: 32 at most of IPv4, 128 of IPv6.
+    pub const fn network(self, prefix: u8) -> Self {
+        let kept = match self.family() {
+            Family::V4 => 96 + prefix as u32,
+            Family::V6 => prefix as u32,
+        };
+        let mask = if kept == 0 { 0 } else { u128::MAX << 128_u32.saturating_sub(kept) };
+        Self::from_bits(self.to_bits() & mask)
+    }
+
     /// As the standard library has it.
     pub const fn to_ip(self) -> IpAddr {
         match self.as_v4() {
@@ -158,15 +171,34 @@ pub struct TransportAddress {
 }
 
 impl TransportAddress {
+    /// 0.0.0.0:0.
+    pub const UNSPECIFIED_V4: Self = Self::new(Address::UNSPECIFIED_V4, 0);
+
     /// The two together.
     #[inline(always)]
     pub const fn new(address: Address, port: u16) -> Self {
         Self { address, port }
     }
 
+    /// As the standard library has an IPv4 one.
+    #[inline(always)]
+    pub const fn as_v4(self) -> Option<SocketAddrV4> {
+        match self.address.as_v4() {
+            Some(address) => Some(SocketAddrV4::new(Ipv4Addr::from_bits(address), self.port)),
+            None => None,
+        }
+    }
+
     /// As the standard library has it.
     pub const fn to_socket(self) -> SocketAddr {
         SocketAddr::new(self.address.to_ip(), self.port)
+    }
+}
+
+impl From<SocketAddrV4> for TransportAddress {
+    #[inline(always)]
+    fn from(socket: SocketAddrV4) -> Self {
+        Self::new((*socket.ip()).into(), socket.port())
     }
 }
 
@@ -202,6 +234,21 @@ mod tests {
             let (upper, lower) = address.halves();
             assert_eq!(Address::from_halves(upper, lower), address);
             assert_eq!(Address::from_bits(address.to_bits()), address);
+        }
+    }
+
+    #[test]
+    fn a_network_is_what_its_addresses_have_in_common() {
+        for (text, prefix, network) in [
+            ("192.0.2.77", 32, "192.0.2.77"),
+            ("192.0.2.77", 26, "192.0.2.64"),
+            ("192.0.2.77", 0, "0.0.0.0"),
+            ("2001:db8:1:2:3:4:5:6", 128, "2001:db8:1:2:3:4:5:6"),
+            ("2001:db8:1:2:3:4:5:6", 64, "2001:db8:1:2::"),
+            ("2001:db8:1:2:3:4:5:6", 0, "::"),
+        ] {
+            let [address, network] = [text, network].map(|text| Address::from(text.parse::<IpAddr>().unwrap()));
+            assert_eq!(address.network(prefix), network, "{text}/{prefix}");
         }
     }
 

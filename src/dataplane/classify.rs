@@ -9,7 +9,7 @@ use super::service::{Endpoint, EndpointId, PortId, Protocol, RealId};
 use super::shared::{Kept, Shared};
 use super::snapshot::Snapshot;
 use super::stats::Outcome;
-use super::wire::icmp::Type;
+use super::wire::{icmp, icmpv6};
 
 /// The way to a connection.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,7 @@ impl Lead {
     }
 }
 
-/// The key of a client's packet to a service of many ports or addresses.
+/// The key of a client's packet to a service of many ports or addresses, or an IPv6 one.
 #[inline]
 pub fn request_key(packet: &Parsed, service: EndpointId) -> WideKey {
     WideKey::new((packet.src, packet.src_port), (packet.dst, packet.dst_port), service).over(number(packet))
@@ -65,6 +65,12 @@ pub fn request_key(packet: &Parsed, service: EndpointId) -> WideKey {
 #[inline]
 pub fn answer_key(packet: &Parsed, socket: Socket) -> WideKey {
     WideKey::answer((packet.dst, packet.dst_port), packet.src_port, socket.endpoint).over(number(packet))
+}
+
+/// The key of the connection that a packet from a NAT real server of one IPv6 service answers.
+#[inline]
+pub fn six_reply_key(packet: &Parsed, service: EndpointId) -> WideKey {
+    WideKey::new((packet.dst, packet.dst_port), (packet.src, 0), service)
 }
 
 #[inline]
@@ -102,14 +108,23 @@ pub enum Step {
         /// Its link.
         way: Way,
     },
-    /// From a client to a virtual service of many ports or addresses.
+    /// From a client to a virtual service of many ports or addresses, or an IPv6 one.
     WideInbound {
         /// The service.
         service: EndpointId,
         /// Its connection.
         lead: Lead,
     },
-    /// From a NAT real server of such services.
+    /// From a NAT real server of one IPv6 service.
+    SixReply {
+        /// The service.
+        service: EndpointId,
+        /// The real server.
+        real: RealId,
+        /// Its connection.
+        lead: Lead,
+    },
+    /// From a NAT real server of services of many ports or addresses, or of several IPv6 ones.
     WideReply {
         /// The real server's socket.
         socket: Socket,
@@ -136,6 +151,10 @@ impl Step {
                 lead.spot = shared.wide.spot(answer_key(packet, *socket), lead.hash);
                 lead.spot
             }
+            Self::SixReply { service, lead, .. } => {
+                lead.spot = shared.wide.spot(six_reply_key(packet, *service), lead.hash);
+                lead.spot
+            }
             Self::End(_) | Self::Arp | Self::Icmp => return false,
         };
         spot == Spot::ELSEWHERE
@@ -154,6 +173,9 @@ impl Step {
             Self::WideReply { socket, lead } => {
                 lead.spot = shared.wide.spot_second(answer_key(packet, *socket), lead.hash);
             }
+            Self::SixReply { service, lead, .. } => {
+                lead.spot = shared.wide.spot_second(six_reply_key(packet, *service), lead.hash);
+            }
             Self::End(_) | Self::Arp | Self::Icmp => {}
         }
     }
@@ -163,28 +185,56 @@ impl Step {
 #[inline]
 pub fn classify(snapshot: &Snapshot, shared: &Shared, packet: &Parsed, ingress: PortId) -> Step {
     let Some(protocol) = packet.kind.transport() else { return classify_other(snapshot, shared, packet) };
+    let (Some(src), Some(dst)) = (packet.src.as_v4(), packet.dst.as_v4()) else {
+        return classify_six(snapshot, shared, packet, protocol);
+    };
     if snapshot.selectors.come_first()
         && let Some(step) = classify_first(snapshot, shared, packet, ingress)
     {
         return step;
     }
-    if let Some(Endpoint::Service(service)) = snapshot.endpoints.find(packet.dst, packet.dst_port, protocol) {
-        return Step::Inbound { service, way: Way::new(shared, Key::new(packet.src, packet.src_port, service)) };
+    if let Some(Endpoint::Service(service)) = snapshot.endpoints.find_v4(dst, packet.dst_port, protocol) {
+        return Step::Inbound { service, way: Way::new(shared, Key::new(src, packet.src_port, service)) };
     }
-    match snapshot.endpoints.find(packet.src, packet.src_port, protocol) {
+    match snapshot.endpoints.find_v4(src, packet.src_port, protocol) {
         Some(endpoint) if let Some(step) = answer(shared, packet, endpoint) => step,
         _ if snapshot.wide => classify_wide(snapshot, shared, packet, protocol),
         _ => unserved(snapshot, packet),
     }
 }
 
+/// Classifies an IPv6 packet.
+#[inline(never)]
+fn classify_six(snapshot: &Snapshot, shared: &Shared, packet: &Parsed, protocol: Protocol) -> Step {
+    if let Some(Endpoint::Service(service)) = snapshot.endpoints.find(packet.dst, packet.dst_port, protocol) {
+        return request(shared, packet, service);
+    }
+    let source = snapshot.endpoints.find(packet.src, packet.src_port, protocol);
+    source.and_then(|source| answer(shared, packet, source)).unwrap_or_else(|| unserved(snapshot, packet))
+}
+
 /// What a packet from a NAT real server is.
 #[inline(always)]
 fn answer(shared: &Shared, packet: &Parsed, source: Endpoint) -> Option<Step> {
-    let way = |endpoint| Way::new(shared, Key::new(packet.dst, packet.dst_port, endpoint));
+    let Some(dst) = packet.dst.as_v4() else { return six_answer(shared, packet, source) };
+    let way = |endpoint| Way::new(shared, Key::new(dst, packet.dst_port, endpoint));
     match source {
         Endpoint::Private { service, real } => Some(Step::Reply { real, way: way(service) }),
         Endpoint::Shared(socket) => Some(Step::SharedReply { socket, way: way(socket.endpoint) }),
+        Endpoint::Service(_) => None,
+    }
+}
+
+/// The same over IPv6.
+fn six_answer(shared: &Shared, packet: &Parsed, source: Endpoint) -> Option<Step> {
+    match source {
+        Endpoint::Private { service, real } => {
+            let lead = Lead::new(shared, six_reply_key(packet, service));
+            Some(Step::SixReply { service, real, lead })
+        }
+        Endpoint::Shared(socket) => {
+            Some(Step::WideReply { socket, lead: Lead::new(shared, answer_key(packet, socket)) })
+        }
         Endpoint::Service(_) => None,
     }
 }
@@ -193,7 +243,7 @@ fn answer(shared: &Shared, packet: &Parsed, source: Endpoint) -> Option<Step> {
 pub fn answer_to_service(snapshot: &Snapshot, shared: &Shared, packet: &Parsed) -> Option<Step> {
     let (protocol, port) = match packet.kind.transport() {
         Some(protocol) => (protocol, packet.src_port),
-        None if packet.kind == Kind::Icmp && Type::from(packet.message_type) == Type::EchoReply => (Protocol::Icmp, 0),
+        None if echo(packet) == Some(Echo::Reply) => (Protocol::Icmp, 0),
         None => return None,
     };
     let source = snapshot.endpoints.find(packet.src, port, protocol);
@@ -206,22 +256,44 @@ fn classify_other(snapshot: &Snapshot, shared: &Shared, packet: &Parsed) -> Step
     if packet.kind == Kind::Arp {
         return Step::Arp;
     }
-    let step = match Type::from(packet.message_type) {
-        _ if packet.icmp_code != 0 => None,
-        Type::EchoRequest => match snapshot.endpoints.find(packet.dst, 0, Protocol::Icmp) {
-            Some(Endpoint::Service(service)) => {
-                let way = Way::new(shared, Key::new(packet.src, packet.src_port, service));
-                Some(Step::Inbound { service, way })
-            }
+    let step = match echo(packet).filter(|_| packet.icmp_code == 0) {
+        Some(Echo::Request) => match snapshot.endpoints.find(packet.dst, 0, Protocol::Icmp) {
+            Some(Endpoint::Service(service)) => Some(match packet.src.as_v4() {
+                Some(src) => Step::Inbound { service, way: Way::new(shared, Key::new(src, packet.src_port, service)) },
+                None => request(shared, packet, service),
+            }),
             _ => None,
         },
-        Type::EchoReply => {
+        Some(Echo::Reply) => {
             let source = snapshot.endpoints.find(packet.src, 0, Protocol::Icmp);
             source.and_then(|endpoint| answer(shared, packet, endpoint))
         }
-        _ => None,
+        None => None,
     };
     step.unwrap_or(Step::Icmp)
+}
+
+/// The messages that can be balanced.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Echo {
+    Request,
+    Reply,
+}
+
+fn echo(packet: &Parsed) -> Option<Echo> {
+    match packet.kind {
+        Kind::Icmp => match icmp::Type::from(packet.message_type) {
+            icmp::Type::EchoRequest => Some(Echo::Request),
+            icmp::Type::EchoReply => Some(Echo::Reply),
+            _ => None,
+        },
+        Kind::Icmpv6 => match icmpv6::Type::from(packet.message_type) {
+            icmpv6::Type::EchoRequest => Some(Echo::Request),
+            icmpv6::Type::EchoReply => Some(Echo::Reply),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Looks for a service that comes before those of one address and port. What a NAT real server sends may fit its

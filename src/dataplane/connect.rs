@@ -3,8 +3,7 @@
 //! An established connection's packets only read its line: the word is written when its state changes, or when it
 //! was last seen half a second ago. Whoever changes a word books the change on its own counters.
 
-use std::net::SocketAddrV4;
-
+use super::address::TransportAddress;
 use super::classify::Way;
 use super::clock::Now;
 use super::conn::{
@@ -65,7 +64,7 @@ pub struct Reply {
     /// The service.
     pub service: EndpointId,
     /// What the client knows it by: the source that its packets are to have.
-    pub from: SocketAddrV4,
+    pub from: TransportAddress,
     /// The real server.
     pub real: RealId,
 }
@@ -316,7 +315,8 @@ impl<'a> Connector<'a> {
         packet: &Parsed,
         refused: Option<RealId>,
     ) -> Result<&'a RealServer, Outcome> {
-        let flow = Flow { client: packet.src, client_port: packet.src_port, destination: packet.dst };
+        let (client, destination) = (packet.src.folded(), packet.dst.folded());
+        let flow = Flow { client, client_port: packet.src_port, destination };
         let Snapshot { services, reals, .. } = self.snapshot;
         let pool = Pool { services, reals, loads: self.loads(), own: self.counts, share: self.share, now: self.now };
         let cursor = self.cursors.get_mut(service.id.index()).ok_or(Outcome::DropNoRealServer)?;
@@ -348,7 +348,7 @@ impl<'a> Connector<'a> {
     /// # Errors
     /// [`Outcome::DropNoConnectionReply`] if there is none.
     #[inline]
-    pub fn reply(&self, real: RealId, way: &Way, packet: &Parsed) -> Result<Reply, Outcome> {
+    pub fn reply<K: Kept>(&self, real: RealId, way: &Way<K>, packet: &Parsed) -> Result<Reply, Outcome> {
         match self.table().lookup_at(way.spot, way.key, way.hash) {
             Some((slot, value)) if value.real() == real => self.answered(slot, way.key, value, packet),
             _ => self.other_reply(packet),
@@ -411,7 +411,7 @@ pub(super) fn content(real: &RealServer, packet: &Parsed, tick: Tick) -> Value {
         let created = Value::new(State::SCTP_NONE, tick, real.id).with_no_output(no_output);
         return after_sctp(created, false, packet, tick);
     }
-    if packet.kind == Kind::Icmp {
+    if matches!(packet.kind, Kind::Icmp | Kind::Icmpv6) {
         return datagram_state::first_echo(real.id, no_output, tick);
     }
     datagram_state::first_datagram(real.id, no_output, tick)

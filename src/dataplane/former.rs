@@ -21,8 +21,10 @@ impl<'a> Connector<'a> {
         let Some(protocol) = packet.kind.transport() else { return self.newcomer(request) };
         let snapshot = self.snapshot;
         let single = snapshot.endpoints.find(packet.dst, packet.dst_port, protocol);
-        if let Some(Endpoint::Service(id)) = single.filter(|_| request.way.key.destination().is_some()) {
-            let key = Key::new(packet.src, packet.src_port, id);
+        if let Some(Endpoint::Service(id)) = single.filter(|_| request.way.key.destination().is_some())
+            && let Some(src) = packet.src.as_v4()
+        {
+            let key = Key::new(src, packet.src_port, id);
             if let Some(found) = self.resident_of(id, key, packet) {
                 return found;
             }
@@ -82,12 +84,12 @@ impl<'a> Connector<'a> {
     #[cold]
     fn is_rivalled<K: Kept>(&self, packet: &Parsed, real: &RealServer, key: K) -> bool {
         let Some(protocol) = packet.kind.transport() else { return false };
-        let (address, former) = (real.answers_from().to_bits(), &self.snapshot.former);
+        let (address, former) = (real.answers_from(), &self.snapshot.former);
         // As that real server's answer will be read: from its port to the client's.
-        let port = if real.address.port() == 0 { packet.dst_port } else { real.address.port() };
+        let port = if real.address.port == 0 { packet.dst_port } else { real.address.port };
         let answer = Parsed { src_port: port, dst: packet.src, dst_port: packet.src_port, ..*packet };
         if key.destination().is_some() {
-            let client = |endpoint| Key::new(packet.src, packet.src_port, endpoint);
+            let client = |endpoint| Key::new(packet.src.low(), packet.src_port, endpoint);
             let table = &self.shared.table;
             let known = self.snapshot.endpoints.find(address, port, protocol);
             return match known.or_else(|| former.endpoints.find(address, port, protocol)) {
@@ -109,7 +111,7 @@ impl<'a> Connector<'a> {
         let key = classify::answer_key(&answer, socket);
         let found = self.shared.wide.follow(key, self.shared.wide.hash(key), socket.first, self.sockets());
         found.is_some_and(|(_, key, _)| {
-            key.destination().is_some_and(|to| (to.ip().to_bits(), to.port()) != (packet.dst, packet.dst_port))
+            key.destination().is_some_and(|to| (to.address, to.port) != (packet.dst, packet.dst_port))
         })
     }
 }

@@ -19,13 +19,12 @@
 //!
 //! What is handed over has a limit of its own ([`Class::Served`]), so that it leaves room for the host's other affairs.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
-
-use super::classify::{Step, answer_key, answer_to_service};
+use super::address::{Address, Family, TransportAddress};
+use super::classify::{Step, answer_key, answer_to_service, six_reply_key};
 use super::connect::Reply;
 use super::forward::{link, nat};
 use super::parse::{Parsed, parse};
-use super::pipeline::{Fate, Stages, count, kept_port, transport, unforwarded};
+use super::pipeline::{Fate, Stages, count, four, kept_port, transport, unforwarded};
 use super::port::Frame;
 use super::punt::{self, Class};
 use super::service::{Forwarding, PortId, PortSettings, RealServer};
@@ -35,7 +34,7 @@ use super::wire::ethernet;
 
 /// The port by whose twin the host gets what came in by `ingress`, and that twin.
 fn door(snapshot: &Snapshot, ingress: PortId) -> Option<(&PortSettings, PortId)> {
-    let leads = |port: &&PortSettings| port.twin.is_some() && port.source.is_some();
+    let leads = |port: &&PortSettings| port.twin.is_some() && port.source(Family::V4).is_some();
     let own = snapshot.ports.get(ingress.index()).filter(leads);
     let port = own.or_else(|| snapshot.ports.iter().find(leads))?;
     Some((port, port.twin?))
@@ -62,11 +61,12 @@ impl Stages<'_> {
         if !self.punts[self.ingress.index()].admit(Class::Served, self.now) {
             return Err(Outcome::DropPuntLimit);
         }
-        let own = port.source.filter(|_| real.address.ip().is_loopback());
-        let to = SocketAddrV4::new(own.unwrap_or(*real.address.ip()), real.address.port());
+        let loopback = real.address.address == Address::LOCALHOST_V4;
+        let own = port.source(Family::V4).filter(|_| loopback);
+        let to = TransportAddress::new(own.unwrap_or(real.address.address), real.address.port);
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
         let to = kept_port(to, packet.dst_port);
-        nat::deliver(frame.bytes_mut(), l3, l4, transport(packet), to).map_err(unforwarded)?;
+        nat::deliver(frame.bytes_mut(), l3, l4, transport(packet), four(to)?).map_err(unforwarded)?;
         // Another port's twin has another address.
         let sender = ethernet::Frame::new_unchecked(frame.bytes()).source();
         link::readdress(frame.bytes_mut(), port.mac, sender).map_err(unforwarded)?;
@@ -86,10 +86,13 @@ impl Stages<'_> {
         if !punt::host_has(self.snapshot, sent.src) {
             return None;
         }
-        let packet = Parsed { src: Ipv4Addr::LOCALHOST.to_bits(), ..sent };
+        let packet = Parsed { src: Address::LOCALHOST_V4, ..sent };
         let reply = match answer_to_service(self.snapshot, self.shared, &packet)? {
             Step::Reply { real, way } => self.connector.reply(real, &way, &packet),
             Step::SharedReply { socket, way } => self.connector.shared_reply(socket, &way, &packet),
+            Step::SixReply { service, real, lead } => {
+                self.connector.reply(real, &lead.way(six_reply_key(&packet, service)), &packet)
+            }
             Step::WideReply { socket, lead } => {
                 self.connector.shared_reply(socket, &lead.way(answer_key(&packet, socket)), &packet)
             }
@@ -97,7 +100,7 @@ impl Stages<'_> {
         };
         let Reply { service, from, real } = reply.ok()?;
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
-        nat::answer(frame.bytes_mut(), l3, l4, transport(&packet), from).ok()?;
+        nat::answer(frame.bytes_mut(), l3, l4, transport(&packet), from.as_v4()?).ok()?;
         let octets = u64::from(packet.ip_octets);
         count(&self.stats.services[service.index()], octets, false);
         count(&self.stats.reals[real.index()], octets, false);

@@ -6,10 +6,11 @@
 
 use std::net::Ipv4Addr;
 
+use super::address::Address;
 use super::clock::Now;
 use super::forward::echo;
 use super::neigh::Neighbors;
-use super::parse::Parsed;
+use super::parse::{Kind, Parsed};
 use super::port::Frame;
 use super::route::Target;
 use super::service::{Local, PortId};
@@ -33,21 +34,22 @@ pub enum Answer {
 /// Handles an ARP message.
 pub fn arp<F: Frame>(snapshot: &Snapshot, shared: &Shared, ingress: PortId, now: Now, frame: &mut F) -> Answer {
     let Some(message) = read_arp(frame.bytes()) else { return Answer::End(Outcome::DropArpMalformed) };
-    let sender = message.source_protocol.to_bits();
-    let ours = snapshot.locals.find(message.target_protocol.to_bits()).is_some();
+    let sender = Address::from(message.source_protocol);
+    let ours = snapshot.locals.find(message.target_protocol.into()).is_some();
     if snapshot.locals.find(sender).is_some() {
         if snapshot.ports.iter().any(|port| port.mac == message.source_hardware) {
             // One of our own ports heard another on the same segment.
             return Answer::End(Outcome::DropArpNotOurs);
         }
-        let (address, mac) = (message.source_protocol, message.source_hardware);
+        let (address, mac) = (sender, message.source_hardware);
         // A full ring loses the log line, not the count.
         let _ = shared.events.push(Event::AddressConflict { address, mac, port: ingress });
         return Answer::End(Outcome::DropArpConflict);
     }
     let asks = message.operation == arp::Operation::Request;
-    let on_link = matches!(snapshot.routes.find(sender), Some(Target::OnLink(port)) if port == ingress);
-    let learned = sender != 0 && on_link && learn(&shared.neighbors, ingress, &message, asks && ours, now);
+    let on_link = matches!(snapshot.routes.find_address(sender), Some(Target::OnLink(port)) if port == ingress);
+    let learned =
+        sender != Address::UNSPECIFIED_V4 && on_link && learn(&shared.neighbors, ingress, &message, asks && ours, now);
     if !(asks && ours) {
         return Answer::End(if learned { Outcome::LearnedArp } else { Outcome::DropArpNotOurs });
     }
@@ -69,7 +71,7 @@ pub fn arp<F: Frame>(snapshot: &Snapshot, shared: &Shared, ingress: PortId, now:
 /// it is told.
 pub fn arp_of_host<F: Frame>(snapshot: &Snapshot, station: ethernet::Address, frame: &mut F) -> Option<Outcome> {
     let message = read_arp(frame.bytes())?;
-    let asked = snapshot.locals.find(message.target_protocol.to_bits());
+    let asked = snapshot.locals.find(message.target_protocol.into());
     if message.operation != arp::Operation::Request || asked != Some(Local::Virtual) {
         return None;
     }
@@ -84,7 +86,7 @@ pub fn arp_of_host<F: Frame>(snapshot: &Snapshot, station: ethernet::Address, fr
 }
 
 fn learn(neighbors: &Neighbors, ingress: PortId, message: &arp::Repr, add: bool, now: Now) -> bool {
-    neighbors.learn(ingress, message.source_protocol.to_bits(), message.source_hardware, add, now)
+    neighbors.learn(ingress, message.source_protocol.into(), message.source_hardware, add, now)
 }
 
 fn read_arp(frame: &[u8]) -> Option<arp::Repr> {
@@ -132,7 +134,8 @@ pub fn icmp<F: Frame>(snapshot: &Snapshot, packet: &Parsed, frame: &mut F, asked
     if snapshot.locals.find(packet.src).is_some() && !asked_by_host {
         return Answer::End(Outcome::DropIpSource);
     }
-    if icmp::Type::from(packet.message_type) != icmp::Type::EchoRequest || packet.icmp_code != 0 {
+    let asks = packet.kind == Kind::Icmp && icmp::Type::from(packet.message_type) == icmp::Type::EchoRequest;
+    if !asks || packet.icmp_code != 0 {
         return Answer::End(Outcome::DropIcmpType);
     }
     match echo::reply(frame.bytes_mut(), usize::from(packet.l3_offset), usize::from(packet.l4_offset)) {

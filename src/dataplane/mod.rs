@@ -8,6 +8,7 @@ pub mod classify;
 pub mod clock;
 pub mod conn;
 pub mod connect;
+pub mod endpoints;
 pub mod error_limit;
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -1,4 +1,5 @@
-//! Next hop to Ethernet address: the neighbour table all workers share (RFC 826, with the ageing of RFC 1122 §2.3.2.1).
+//! Next hop to Ethernet address: the neighbour table all workers share (RFC 826 and RFC 4861 §5, with the ageing of RFC 1122
+//! §2.3.2.1).
 //!
 //! A fixed number of slots, found by hash within a window of 32; no locks. Any worker may add, learn or use a
 //! neighbour; only the housekeeping worker ages them ([`Neighbors::maintain`]). A slot is given back only after a
@@ -15,10 +16,11 @@
 //! Next hops that the configuration names (real servers, gateways) are *pinned*: they keep their slot. Static
 //! entries never ask and never age.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
+use super::address::Address;
 use super::clock::{Now, TICK_NANOS};
 use super::service::PortId;
 
@@ -50,7 +52,9 @@ pub const PATIENCE: u32 = RETRANSMIT * TRIES as u32;
 
 const USED_BIT: u64 = 1 << 63;
 const PINNED_BIT: u64 = 1 << 62;
-/// The key of a slot that is just being freed: no station's.
+/// Of an IPv6 station: the key has a hash in the place of the address, which stands beside it.
+const SIX_BIT: u64 = 1 << 61;
+/// The key of a slot that is just being freed, or filled: no station's.
 const LEAVING: u64 = u64::MAX;
 const STATE_SHIFT: u32 = 48;
 const MAC_MASK: u64 = (1 << STATE_SHIFT) - 1;
@@ -58,9 +62,8 @@ const INCOMPLETE: u64 = 0;
 const REACHABLE_STATE: u64 = 1;
 const STATIC: u64 = 2;
 
-/// 32 octets: two to a cache line.
 #[derive(Debug, Default)]
-#[repr(align(32))]
+#[repr(align(64))]
 struct Slot {
     /// 0 when free; else [`USED_BIT`], the port and the address, and [`PINNED_BIT`]. Whoever pins a slot, adds or frees
     /// it, does so by a compare-and-swap of this word: a pinned slot is never freed.
@@ -72,6 +75,73 @@ struct Slot {
     used: AtomicU32,
     asked: AtomicU32,
     tries: AtomicU16,
+    /// The halves of an IPv6 station's address, written before the key is.
+    six: [AtomicU64; 2],
+}
+
+impl Slot {
+    /// Tells whether it is the station's.
+    #[inline(always)]
+    fn is(&self, station: Station) -> bool {
+        if self.key.load(Ordering::Acquire) & !PINNED_BIT != station.key {
+            return false;
+        }
+        station.key & SIX_BIT == 0 || self.is_six(station)
+    }
+
+    /// The rest of that for an IPv6 station: its key again after its address, so that the address is no later station's.
+    fn is_six(&self, station: Station) -> bool {
+        let [upper, lower] = self.six.each_ref().map(|half| half.load(Ordering::Acquire));
+        station.address.halves() == (upper, lower) && self.key.load(Ordering::Acquire) & !PINNED_BIT == station.key
+    }
+
+    /// The station's address, by its key.
+    fn address(&self, key: u64) -> Address {
+        if key & SIX_BIT == 0 {
+            return Address::v4(key as u32);
+        }
+        let [upper, lower] = self.six.each_ref().map(|half| half.load(Ordering::Acquire));
+        Address::from_halves(upper, lower)
+    }
+
+    /// Makes a free slot the station's; tells what its key was if it is not free.
+    fn claim(&self, station: Station) -> Result<(), u64> {
+        if station.key & SIX_BIT == 0 {
+            return self.key.compare_exchange(0, station.key, Ordering::AcqRel, Ordering::Acquire).map(|_| ());
+        }
+        self.key.compare_exchange(0, LEAVING, Ordering::AcqRel, Ordering::Acquire)?;
+        let (upper, lower) = station.address.halves();
+        self.six[0].store(upper, Ordering::Release);
+        self.six[1].store(lower, Ordering::Release);
+        self.key.store(station.key, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// A station that is looked for.
+#[derive(Clone, Copy)]
+struct Station {
+    key: u64,
+    address: Address,
+}
+
+impl Station {
+    #[inline(always)]
+    const fn new(port: PortId, address: Address) -> Self {
+        let named = USED_BIT | (port.0 as u64) << 32;
+        let key = match address.as_v4() {
+            Some(address) => named | address as u64,
+            None => named | SIX_BIT | mixed(address) as u64,
+        };
+        Self { key, address }
+    }
+}
+
+/// A hash of an IPv6 address. Whoever makes two that are alike is a station on the link, and slows a look by a comparison.
+const fn mixed(address: Address) -> u32 {
+    let (upper, lower) = address.halves();
+    let word = upper.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32) ^ lower;
+    (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }
 
 /// What to do with a packet whose next hop is not known.
@@ -89,7 +159,7 @@ pub enum Resolution {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// Its address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// The port it is behind.
     pub port: PortId,
     /// Its Ethernet address, when known.
@@ -140,10 +210,6 @@ impl Default for Neighbors {
     }
 }
 
-const fn key_of(port: PortId, address: u32) -> u64 {
-    USED_BIT | ((port.0 as u64) << 32) | address as u64
-}
-
 /// Packs an address, first octet highest.
 fn pack(mac: [u8; 6]) -> u64 {
     mac.iter().fold(0, |word, octet| (word << 8) | u64::from(*octet))
@@ -177,31 +243,31 @@ impl Neighbors {
         &self.slots[id.0 as usize % CAPACITY]
     }
 
-    /// Finds the entry of a station; `address` in host order.
+    /// Finds the entry of a station.
     #[inline(always)]
-    pub fn find(&self, port: PortId, address: u32) -> Option<NeighborId> {
-        let key = key_of(port, address);
-        Self::window(key)
-            .find(|index| self.slots[*index].key.load(Ordering::Acquire) & !PINNED_BIT == key)
-            .map(|index| NeighborId(index as u32))
+    pub fn find(&self, port: PortId, address: Address) -> Option<NeighborId> {
+        let station = Station::new(port, address);
+        Self::window(station.key).find(|index| self.slots[*index].is(station)).map(|index| NeighborId(index as u32))
     }
 
     /// Finds or adds the entry of a station; `None` if its window is full.
     #[inline]
-    pub fn find_or_add(&self, port: PortId, address: u32, now: Now) -> Option<NeighborId> {
+    pub fn find_or_add(&self, port: PortId, address: Address, now: Now) -> Option<NeighborId> {
         if let Some(id) = self.find(port, address) {
             return Some(id);
         }
-        let key = key_of(port, address);
-        for index in Self::window(key) {
+        let station = Station::new(port, address);
+        for index in Self::window(station.key) {
             let slot = &self.slots[index];
-            match slot.key.compare_exchange(0, key, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => {
+            match slot.claim(station) {
+                Ok(()) => {
                     slot.used.store(now_ticks(now), Ordering::Relaxed);
                     return Some(NeighborId(index as u32));
                 }
                 // Another worker has just added the same station.
-                Err(found) if found & !PINNED_BIT == key => return Some(NeighborId(index as u32)),
+                Err(found) if found & !PINNED_BIT == station.key && slot.is(station) => {
+                    return Some(NeighborId(index as u32));
+                }
                 Err(_) => {}
             }
         }
@@ -210,8 +276,8 @@ impl Neighbors {
 
     /// Gives a station a slot that it keeps until [`Neighbors::unpin`]. Only control calls this. `None` if the table
     /// has no room for it.
-    pub fn pin(&self, port: PortId, address: u32, now: Now) -> Option<NeighborId> {
-        let key = key_of(port, address);
+    pub fn pin(&self, port: PortId, address: Address, now: Now) -> Option<NeighborId> {
+        let Station { key, .. } = Station::new(port, address);
         loop {
             let id = self.find_or_add(port, address, now)?;
             let pinned = key | PINNED_BIT;
@@ -241,9 +307,10 @@ impl Neighbors {
     }
 
     /// Returns the station of an entry; `None` if it was freed.
-    pub fn address(&self, id: NeighborId) -> Option<Ipv4Addr> {
-        let key = self.slot(id).key.load(Ordering::Acquire);
-        (key != 0 && key != LEAVING).then_some(Ipv4Addr::from_bits(key as u32))
+    pub fn address(&self, id: NeighborId) -> Option<Address> {
+        let slot = self.slot(id);
+        let key = slot.key.load(Ordering::Acquire);
+        (key != 0 && key != LEAVING).then(|| slot.address(key))
     }
 
     /// Returns the Ethernet address to send to, and notes the use; `None` if it is not known.
@@ -281,17 +348,17 @@ impl Neighbors {
 
     /// Takes in what a station said of itself. With `add`, a station not known yet is added. Returns whether any
     /// entry was written.
-    pub fn learn(&self, port: PortId, address: u32, mac: [u8; 6], add: bool, now: Now) -> bool {
+    pub fn learn(&self, port: PortId, address: Address, mac: [u8; 6], add: bool, now: Now) -> bool {
         if add && self.find_or_add(port, address, now).is_none() {
             return false;
         }
-        let key = key_of(port, address);
+        let station = Station::new(port, address);
         let mut written = false;
         // Two workers may have added the station at once: whoever waits on either slot gets the answer.
-        for index in Self::window(key) {
+        for index in Self::window(station.key) {
             let slot = &self.slots[index];
             let word = slot.word.load(Ordering::Relaxed);
-            if slot.key.load(Ordering::Acquire) & !PINNED_BIT != key || word >> STATE_SHIFT == STATIC {
+            if !slot.is(station) || word >> STATE_SHIFT == STATIC {
                 continue;
             }
             slot.confirmed.store(now_ticks(now), Ordering::Relaxed);
@@ -307,11 +374,11 @@ impl Neighbors {
 
     /// Ages the slots of `range`: asks again where due, forgets who does not answer, frees what nobody uses.
     /// Called by one worker only.
-    pub fn maintain(&self, range: Range<usize>, now: Now, mut ask: impl FnMut(PortId, u32)) {
+    pub fn maintain(&self, range: Range<usize>, now: Now, mut ask: impl FnMut(PortId, Address)) {
         let now = now_ticks(now);
         for slot in &self.slots[range] {
             let key = slot.key.load(Ordering::Acquire);
-            if key == 0 {
+            if key == 0 || key == LEAVING {
                 continue;
             }
             let word = slot.word.load(Ordering::Acquire);
@@ -346,7 +413,7 @@ impl Neighbors {
                 let _ = slot.word.compare_exchange(word, 0, Ordering::Release, Ordering::Relaxed);
             } else {
                 slot.tries.store(tries + 1, Ordering::Relaxed);
-                ask(PortId((key >> 32) as u8), key as u32);
+                ask(PortId((key >> 32) as u8), slot.address(key));
             }
         }
     }
@@ -370,7 +437,7 @@ impl Neighbors {
             };
             let dynamic = word >> STATE_SHIFT == REACHABLE_STATE;
             listed.push(Listed {
-                address: Ipv4Addr::from_bits(key as u32),
+                address: slot.address(key).to_ip(),
                 port: PortId((key >> 32) as u8),
                 mac: (word >> STATE_SHIFT != INCOMPLETE).then(|| unpack(word & MAC_MASK)),
                 state,

@@ -52,7 +52,7 @@ impl Stages<'_> {
             Local::Virtual => return None,
         };
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
-        nat::answer(frame.bytes_mut(), l3, l4, transport(packet), reply.from).ok()?;
+        nat::answer(frame.bytes_mut(), l3, l4, transport(packet), reply.from.as_v4()?).ok()?;
         link::readdress(frame.bytes_mut(), port.mac, STATION).ok()?;
         let octets = u64::from(packet.ip_octets);
         count(&self.stats.services[reply.service.index()], octets, false);
@@ -68,7 +68,7 @@ fn meant(snapshot: &Snapshot, frame: &[u8]) -> Option<EtherType> {
         EtherType::Arp => Some(EtherType::Arp),
         EtherType::Ipv4 => {
             let header = frame.payload().first_chunk::<{ ipv4::HEADER_OCTETS }>()?;
-            let destination = ipv4::Packet::new_unchecked(header).destination().to_bits();
+            let destination = ipv4::Packet::new_unchecked(header).destination().into();
             (snapshot.locals.find(destination) == Some(Local::Virtual)).then_some(EtherType::Ipv4)
         }
         _ => None,

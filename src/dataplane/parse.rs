@@ -1,21 +1,23 @@
 //! The first stage: what a frame is, told in [`Parsed`], or why it goes no further.
 //!
 //! Checks run from the outside in and the first that fails names the outcome. What passes has a whole and consistent
-//! Ethernet header, IPv4 header and TCP, UDP, SCTP or ICMP header, and addresses that one host may have; later stages take
+//! Ethernet header, IP header and TCP, UDP, SCTP or ICMP header, and addresses that one host may have; later stages take
 //! their offsets from [`Parsed`] and check none of it again.
 //!
 //! | layer | checked | reference |
 //! |---|---|---|
 //! | Ethernet | in one segment, 14 octets, source no group, destination this port or a group, EtherType | IEEE 802.3 §3.2 |
 //! | IPv4 | version, header length, total length, header checksum, source, destination, no fragment | RFC 1122 §3.2.1, RFC 1812 §5.2.2 |
+//! | IPv6 | version, payload length, source, destination, extension headers, no fragment | RFC 8200, RFC 4291 |
 //! | TCP | 20 octets, data offset, ports | RFC 9293 §3.1 |
 //! | UDP | 8 octets, length, ports | RFC 768 |
 //! | SCTP | 12 octets, ports, the length of the first chunk; behind COOKIE ECHO or COOKIE ACK, of the second | RFC 9260 §3 |
-//! | ICMP | 8 octets, checksum | RFC 792 |
+//! | ICMP | 8 octets, checksum | RFC 792, RFC 4443 |
 //!
 //! TCP, UDP and SCTP checksums are the end's to verify: translation keeps a wrong one wrong. VLAN tags are not taken off yet.
 //! ARP is recognised here and read by whoever answers it.
 
+use super::address::{Address, Family};
 use super::port::{Frame, RxChecksum};
 use super::service::Protocol;
 use super::stats::Outcome;
@@ -24,7 +26,9 @@ use super::wire::ethernet::{self, EtherType};
 use super::wire::sctp::ChunkType;
 use super::wire::{self, icmp, ip, ipv4, sctp, tcp, udp};
 
-/// Where the IPv4 header begins in an untagged frame, in octets.
+mod six;
+
+/// Where the IP header begins in an untagged frame, in octets.
 const L3: usize = ethernet::HEADER_OCTETS;
 
 const TCP: u8 = ip::Protocol::Tcp.number();
@@ -39,14 +43,16 @@ type Fixed = [u8; ipv4::HEADER_OCTETS];
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Kind {
-    /// A TCP segment over IPv4.
+    /// A TCP segment.
     Tcp,
-    /// A UDP datagram over IPv4.
+    /// A UDP datagram.
     Udp,
-    /// An SCTP packet over IPv4.
+    /// An SCTP packet.
     Sctp,
     /// An ICMP message over IPv4.
     Icmp,
+    /// An ICMP message over IPv6, neighbour discovery included.
+    Icmpv6,
     /// An ARP message; nothing of it has been looked at.
     Arp,
 }
@@ -59,7 +65,7 @@ impl Kind {
             Self::Tcp => Some(Protocol::Tcp),
             Self::Udp => Some(Protocol::Udp),
             Self::Sctp => Some(Protocol::Sctp),
-            Self::Icmp | Self::Arp => None,
+            Self::Icmp | Self::Icmpv6 | Self::Arp => None,
         }
     }
 }
@@ -72,11 +78,11 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Parsed {
-    /// Whether routers may not fragment the packet.
+    /// Whether routers may not fragment the packet; IPv6's never may.
     pub dont_fragment: bool,
-    /// DSCP and ECN.
+    /// DSCP and ECN, IPv6's traffic class.
     pub tos: u8,
-    /// The time to live, in hops, as received.
+    /// The time to live or hop limit, in hops, as received.
     pub ttl: u8,
     /// TCP's control bits.
     pub tcp_flags: tcp::Flags,
@@ -87,29 +93,35 @@ pub struct Parsed {
     pub icmp_code: u8,
     /// What the frame carries.
     pub kind: Kind,
-    /// Where the IPv4 header begins in the frame, in octets.
+    /// Where the IP header begins in the frame, in octets.
     pub l3_offset: u8,
     /// Where the TCP, UDP, SCTP or ICMP header begins in the frame, in octets; for ARP, where the message does.
     pub l4_offset: u16,
-    /// The IPv4 total length, in octets.
+    /// The length of the IP packet, its header included, in octets.
     pub ip_octets: u16,
     /// The source port of TCP, UDP and SCTP; the identifier of an ICMP echo request.
     pub src_port: u16,
     /// The destination port of TCP, UDP and SCTP; the identifier of an ICMP echo reply.
     pub dst_port: u16,
-    /// The IPv4 source address.
-    pub src: u32,
-    /// The IPv4 destination address.
-    pub dst: u32,
+    /// The source address.
+    pub src: Address,
+    /// The destination address; of the same family.
+    pub dst: Address,
 }
 
-const _: () = assert!(size_of::<Parsed>() <= 24);
+const _: () = assert!(size_of::<Parsed>() <= 48);
 
 impl Parsed {
     /// Of nothing in particular: what a place for one holds before the first packet.
     pub const NOTHING: Self = ARP;
 
-    /// Where the IPv4 packet ends in the frame, in octets. What follows is padding.
+    /// The family of its addresses, and so of its IP header.
+    #[inline(always)]
+    pub fn family(&self) -> Family {
+        self.dst.family()
+    }
+
+    /// Where the IP packet ends in the frame, in octets. What follows is padding.
     #[inline]
     pub fn frame_octets(&self) -> usize {
         usize::from(self.l3_offset) + usize::from(self.ip_octets)
@@ -150,23 +162,27 @@ pub fn parse_octets(octets: &[u8], rx_checksum: RxChecksum, port_mac: ethernet::
         return Err(Outcome::DropOtherStation);
     }
     let ethertype = header.ethertype();
-    if ethertype == EtherType::Ipv4 { parse_ipv4(octets, rx_checksum, to_group) } else { parse_other(ethertype) }
+    if ethertype == EtherType::Ipv4 {
+        parse_ipv4(octets, rx_checksum, to_group)
+    } else {
+        parse_other(ethertype, octets, to_group)
+    }
 }
 
 /// Parses a frame that holds no IPv4 packet.
-#[cold]
-fn parse_other(ethertype: EtherType) -> Result<Parsed, Outcome> {
+#[inline(never)]
+fn parse_other(ethertype: EtherType, octets: &[u8], to_group: bool) -> Result<Parsed, Outcome> {
     match ethertype {
+        EtherType::Ipv6 => six::parse(octets, to_group),
         EtherType::Arp => Ok(ARP),
-        EtherType::Ipv6 => Err(Outcome::DropIpv6),
         _ => Err(Outcome::DropEtherType),
     }
 }
 
 /// What there is to say about an ARP message.
 const ARP: Parsed = Parsed {
-    src: 0,
-    dst: 0,
+    src: Address::UNSPECIFIED_V4,
+    dst: Address::UNSPECIFIED_V4,
     src_port: 0,
     dst_port: 0,
     l4_offset: L3 as u16,
@@ -242,8 +258,8 @@ fn parse_packet(
     }
     let start = L3 + header_octets;
     let parsed = Parsed {
-        src,
-        dst,
+        src: Address::v4(src),
+        dst: Address::v4(dst),
         l4_offset: start as u16,
         ip_octets: total as u16,
         tos: header.tos(),

@@ -119,13 +119,14 @@ impl<T: Copy> Patterns<T> {
     /// Where the first pattern leads that a packet which came in by `ingress` fits.
     pub fn find(&self, packet: &Parsed, ingress: PortId) -> Option<T> {
         let protocol = packet.kind.transport()? as u8;
+        let (src, dst) = (packet.src.as_v4()?, packet.dst.as_v4()?);
         let mut best: Option<Won<T>> = None;
         for shape in &*self.shapes {
             if best.is_some_and(|best| best.rank < shape.first) {
                 break;
             }
             let Mask { to, from, ingress: named } = shape.mask;
-            let place = Place::new((packet.dst & to, packet.src & from), protocol, named.then_some(ingress));
+            let place = Place::new((dst & to, src & from), protocol, named.then_some(ingress));
             if let Some(won) = shape.places.get(&place).and_then(|node| node.at(packet.dst_port))
                 && best.is_none_or(|best| won.rank < best.rank)
             {
@@ -183,19 +184,20 @@ fn both(((to, to_length), pattern): ((u32, u8), Pattern)) -> impl Iterator<Item 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataplane::address::Address;
     use crate::dataplane::parse::Kind;
     use crate::dataplane::selector::{Addresses, Ingress};
     use crate::dataplane::service::Protocol;
     use proptest::prelude::*;
 
     fn packet(kind: Kind, src: u32, dst: u32, dst_port: u16) -> Parsed {
-        Parsed { kind, src, dst, dst_port, ..Parsed::NOTHING }
+        Parsed { kind, src: Address::v4(src), dst: Address::v4(dst), dst_port, ..Parsed::NOTHING }
     }
 
     fn fits(pattern: &Pattern, packet: &Parsed, ingress: PortId) -> bool {
         pattern.protocol.is_none_or(|protocol| Some(protocol) == packet.kind.transport())
-            && pattern.from.contains(packet.src)
-            && pattern.to.contains(packet.dst)
+            && pattern.from.contains(packet.src.low())
+            && pattern.to.contains(packet.dst.low())
             && pattern.ports.contains(packet.dst_port)
             && pattern.ingress.is_none_or(|wanted| wanted.port == ingress)
     }

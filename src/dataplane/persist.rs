@@ -39,7 +39,7 @@ impl<'a> Connector<'a> {
             // Its template has no other.
             return Err(Outcome::DropAmbiguous);
         }
-        let key = TemplateKey::new(packet.src, persistence.prefix, service.address.ip().to_bits(), service.id);
+        let key = TemplateKey::new(packet.src, persistence.prefix, service.address.address, service.id);
         let found = self.shared.templates.find(key);
         if let Some(template) = found
             && let Some(real) = self.usable(service, template)
@@ -136,8 +136,7 @@ fn template_key<K: Kept>(snapshot: &Snapshot, key: K, connection: Value) -> Opti
     if era != connection.era() {
         return None;
     }
-    let client = key.client().ip().to_bits();
-    Some(TemplateKey::new(client, persistence.prefix, vip.to_bits(), key.endpoint()))
+    Some(TemplateKey::new(key.client().address, persistence.prefix, vip, key.endpoint()))
 }
 
 /// Tells whether a template's time may go on: connections still look for it, and its real server has any at all. After two

@@ -17,7 +17,8 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use super::classify::{Lead, Step, Way, answer_key, classify, request_key, unanswered};
+use super::address::{Address, Family, TransportAddress};
+use super::classify::{Lead, Step, Way, answer_key, classify, request_key, six_reply_key, unanswered};
 use super::clock::Now;
 use super::conn::{Socket, WorkerCounts};
 use super::connect::{Connector, Reply};
@@ -32,7 +33,7 @@ use super::port::{BURST, Burst, Frame};
 use super::punt::{self, Class, Limits};
 use super::route::{NextHop, Several, Target, flow};
 use super::sched::{Cursor, Share};
-use super::service::{EndpointId, Forwarding, Local, PortId, Protocol, RealServer};
+use super::service::{EndpointId, Forwarding, Local, PortId, Protocol, RealId, RealServer};
 use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::stats::{FlowStats, Outcome, WorkerStats};
@@ -252,6 +253,7 @@ impl<'a> Stages<'a> {
             Step::SharedReply { socket, way } => self.outbound_shared(frame, packet, *socket, way),
             Step::WideInbound { service, lead } => self.inbound_wide(frame, packet, *service, *lead),
             Step::WideReply { socket, lead } => self.outbound_wide(frame, packet, *socket, *lead),
+            Step::SixReply { service, real, lead } => self.outbound_six(frame, packet, (*service, *real), *lead),
             Step::Arp => self.local(local::arp(self.snapshot, self.shared, self.ingress, self.now, frame)),
             // Where the host has the address, it answers.
             Step::Icmp if self.twin.is_some() && punt::host_has(self.snapshot, packet.dst) => {
@@ -303,7 +305,7 @@ impl<'a> Stages<'a> {
         &mut self,
         frame: &mut F,
         packet: &Parsed,
-        (forwarding, real): (Forwarding, SocketAddrV4),
+        (forwarding, real): (Forwarding, TransportAddress),
         hop: NextHop,
     ) -> Result<Outcome, Outcome> {
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
@@ -311,13 +313,14 @@ impl<'a> Stages<'a> {
             // The host is no next hop away: what is for it is delivered ([`super::host`]) and does not get here.
             Forwarding::Nat | Forwarding::Local => {
                 let to = kept_port(real, packet.dst_port);
-                (nat::inbound(frame.bytes_mut(), l3, l4, transport(packet), to), Outcome::ForwardedNatIn)
+                (nat::inbound(frame.bytes_mut(), l3, l4, transport(packet), four(to)?), Outcome::ForwardedNatIn)
             }
             Forwarding::Direct => (direct::hop(frame.bytes_mut(), l3), Outcome::ForwardedDirect),
             Forwarding::Tunnel => {
-                let source = self.snapshot.ports[hop.port.index()].source.ok_or(Outcome::DropNoRoute)?;
+                let source = self.snapshot.ports[hop.port.index()].source(Family::V4).ok_or(Outcome::DropNoRoute)?;
                 let id = self.ids.draw();
-                (ipip::encapsulate(frame, source, *real.ip(), id), Outcome::ForwardedTunnel)
+                let [source, real] = [source, real.address].map(|address| Ipv4Addr::from_bits(address.low()));
+                (ipip::encapsulate(frame, source, real, id), Outcome::ForwardedTunnel)
             }
         };
         rewritten.map(|()| outcome).map_err(unforwarded)
@@ -353,6 +356,21 @@ impl<'a> Stages<'a> {
         }
     }
 
+    #[inline(never)]
+    fn outbound_six<F: Frame>(
+        &mut self,
+        frame: &mut F,
+        packet: &Parsed,
+        (service, real): (EndpointId, RealId),
+        lead: Lead,
+    ) -> Result<Fate, Outcome> {
+        let way = lead.way(six_reply_key(packet, service));
+        match self.connector.reply(real, &way, packet) {
+            Ok(reply) => self.outbound(frame, packet, reply),
+            Err(outcome) => self.unanswered(frame, packet, outcome),
+        }
+    }
+
     /// A packet from a NAT real server that answers nothing may be a client's: real servers talk to VIPs too.
     #[cold]
     #[inline(never)]
@@ -375,7 +393,7 @@ impl<'a> Stages<'a> {
             return Ok(fate);
         }
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
-        nat::outbound(frame.bytes_mut(), l3, l4, transport(packet), from).map_err(unforwarded)?;
+        nat::outbound(frame.bytes_mut(), l3, l4, transport(packet), four(from)?).map_err(unforwarded)?;
         let octets = u64::from(packet.ip_octets);
         count(&self.stats.services[service.index()], octets, false);
         count(&self.stats.reals[real.index()], octets, false);
@@ -385,7 +403,7 @@ impl<'a> Stages<'a> {
     /// The next hop of a packet that no real server's entry names: to a client.
     #[inline(always)]
     pub(super) fn hop(&self, packet: &Parsed) -> Result<NextHop, Outcome> {
-        match self.snapshot.routes.find(packet.dst).ok_or(Outcome::DropNoRoute)? {
+        match self.snapshot.routes.find_address(packet.dst).ok_or(Outcome::DropNoRoute)? {
             Target::Via(hop) => Ok(hop),
             Target::OnLink(port) => match self.shared.neighbors.find(port, packet.dst) {
                 Some(neighbor) => Ok(NextHop { port, neighbor }),
@@ -396,7 +414,7 @@ impl<'a> Stages<'a> {
     }
 
     #[cold]
-    fn new_hop(&self, port: PortId, address: u32) -> Result<NextHop, Outcome> {
+    fn new_hop(&self, port: PortId, address: Address) -> Result<NextHop, Outcome> {
         // An own address is no station's on the link.
         if matches!(self.snapshot.locals.find(address), Some(Local::Own(_))) {
             return Err(Outcome::DropNoRoute);
@@ -430,17 +448,18 @@ impl<'a> Stages<'a> {
         } else {
             return Fate::End(Outcome::DropTooBig);
         };
-        let own = || self.snapshot.ports[self.ingress.index()].source;
-        let any = || self.snapshot.ports.iter().find_map(|port| port.source);
+        let family = packet.family();
+        let own = || self.snapshot.ports[self.ingress.index()].source(family);
+        let any = || self.snapshot.ports.iter().find_map(|port| port.source(family));
         // The host takes nothing that bears an address of its own: it hears of the trouble from whom it spoke to.
-        let asked = self.connector.asked_by_host.then(|| Ipv4Addr::from_bits(packet.dst));
+        let asked = self.connector.asked_by_host.then_some(packet.dst);
         let Some(source) = asked.or_else(own).or_else(any) else {
             return Fate::End(problem.dropped());
         };
         if !self.errors.allow(self.now) {
             return Fate::End(problem.dropped());
         }
-        match icmp_error::answer(frame, problem, source, self.ids.draw()) {
+        match icmp_error::answer(frame, problem, Ipv4Addr::from_bits(source.low()), self.ids.draw()) {
             Ok(answered) => Fate::Send(self.back, answered),
             Err(dropped) => Fate::End(dropped),
         }
@@ -474,15 +493,20 @@ pub(super) fn transport(packet: &Parsed) -> Protocol {
     match packet.kind {
         Kind::Udp => Protocol::Udp,
         Kind::Sctp => Protocol::Sctp,
-        Kind::Icmp => Protocol::Icmp,
+        Kind::Icmp | Kind::Icmpv6 => Protocol::Icmp,
         _ => Protocol::Tcp,
     }
 }
 
 /// The real server's socket, with the port that the client chose where it has none of its own.
 #[inline]
-pub(super) fn kept_port(real: SocketAddrV4, port: u16) -> SocketAddrV4 {
-    if real.port() == 0 { SocketAddrV4::new(*real.ip(), port) } else { real }
+pub(super) fn kept_port(real: TransportAddress, port: u16) -> TransportAddress {
+    if real.port == 0 { TransportAddress::new(real.address, port) } else { real }
+}
+
+#[inline(always)]
+pub(super) fn four(end: TransportAddress) -> Result<SocketAddrV4, Outcome> {
+    end.as_v4().ok_or(Outcome::DropIpv6)
 }
 
 /// What a rewrite's error means for the packet. The parser has vouched for its lengths.

@@ -9,8 +9,9 @@
 //! | all else to such an address: SYN, UDP, ICMP, fragments, other protocols | own |
 //! | ARP that the director does not answer, to the port's Ethernet address; IPv6's neighbour discovery | neighbour |
 //! | to groups and broadcasts, whatever else it is | link |
-//! | IPv6 and other EtherTypes, to the port's Ethernet address; TCP over IPv6 as over IPv4 | own, session |
-//! | IPv4 to addresses that are neither the director's nor a VIP, where `transit` is the kernel's | transit |
+//! | IPv6 to an own address, to a link-local one, or to any but a VIP where the port has no IPv6 address of its own | session, own |
+//! | other EtherTypes, to the port's Ethernet address | own |
+//! | IP to addresses that are neither the director's nor a VIP, where `transit` is the kernel's | transit |
 //!
 //! To a VIP only the director answers: what fits no service there is dropped as ever. ARP requests for own addresses and VIPs
 //! the director answers too, so that there is one answer whatever the host has; ARP replies are learned from and then
@@ -19,12 +20,16 @@
 //! **Limits.** Each worker hands over so many frames of a class a second, of each port: a flood of one class leaves room
 //! for the others, and costs the worker a part of its time only (a frame handed over costs a system call inside of the driver).
 
+use std::net::Ipv6Addr;
+
+use super::address::{Address, Family};
 use super::clock::Now;
 use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed};
 use super::service::{Endpoint, Local, PortId, Protocol};
 use super::snapshot::Snapshot;
 use super::stats::Outcome;
+use super::wire::ethernet::EtherType;
 use super::wire::{ethernet, icmpv6, ip, ipv4, ipv6, tcp};
 
 /// What becomes of packets that come to the director's Ethernet address and are for neither it nor a service: what NAT real
@@ -89,7 +94,7 @@ impl Limits {
 }
 
 /// Tells whether the host has an address of the director's: an own one of a port with a twin.
-pub fn host_has(snapshot: &Snapshot, address: u32) -> bool {
+pub fn host_has(snapshot: &Snapshot, address: Address) -> bool {
     match snapshot.locals.find(address) {
         Some(Local::Own(port)) => snapshot.ports.get(port.index()).is_some_and(|port| port.twin.is_some()),
         Some(Local::Virtual) | None => false,
@@ -100,12 +105,15 @@ pub fn host_has(snapshot: &Snapshot, address: u32) -> bool {
 pub fn class(snapshot: &Snapshot, ingress: PortId, frame: &[u8], outcome: Outcome) -> Option<Class> {
     let ethernet = ethernet::Frame::new_checked(frame).ok()?;
     let to_group = ethernet::is_group(&ethernet.destination());
+    if ethernet.ethertype() == EtherType::Ipv6 {
+        let packet = ipv6::Packet::new_checked(ethernet.payload()).ok()?;
+        return of_ipv6(snapshot, ingress, &packet, outcome);
+    }
     let packet = || ipv4::Packet::new_checked(ethernet.payload()).ok();
     match outcome {
         Outcome::LearnedArp | Outcome::DropArpNotOurs if !to_group => Some(Class::Neighbor),
         Outcome::LearnedArp | Outcome::DropArpNotOurs => Some(Class::Link),
-        Outcome::DropIpv6 if let Some(class) = of_ipv6(ethernet.payload()) => Some(class),
-        Outcome::DropIpv6 | Outcome::DropEtherType => Some(if to_group { Class::Link } else { Class::Own }),
+        Outcome::DropEtherType => Some(if to_group { Class::Link } else { Class::Own }),
         Outcome::DropIpGroup => is_for_many(snapshot, ingress, &packet()?).then_some(Class::Link),
         // From a host that has no address yet (RFC 1122 §3.2.1.3).
         Outcome::DropIpSource => {
@@ -130,7 +138,7 @@ type Packet<'a> = ipv4::Packet<&'a [u8]>;
 
 /// The class of a packet that is for one host.
 fn addressed(snapshot: &Snapshot, packet: &Packet<'_>) -> Option<Class> {
-    let destination = packet.destination().to_bits();
+    let destination = packet.destination().into();
     if host_has(snapshot, destination) {
         return Some(if is_session(packet) { Class::Session } else { Class::Own });
     }
@@ -151,17 +159,45 @@ fn goes_on(segment: &[u8]) -> bool {
     segment.is_ok_and(|segment| !segment.flags().contains(tcp::Flags::SYN) || segment.flags().contains(tcp::Flags::ACK))
 }
 
-/// The class of IPv6 packets that have one of their own.
-fn of_ipv6(packet: &[u8]) -> Option<Class> {
-    let packet = ipv6::Packet::new_checked(packet).ok()?;
-    match packet.next_header() {
-        ip::Protocol::Tcp if goes_on(packet.payload()) => Some(Class::Session),
-        ip::Protocol::Icmpv6 => {
-            let kind = icmpv6::Packet::new_checked(packet.payload()).ok()?.kind();
-            kind.is_neighbor_discovery().then_some(Class::Neighbor)
+/// The class of an IPv6 packet.
+fn of_ipv6(snapshot: &Snapshot, ingress: PortId, packet: &ipv6::Packet<&[u8]>, outcome: Outcome) -> Option<Class> {
+    let discovery = || {
+        let message = icmpv6::Packet::new_checked(packet.payload()).ok()?;
+        (packet.next_header() == ip::Protocol::Icmpv6 && message.kind().is_neighbor_discovery()).then_some(())
+    };
+    match outcome {
+        Outcome::DropIpGroup | Outcome::DropIpSource | Outcome::DropNotForUs | Outcome::DropIcmpType
+            if packet.destination().is_multicast() =>
+        {
+            Some(discovery().map_or(Class::Link, |()| Class::Neighbor))
+        }
+        Outcome::DropIcmpType if discovery().is_some() => Some(Class::Neighbor),
+        Outcome::DropFragment
+        | Outcome::DropProtocol
+        | Outcome::DropIcmpType
+        | Outcome::DropNoService
+        | Outcome::DropNoConnectionReply
+        | Outcome::DropNotForUs => {
+            let session = packet.next_header() == ip::Protocol::Tcp && goes_on(packet.payload());
+            let own = if session { Class::Session } else { Class::Own };
+            let destination = packet.destination();
+            if is_hosts(snapshot, ingress, destination) {
+                return Some(own);
+            }
+            let transit = snapshot.transit == Transit::Kernel && snapshot.locals.find(destination.into()).is_none();
+            transit.then_some(Class::Transit)
         }
         _ => None,
     }
+}
+
+/// Tells whether the host may have an IPv6 address: an own one, a link-local one, or any that is no VIP, of a port that has none of its
+/// own, so that what it has the host has chosen itself (RFC 4862).
+fn is_hosts(snapshot: &Snapshot, ingress: PortId, address: Ipv6Addr) -> bool {
+    let bare = || snapshot.ports.get(ingress.index()).is_some_and(|port| port.source(Family::V6).is_none());
+    host_has(snapshot, address.into())
+        || address.is_unicast_link_local()
+        || (bare() && snapshot.locals.find(address.into()).is_none())
 }
 
 /// Tells whether a packet is for a group, or for all on the link (RFC 1122 §3.2.1.3). One for a single host in a frame for
@@ -188,8 +224,8 @@ fn first_fragment(packet: &Packet<'_>) -> Option<Parsed> {
     let &[a, b, c, d] = packet.payload().first_chunk()?;
     Some(Parsed {
         kind,
-        src: packet.source().to_bits(),
-        dst: packet.destination().to_bits(),
+        src: packet.source().into(),
+        dst: packet.destination().into(),
         src_port: u16::from_be_bytes([a, b]),
         dst_port: u16::from_be_bytes([c, d]),
         ..Parsed::NOTHING

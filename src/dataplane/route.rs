@@ -13,6 +13,7 @@ pub mod flow;
 use std::sync::Arc;
 
 pub use self::draft::Draft;
+use super::address::Address;
 use super::neigh::NeighborId;
 use super::service::PortId;
 
@@ -77,6 +78,12 @@ impl Routes {
             span = first as usize + later.partition_point(|start| *start <= address);
         }
         *self.targets.get(span)?
+    }
+
+    /// Finds where an address leads.
+    #[inline(always)]
+    pub fn find_address(&self, address: Address) -> Option<Target> {
+        self.find(address.as_v4()?)
     }
 
     /// Chooses the next hop of a flow, by its hash, out of those that [`find`](Self::find) has found.

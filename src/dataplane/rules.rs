@@ -32,6 +32,7 @@ use super::conn::{SctpEvent, State, Value};
 use super::parse::{Kind, Parsed};
 use super::service::RealServer;
 use super::wire::icmp::Type;
+use super::wire::icmpv6;
 use super::wire::tcp::Flags;
 
 /// The port that active FTP's data comes from (RFC 959 §3.2).
@@ -78,6 +79,7 @@ impl Rules {
             Kind::Sctp => is_init(packet),
             Kind::Udp => true,
             Kind::Icmp => Type::from(packet.message_type) == Type::EchoRequest,
+            Kind::Icmpv6 => icmpv6::Type::from(packet.message_type) == icmpv6::Type::EchoRequest,
             Kind::Arp => false,
         }
     }
@@ -91,7 +93,10 @@ impl Rules {
             Some(real) => {
                 (!connection.controlled() && self.lets_go(connection)) || (self.expire_nodest_conn && real.weight == 0)
             }
-            None => is_opener(packet) || (self.expire_nodest_conn && matches!(packet.kind, Kind::Udp | Kind::Icmp)),
+            None => {
+                is_opener(packet)
+                    || (self.expire_nodest_conn && matches!(packet.kind, Kind::Udp | Kind::Icmp | Kind::Icmpv6))
+            }
         }
     }
 

@@ -5,11 +5,12 @@
 //! counted until it comes back or they expire.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
+use super::address::{Address, Family, TransportAddress};
 use super::conn::Socket;
 use super::route::NextHop;
 use super::sched::{Candidate, Plan, Scheduler};
@@ -128,7 +129,7 @@ pub struct Service {
     /// Which packets it is for.
     pub selector: Selector,
     /// VIP and port; 0.0.0.0:0 for a service that has not one of each. Then connections know what their clients talk to.
-    pub address: SocketAddrV4,
+    pub address: TransportAddress,
     /// Chooses the real server of a new connection.
     pub scheduler: Scheduler,
     /// What it chooses by.
@@ -177,8 +178,9 @@ pub struct RealServer {
     /// Its place among the service's real servers; `None` for the sorry server, and for one that is only kept for
     /// connections that began by another forwarding method.
     pub place: Option<u32>,
-    /// RIP and port. By tunnel and direct routing the port is the service's and is not used.
-    pub address: SocketAddrV4,
+    /// RIP and port. By tunnel and direct routing the port is the service's and is not used. By tunnel it may be of the
+    /// other family than the service.
+    pub address: TransportAddress,
     /// How packets reach it.
     pub forwarding: Forwarding,
     /// Its share of new connections, as it is configured; 0 takes none and keeps what it has (quiesced).
@@ -193,8 +195,8 @@ pub struct RealServer {
 
 impl RealServer {
     /// The address that its answers are looked up by: its own; of the host, which has several, 127.0.0.1.
-    pub fn answers_from(&self) -> Ipv4Addr {
-        if self.forwarding == Forwarding::Local { Ipv4Addr::LOCALHOST } else { *self.address.ip() }
+    pub fn answers_from(&self) -> Address {
+        if self.forwarding == Forwarding::Local { Address::LOCALHOST_V4 } else { self.address.address }
     }
 }
 
@@ -232,17 +234,25 @@ pub struct PortSettings {
     pub mac: [u8; 6],
     /// The largest IP packet sent from it, in octets.
     pub mtu: u16,
-    /// Its own IPv4 address, the first if it has several: what ICMP messages and outer headers carry.
-    pub source: Option<Ipv4Addr>,
-    /// Its own IPv4 addresses with their on-link prefixes.
-    pub addresses: Vec<Ipv4Net>,
+    /// Its own addresses by family, the first if it has several: what ICMP messages and outer headers carry.
+    pub sources: [Option<Address>; 2],
+    /// Its own addresses with their on-link prefixes.
+    pub addresses: Vec<IpNet>,
     /// The queues of the kernel's interface for this port, if it has one: the host's end ([`super::punt`]).
     pub twin: Option<PortId>,
 }
 
 impl PortSettings {
+    /// Returns its own address of a family, the first if it has several.
+    #[inline(always)]
+    pub fn source(&self, family: Family) -> Option<Address> {
+        self.sources[family as usize]
+    }
+
     /// Returns the own address to ask for `target` with: the one in whose prefix it lies.
-    pub fn source_towards(&self, target: Ipv4Addr) -> Option<Ipv4Addr> {
-        self.addresses.iter().find(|net| net.contains(&target)).map(|net| net.addr()).or(self.source)
+    pub fn source_towards(&self, target: Address) -> Option<Address> {
+        let ip: IpAddr = target.to_ip();
+        let around = self.addresses.iter().find(|net| net.contains(&ip)).map(|net| net.addr().into());
+        around.or(self.source(target.family()))
     }
 }

@@ -2,13 +2,13 @@
 //! between a worker and control.
 
 use std::io;
-use std::net::Ipv4Addr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 
+use super::address::Address;
 use super::conn::{Counts, Identity, Key, Table, Templates, WideKey, WorkerCounts};
 use super::neigh::Neighbors;
 use super::service::PortId;
@@ -22,7 +22,7 @@ pub enum Event {
     /// Another station claims one of the director's addresses (RFC 5227 §2.4).
     AddressConflict {
         /// The address.
-        address: Ipv4Addr,
+        address: Address,
         /// Who claims it.
         mac: [u8; 6],
         /// Where it was heard.
@@ -36,7 +36,7 @@ pub struct Announcement {
     /// The port to send from.
     pub port: PortId,
     /// The address, own or VIP.
-    pub address: Ipv4Addr,
+    pub address: Address,
 }
 
 /// Frames were lost, or counted twice.

@@ -15,18 +15,19 @@
 //! Pieces that a change does not touch are the former snapshot's: a copy of a snapshot shares all of them until one is
 //! written to. They lie behind one pointer each, as they would if they were not shared.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 use hashbrown::HashMap;
 
+use super::address::{Address, TransportAddress};
 use super::conn::{Era, Outlet, Timeouts};
+pub use super::endpoints::Endpoints;
 use super::punt::Transit;
 use super::route::Routes;
 use super::rules::Rules;
 use super::selectors::Selectors;
-use super::service::{Endpoint, EndpointId, Local, Persistence, PortSettings, Protocol, RealId, RealServer, Service};
+use super::service::{EndpointId, Local, Persistence, PortSettings, RealId, RealServer, Service};
 use super::stand_in::StandIns;
 
 /// A fast, unkeyed hash for tables whose keys only the operator chooses.
@@ -55,7 +56,7 @@ pub struct Snapshot {
     /// Services by [`EndpointId`]; `None` where the id is no service, or its service was removed.
     pub services: Arc<[Option<Arc<Service>>]>,
     /// By [`EndpointId`], the [`Service::address`] of each service: all that a real server's answer asks of it.
-    pub addresses: Arc<[Option<SocketAddrV4>]>,
+    pub addresses: Arc<[Option<TransportAddress>]>,
     /// Real servers by [`RealId`]; `None` where there is none any more.
     pub reals: Arc<[Option<RealServer>]>,
     /// By [`RealId`], the socket that a NAT real server shares with other services; kept for a real server that was
@@ -84,7 +85,7 @@ pub struct Snapshot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LatestPersistence {
     /// The service's address; 0.0.0.0 if it has several.
-    pub vip: Ipv4Addr,
+    pub vip: Address,
     /// How its clients' connections keep to one real server.
     pub persistence: Persistence,
     /// The next one begins when the prefix changes.
@@ -109,7 +110,7 @@ impl Snapshot {
 
     /// Returns the address of a service.
     #[inline]
-    pub fn address(&self, id: EndpointId) -> Option<SocketAddrV4> {
+    pub fn address(&self, id: EndpointId) -> Option<TransportAddress> {
         *self.addresses.get(id.index())?
     }
 
@@ -132,132 +133,19 @@ impl Snapshot {
     }
 }
 
-/// (address, port, protocol) to [`Endpoint`]: small, and so always in cache.
-///
-/// Open addressing with linear steps. A real server's answer is looked for twice, first by its destination, a client,
-/// which is not here: how often that meets a neighbour's place is how often the branch is foreseen wrongly, so a small
-/// table is at most an eighth full, and only one of more than 4,096 places half. Only the operator chooses the keys, so the hash needs no secret;
-/// a stranger's packet meets at worst the longest run of neighbours.
+/// Addresses the director answers for.
 #[derive(Clone, Debug, Default)]
-pub struct Endpoints {
-    /// A power of two of places, shared with copies until one of them changes. A key is never 0, since no protocol is.
-    places: Arc<[(u64, Option<Endpoint>)]>,
-    used: usize,
-}
-
-impl Endpoints {
-    const fn key(address: u32, port: u16, protocol: Protocol) -> u64 {
-        ((address as u64) << 24) | ((port as u64) << 8) | protocol as u64
-    }
-
-    /// Finds what a socket address is; `address` in host order.
-    #[inline]
-    pub fn find(&self, address: u32, port: u16, protocol: Protocol) -> Option<Endpoint> {
-        let key = Self::key(address, port, protocol);
-        let mut place = Self::hash(key);
-        loop {
-            let (found, endpoint) = *self.places.get(place & self.places.len().wrapping_sub(1))?;
-            if found == key || found == 0 {
-                return endpoint;
-            }
-            place = place.wrapping_add(1);
-        }
-    }
-
-    /// Tells whether there is nothing to find.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.used == 0
-    }
-
-    /// Sets what a socket address is, and returns what it was before.
-    pub fn insert(&mut self, address: u32, port: u16, protocol: Protocol, endpoint: Endpoint) -> Option<Endpoint> {
-        if self.used >= Self::room(self.places.len()) {
-            self.resize((self.places.len() * 2).max(16));
-        }
-        let key = Self::key(address, port, protocol);
-        let places = Arc::make_mut(&mut self.places);
-        let place = Self::place(places, key);
-        let before = std::mem::replace(&mut places[place], (key, Some(endpoint))).1;
-        self.used += usize::from(before.is_none());
-        before
-    }
-
-    /// Forgets what a socket address is, and returns it.
-    pub fn remove(&mut self, address: u32, port: u16, protocol: Protocol) -> Option<Endpoint> {
-        self.find(address, port, protocol)?;
-        let places = Arc::make_mut(&mut self.places);
-        let mask = places.len() - 1;
-        let mut free = Self::place(places, Self::key(address, port, protocol));
-        let before = std::mem::take(&mut places[free]).1;
-        self.used -= 1;
-        // Those that stepped over the place must still be found: the first that may go back to it does, and leaves one.
-        let mut place = (free + 1) & mask;
-        while places[place].0 != 0 {
-            let steps = |from: usize| place.wrapping_sub(from) & mask;
-            if steps(Self::hash(places[place].0)) >= steps(free) {
-                places[free] = std::mem::take(&mut places[place]);
-                free = place;
-            }
-            place = (place + 1) & mask;
-        }
-        let small = places.len() / 4;
-        if small >= 16 && self.used < Self::room(small) {
-            self.resize(small);
-        }
-        before
-    }
-
-    /// Goes over to so many places.
-    fn resize(&mut self, places: usize) {
-        let mut other = vec![(0, None); places];
-        for held in self.places.iter().filter(|(key, _)| *key != 0) {
-            let place = Self::place(&other, held.0);
-            other[place] = *held;
-        }
-        self.places = other.into();
-    }
-
-    /// All there is, in no order: address in host order, port, protocol's number.
-    pub fn iter(&self) -> impl Iterator<Item = ((u32, u16, u8), Endpoint)> {
-        let held = self.places.iter().filter_map(|(key, endpoint)| Some((key, (*endpoint)?)));
-        held.map(|(key, endpoint)| (((key >> 24) as u32, (key >> 8) as u16, *key as u8), endpoint))
-    }
-
-    /// How many keys this many places may hold.
-    const fn room(places: usize) -> usize {
-        if places <= 4096 { places / 8 } else { places / 2 }
-    }
-
-    /// The place that holds a key, or the free one that is to.
-    fn place(places: &[(u64, Option<Endpoint>)], key: u64) -> usize {
-        let mask = places.len() - 1;
-        let mut place = Self::hash(key) & mask;
-        while places[place].0 != key && places[place].0 != 0 {
-            place = (place + 1) & mask;
-        }
-        place
-    }
-
-    /// Multiplied by 2^64 over the golden ratio; the upper bits depend on all of the key.
-    const fn hash(key: u64) -> usize {
-        (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
-    }
-}
-
-/// Addresses the director answers for, in host order.
-#[derive(Clone, Debug, Default)]
-pub struct Locals(Arc<HashMap<u32, Local, ConfigHash>>);
+pub struct Locals(Arc<HashMap<Address, Local, ConfigHash>>);
 
 impl Locals {
     /// Tells whether and how an address is the director's.
     #[inline]
-    pub fn find(&self, address: u32) -> Option<Local> {
+    pub fn find(&self, address: Address) -> Option<Local> {
         self.0.get(&address).copied()
     }
 
     /// Adds an address. An own address that is also a VIP stays an own address.
-    pub fn insert(&mut self, address: u32, local: Local) {
+    pub fn insert(&mut self, address: Address, local: Local) {
         let entry = Arc::make_mut(&mut self.0).entry(address).or_insert(local);
         if matches!(local, Local::Own(_)) {
             *entry = local;
@@ -265,7 +153,7 @@ impl Locals {
     }
 
     /// Iterates over all addresses, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, Local)> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = (Address, Local)> + '_ {
         self.0.iter().map(|(address, local)| (*address, *local))
     }
 }
@@ -335,83 +223,5 @@ impl Reader {
     #[inline]
     pub fn load(&mut self) -> &Arc<Snapshot> {
         self.cache.load()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroU16;
-
-    use super::*;
-
-    fn service(id: u16) -> Endpoint {
-        Endpoint::Service(EndpointId(NonZeroU16::new(id).unwrap()))
-    }
-
-    #[test]
-    fn endpoints_are_found_by_address_port_and_protocol() {
-        let mut endpoints = Endpoints::default();
-        assert_eq!(endpoints.find(1, 80, Protocol::Tcp), None);
-        assert_eq!(endpoints.insert(1, 80, Protocol::Tcp, service(1)), None);
-        assert_eq!(endpoints.insert(1, 80, Protocol::Tcp, service(2)), Some(service(1)));
-        assert_eq!(endpoints.find(1, 80, Protocol::Tcp), Some(service(2)));
-        for (address, port, protocol) in [(1, 80, Protocol::Udp), (1, 81, Protocol::Tcp), (2, 80, Protocol::Tcp)] {
-            assert_eq!(endpoints.find(address, port, protocol), None);
-        }
-    }
-
-    #[test]
-    fn many_endpoints_are_all_found_and_runs_stay_short() {
-        let mut endpoints = Endpoints::default();
-        let all = || (1..=20_000u16).map(|n| (0x0a00_0000 + u32::from(n) / 4, 80 + n % 4, n));
-        for (address, port, id) in all() {
-            endpoints.insert(address, port, Protocol::Tcp, service(id));
-        }
-        for (address, port, id) in all() {
-            assert_eq!(endpoints.find(address, port, Protocol::Tcp), Some(service(id)));
-            assert_eq!(endpoints.find(address, port, Protocol::Udp), None);
-        }
-        assert!(endpoints.places.len() >= 40_000);
-        let longest = endpoints.places.split(|(key, _)| *key == 0).map(<[_]>::len).max();
-        assert!(longest < Some(64), "{longest:?}");
-    }
-
-    #[test]
-    fn what_is_removed_is_gone_and_all_else_is_found() {
-        let mut random = 7u64;
-        let mut below = |n: u64| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (random >> 33) % n
-        };
-        let (mut endpoints, mut known) = (Endpoints::default(), HashMap::new());
-        for round in 0..60_000u64 {
-            // Many at first, then fewer, then hardly any: tables of every size, and runs that go round the end.
-            let percent = [70, 50, 1][(round / 20_000) as usize];
-            let (address, port) = (0x0a00_0000 + below(3000) as u32, 80 + below(2) as u16);
-            if below(100) < percent {
-                let endpoint = service(1 + below(1000) as u16);
-                let before = endpoints.insert(address, port, Protocol::Tcp, endpoint);
-                assert_eq!(before, known.insert((address, port), endpoint));
-            } else {
-                assert_eq!(endpoints.remove(address, port, Protocol::Tcp), known.remove(&(address, port)));
-            }
-            if round % 500 == 0 {
-                assert_eq!(endpoints.iter().count(), known.len());
-                for (&(address, port), endpoint) in &known {
-                    assert_eq!(endpoints.find(address, port, Protocol::Tcp), Some(*endpoint));
-                }
-            }
-        }
-        assert!(endpoints.places.len() <= 2048, "{} places for {}", endpoints.places.len(), known.len());
-    }
-
-    #[test]
-    fn a_copy_stays_as_it_was() {
-        let mut endpoints = Endpoints::default();
-        endpoints.insert(1, 80, Protocol::Tcp, service(1));
-        let copy = endpoints.clone();
-        endpoints.insert(1, 80, Protocol::Tcp, service(2));
-        endpoints.insert(2, 80, Protocol::Tcp, service(2));
-        assert_eq!(copy.iter().collect::<Vec<_>>(), [((1, 80, 6), service(1))]);
     }
 }

@@ -32,7 +32,7 @@ impl Stages<'_> {
         if let Ok(packet) = parse_octets(frame.bytes(), RxChecksum::Good, station)
             && let Some((protocol, port)) = asking(&packet)
         {
-            askers.note(packet.src, protocol, port, None);
+            askers.note(packet.src.low(), protocol, port, None);
         }
         None
     }
@@ -45,18 +45,18 @@ impl Stages<'_> {
     ) -> Result<Fate, Outcome> {
         let snapshot = self.snapshot;
         let packet = parse(frame, station)?;
-        let to = Ipv4Addr::from_bits(packet.dst);
+        let to = Ipv4Addr::from_bits(packet.dst.low());
         let (place, stand_in) = snapshot.stand_ins.find(to).ok_or(Outcome::DropNoStandIn)?;
         let (protocol, port) = asking(&packet).ok_or(match packet.kind {
             Kind::Icmp => Outcome::DropIcmpType,
             _ => Outcome::DropProtocol,
         })?;
         let twin = snapshot.ports[self.ingress.index()].twin.ok_or(Outcome::DropNoRoute)?;
-        if !askers.note(packet.src, protocol, port, Some(Asker { place, port: packet.dst_port, twin })) {
+        if !askers.note(packet.src.low(), protocol, port, Some(Asker { place, port: packet.dst_port, twin })) {
             return Err(Outcome::DropStandInSource);
         }
-        let real = Parsed { dst: stand_in.real.ip().to_bits(), ..packet };
-        let hop = match snapshot.routes.find(real.dst) {
+        let real = Parsed { dst: (*stand_in.real.ip()).into(), ..packet };
+        let hop = match snapshot.routes.find_address(real.dst) {
             // A gateway would send a packet to the VIP back.
             Some(Target::Via(_) | Target::Several(_)) if stand_in.forwarding == Forwarding::Direct => {
                 return Err(Outcome::DropNoRoute);
@@ -77,8 +77,8 @@ impl Stages<'_> {
             Forwarding::Nat | Forwarding::Local => stand_in.end(packet.dst_port),
             Forwarding::Tunnel | Forwarding::Direct => stand_in.real,
         };
-        let packet = Parsed { dst: stand_in.vip.to_bits(), ..packet };
-        self.rewrite(frame, &packet, (stand_in.forwarding, real), hop)?;
+        let packet = Parsed { dst: stand_in.vip.into(), ..packet };
+        self.rewrite(frame, &packet, (stand_in.forwarding, real.into()), hop)?;
         Ok(self.towards(frame, hop, Outcome::CheckSent))
     }
 
@@ -97,7 +97,7 @@ impl Stages<'_> {
             return None;
         }
         let answer = Answer::of(frame.bytes(), packet)?;
-        let asker = askers.find(packet.dst, answer.protocol, answer.asked_from)?;
+        let asker = askers.find(packet.dst.as_v4()?, answer.protocol, answer.asked_from)?;
         let end = snapshot.stand_ins.at(asker.place)?.end(asker.port);
         let port = if answer.protocol == Protocol::Icmp { 0 } else { end.port() };
         let host = snapshot.ports.iter().find(|port| port.twin == Some(asker.twin))?;
@@ -108,7 +108,7 @@ impl Stages<'_> {
             return Some(Fate::End(Outcome::DropPuntLimit));
         }
         let stand_in = SocketAddrV4::new(snapshot.stand_ins.address(asker.place), asker.port);
-        let from_end = packet.src == end.ip().to_bits();
+        let from_end = packet.src == (*end.ip()).into();
         let done = answer
             .put_back(frame.bytes_mut(), packet, stand_in, from_end)
             .and_then(|()| link::readdress(frame.bytes_mut(), host.mac, STATION));
@@ -133,7 +133,7 @@ struct Answer {
 impl Answer {
     fn of(frame: &[u8], packet: &Parsed) -> Option<Self> {
         if matches!(packet.kind, Kind::Tcp | Kind::Udp) || is_echo(packet, Type::EchoReply) {
-            let (asked_from, asked) = (packet.dst_port, (packet.src, packet.src_port));
+            let (asked_from, asked) = (packet.dst_port, (packet.src.as_v4()?, packet.src_port));
             return Some(Self { protocol: transport(packet), asked_from, asked, quote: None });
         }
         if packet.kind != Kind::Icmp || !Type::from(packet.message_type).is_error() {
@@ -142,7 +142,7 @@ impl Answer {
         let quote = Quote::of(frame, offsets(packet).1)?;
         let (asker, asked_from) = quote.source;
         let answer = Self { protocol: quote.protocol, asked_from, asked: quote.destination, quote: Some(quote) };
-        (asker == packet.dst).then_some(answer)
+        (Some(asker) == packet.dst.as_v4()).then_some(answer)
     }
 
     fn put_back(

@@ -6,13 +6,13 @@
 //! ```
 //! Nothing in here allocates once [`Worker::new`] returned.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
+use super::address::Address;
 use super::clock::Now;
 use super::conn::{Key, Sweeper, Tick, WideKey, WorkerCounts};
 use super::error_limit::ErrorLimit;
@@ -345,11 +345,11 @@ impl<'a> Round<'a> {
             self.request(ports, outbox, port, address, address);
         }
         self.shared.neighbors.maintain(0..neigh::CAPACITY, self.now, |port, address| {
-            self.ask(ports, outbox, port, Ipv4Addr::from_bits(address));
+            self.ask(ports, outbox, port, address);
         });
     }
 
-    fn ask<P: Port>(&self, ports: &mut [P], outbox: &mut Outbox<P::Frame>, port: PortId, target: Ipv4Addr) {
+    fn ask<P: Port>(&self, ports: &mut [P], outbox: &mut Outbox<P::Frame>, port: PortId, target: Address) {
         let settings = self.snapshot.ports.get(port.index());
         if let Some(source) = settings.and_then(|settings| settings.source_towards(target)) {
             self.request(ports, outbox, port, source, target);
@@ -361,13 +361,14 @@ impl<'a> Round<'a> {
         ports: &mut [P],
         outbox: &mut Outbox<P::Frame>,
         port: PortId,
-        source: Ipv4Addr,
-        target: Ipv4Addr,
+        source: Address,
+        target: Address,
     ) {
         let mac = self.snapshot.ports[port.index()].mac;
         // Out of buffers: the next try comes with the next tick or packet.
         if let Some(mut frame) = ports[port.index()].allocate()
-            && write_request(&mut frame, mac, source, target).is_some()
+            && let (Some(source), Some(target)) = (source.as_v4(), target.as_v4())
+            && write_request(&mut frame, mac, source.into(), target.into()).is_some()
         {
             debug_assert_eq!(frame.bytes().len(), ARP_FRAME);
             outbox.push(ports, self.stats, port, frame, None);

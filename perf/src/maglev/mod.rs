@@ -10,9 +10,8 @@ mod evenness;
 mod paper;
 mod resilience;
 
-use std::net::{Ipv4Addr, SocketAddrV4};
-
 use anyhow::bail;
+use millrace::dataplane::address::{Address, TransportAddress};
 use millrace::dataplane::sched::{Candidate, Former, HashFlags, Plan as Choice, Roster, Scheduler};
 use millrace::dataplane::service::{RealId, Thresholds};
 
@@ -59,7 +58,7 @@ pub fn measure(plan: Plan) -> anyhow::Result<Vec<Record>> {
 #[derive(Clone, Debug)]
 struct Servers {
     candidates: Vec<Candidate>,
-    addresses: Vec<SocketAddrV4>,
+    addresses: Vec<TransportAddress>,
 }
 
 impl Servers {
@@ -72,7 +71,7 @@ impl Servers {
             thresholds: Thresholds::default(),
         };
         let candidates: Vec<_> = (1..).zip(weights).map(candidate).collect();
-        let address = |real: &Candidate| SocketAddrV4::new(Ipv4Addr::from_bits(0x0a01_0000 + real.id.0), 80);
+        let address = |real: &Candidate| TransportAddress::new(Address::v4(0x0a01_0000 + real.id.0), 80);
         Self { addresses: candidates.iter().map(address).collect(), candidates }
     }
 

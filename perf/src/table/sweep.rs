@@ -135,7 +135,7 @@ fn at(time: Duration) -> Now {
 }
 
 fn of(key: Key) -> u64 {
-    number(u64::from(key.client().ip().to_bits()) << 32 | u64::from(key.client_port()) << 16)
+    number(u64::from(key.client().address.low()) << 32 | u64::from(key.client_port()) << 16)
 }
 
 /// When a connection of `flows` has its first packet.

@@ -1,7 +1,9 @@
 //! Which addresses are announced, and when.
 
+use std::net::IpAddr;
+
 use hashbrown::HashSet;
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::super::config::Config;
 use super::Applier;
@@ -20,10 +22,10 @@ impl Applier {
         let snapshot = self.publisher.current();
         let mut wanted = Vec::new();
         for (place, port) in snapshot.ports.iter().enumerate() {
-            let own = port.addresses.iter().map(Ipv4Net::addr);
+            let own = port.addresses.iter().map(IpNet::addr);
             let vips = config.services.iter().flat_map(|service| service.vips.iter().copied());
-            let on_link = vips.filter(|vip| port.addresses.iter().any(|net| net.contains(vip)));
-            wanted.extend(own.chain(on_link).map(|address| (PortId(place as u8), address)));
+            let on_link = vips.map(IpAddr::from).filter(|vip| port.addresses.iter().any(|net| net.contains(vip)));
+            wanted.extend(own.chain(on_link).map(|address| (PortId(place as u8), address.into())));
         }
         let stays: HashSet<_> = wanted.iter().copied().collect();
         self.announced.retain(|known| stays.contains(known));

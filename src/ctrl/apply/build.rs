@@ -1,6 +1,5 @@
 //! The parts of a snapshot that have ids in them: services and real servers.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -11,11 +10,11 @@ use super::agenda::Agenda;
 use super::growth::{destinations, former, known};
 use super::owner::{EndpointOwner, RealOwner, endpoint_id};
 use super::part::Part;
-use super::settings::v4;
 use super::slow_start::SlowStarts;
 use super::station::Draft;
 use super::ways::{Moved, Ways};
 use super::{Applier, ApplyError};
+use crate::dataplane::address::TransportAddress;
 use crate::dataplane::clock::Now;
 use crate::dataplane::neigh::NeighborId;
 use crate::dataplane::sched::{Candidate, Plan, Roster};
@@ -110,8 +109,8 @@ impl Build<'_> {
             self.applier.shared.stateless.forget(id);
         }
         let mut draft = Draft { id, wanted, stations: Vec::new(), reals: Vec::new(), restless: false };
-        let mut members: Vec<(SocketAddrV4, &config::Real)> =
-            wanted.reals.iter().filter_map(|real| Some((v4(real.address)?, real))).collect();
+        let mut members: Vec<(TransportAddress, &config::Real)> =
+            wanted.reals.iter().map(|real| (real.address.into(), real)).collect();
         members.sort_by_key(|(address, _)| *address);
         let mut candidates = Vec::with_capacity(members.len());
         for (address, real) in &members {
@@ -130,8 +129,8 @@ impl Build<'_> {
             });
         }
         let sorry = match &wanted.sorry_server {
-            Some(real) if let Some(address) = v4(real.address) => Some(self.station(&mut draft, address, real, None)?),
-            _ => None,
+            Some(real) => Some(self.station(&mut draft, real.address.into(), real, None)?),
+            None => None,
         };
         let version = self.version(id, wanted, &candidates, &previous);
         let addresses: Vec<_> = members.iter().map(|(address, _)| *address).collect();
@@ -148,7 +147,7 @@ impl Build<'_> {
         let service = Service {
             id,
             selector,
-            address: selector.socket().and_then(v4).unwrap_or(NO_ADDRESS),
+            address: selector.socket().map_or(NO_ADDRESS, TransportAddress::from),
             scheduler: wanted.scheduler,
             plan,
             version,
@@ -190,4 +189,4 @@ impl Build<'_> {
 }
 
 /// Of a service that has several addresses or ports.
-const NO_ADDRESS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+const NO_ADDRESS: TransportAddress = TransportAddress::UNSPECIFIED_V4;

@@ -84,7 +84,7 @@ impl Applier {
     /// Goes over to other routes and static neighbours.
     fn go_by(&mut self, ways: Ways, whole: bool, generation: u64) {
         for ((port, address), mac) in ways.refixed(&self.ways) {
-            if let Some(neighbor) = self.shared.neighbors.find(port, address.to_bits()) {
+            if let Some(neighbor) = self.shared.neighbors.find(port, address.into()) {
                 self.shared.neighbors.fix(neighbor, mac);
             }
         }
@@ -237,7 +237,7 @@ impl Applier {
 
     /// Notes a service's persistence, and returns how long its templates last from now on, in seconds, if that is new.
     fn persist(&mut self, made: &Made) -> Option<u32> {
-        let (id, vip) = (made.part.id.index(), *made.service.address.ip());
+        let (id, vip) = (made.part.id.index(), made.service.address.address);
         let persistence = made.service.persistence?;
         let before = self.columns.persistence.get(id).copied().flatten();
         let era = before.map_or_else(Era::default, |latest| {

@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::Ipv4Addr;
 
 use super::{MAX_ENDPOINTS, MAX_REALS};
+use crate::dataplane::address::Address;
 
 /// Why a configuration cannot be applied. The running one stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum ApplyError {
     /// More real servers than there are ids.
     RealIds,
     /// The neighbour table has no room for a next hop.
-    Neighbors(Ipv4Addr),
+    Neighbors(Address),
     /// No memory for the notes of what the host asks through VIPs.
     Askers(io::ErrorKind),
 }

@@ -16,7 +16,7 @@ impl Applier {
             if let Socket::Port(address, protocol) = owner.socket {
                 let private = Endpoint::Private { service: owner.service, real: id };
                 let endpoint = self.shared_endpoint(owner.socket).unwrap_or(private);
-                former.insert(address.ip().to_bits(), address.port(), protocol, endpoint);
+                former.insert(address.address, address.port, protocol, endpoint);
             }
         }
         former
@@ -30,7 +30,7 @@ impl Applier {
                 && let Some(endpoint) = self.shared_endpoint(owner.socket)
             {
                 for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
-                    former.insert(address.to_bits(), 0, protocol, endpoint);
+                    former.insert(address, 0, protocol, endpoint);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! A service as it was, for what becomes of it: by another configuration, or as its real servers grow to their weights.
 
-use std::net::SocketAddrV4;
+use crate::dataplane::address::TransportAddress;
 
 use super::slow_start::SlowStarts;
 use crate::dataplane::clock::Now;
@@ -53,7 +53,7 @@ pub(super) fn former(service: &Service) -> Former<'_> {
 pub(super) fn known(
     snapshot: &Snapshot,
     service: EndpointId,
-    address: SocketAddrV4,
+    address: TransportAddress,
 ) -> Option<(&Candidate, &RealServer)> {
     let reals = &snapshot.service(service)?.reals;
     let of = |candidate: &Candidate| snapshot.real(candidate.id).map(|real| real.address);

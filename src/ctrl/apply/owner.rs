@@ -1,8 +1,8 @@
 //! Who owns ids.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU16;
 
+use crate::dataplane::address::{Address, TransportAddress};
 use crate::dataplane::selector::Selector;
 use crate::dataplane::service::{EndpointId, Forwarding, Protocol};
 
@@ -10,10 +10,10 @@ use crate::dataplane::service::{EndpointId, Forwarding, Protocol};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Socket {
     /// One port of a real server.
-    Port(SocketAddrV4, Protocol),
+    Port(TransportAddress, Protocol),
     /// Whatever port of a real server of wide connections, by whatever protocol: a port of its own and one that a client chose
     /// must not be mistaken for each other.
-    Station(Ipv4Addr),
+    Station(Address),
 }
 
 /// Who owns an endpoint id.
@@ -28,7 +28,7 @@ pub(super) enum EndpointOwner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RealOwner {
     pub service: EndpointId,
-    pub address: SocketAddrV4,
+    pub address: TransportAddress,
     pub socket: Socket,
     pub forwarding: Forwarding,
 }
@@ -42,14 +42,14 @@ pub(super) fn endpoint_id(id: u32) -> EndpointId {
 pub(super) fn outlet_port(owner: &RealOwner) -> u16 {
     match owner.socket {
         Socket::Port(..) => 0,
-        Socket::Station(_) => owner.address.port(),
+        Socket::Station(_) => owner.address.port,
     }
 }
 
 /// What answers of a service's real server come from.
-pub(super) fn socket_of(selector: Selector, address: SocketAddrV4) -> Socket {
+pub(super) fn socket_of(selector: Selector, address: TransportAddress) -> Socket {
     match selector {
         Selector::Socket(_, protocol) if !selector.is_wide() => Socket::Port(address, protocol),
-        _ => Socket::Station(*address.ip()),
+        _ => Socket::Station(address.address),
     }
 }

@@ -1,11 +1,10 @@
 //! What became of each service of the configuration that runs.
 
-use std::net::SocketAddrV4;
 use std::sync::Arc;
 
 use super::super::config;
 use super::owner::{RealOwner, Socket};
-use super::settings::v4;
+use crate::dataplane::address::{Address, TransportAddress};
 use crate::dataplane::conn;
 use crate::dataplane::route::NextHop;
 use crate::dataplane::selector::Selector;
@@ -54,15 +53,14 @@ pub(super) enum Table {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     pub table: Table,
-    /// In host order.
-    pub address: u32,
+    pub address: Address,
     pub port: u16,
     pub protocol: Protocol,
 }
 
 impl Place {
-    const fn of(table: Table, socket: SocketAddrV4, protocol: Protocol) -> Self {
-        Self { table, address: socket.ip().to_bits(), port: socket.port(), protocol }
+    const fn of(table: Table, socket: TransportAddress, protocol: Protocol) -> Self {
+        Self { table, address: socket.address, port: socket.port, protocol }
     }
 }
 
@@ -71,11 +69,9 @@ impl Part {
     pub fn places(&self) -> Vec<(Place, Endpoint)> {
         let mut places = Vec::with_capacity(1 + self.stations.len());
         let selector = self.wanted.selector;
-        if let Selector::Socket(address, protocol) = selector
-            && let Some(vip) = v4(address)
-        {
+        if let Selector::Socket(address, protocol) = selector {
             let table = if selector.is_wide() { Table::Wildcards } else { Table::Single };
-            places.push((Place::of(table, vip, protocol), Endpoint::Service(self.id)));
+            places.push((Place::of(table, address.into(), protocol), Endpoint::Service(self.id)));
         }
         for station in self.stations.iter().filter(|station| station.owner.forwarding.answers_here()) {
             self.answers(station, &mut places);
@@ -97,7 +93,7 @@ impl Part {
                 // The port of an answer is the answer's to tell.
                 let Some(shared) = station.shared.map(|shared| conn::Socket { port: 0, ..shared }) else { return };
                 for protocol in self.wanted.selector.protocols() {
-                    let any = SocketAddrV4::new(address, 0);
+                    let any = TransportAddress::new(address, 0);
                     places.push((Place::of(Table::Wildcards, any, *protocol), Endpoint::Shared(shared)));
                 }
             }

@@ -19,10 +19,9 @@
 //! | rr, lc | nothing: they ask only whether a weight is 0 |
 //! | dh, sh, mh | nothing: with each step clients would move, and directors would disagree about where |
 
-use std::net::SocketAddrV4;
-
 use hashbrown::HashMap;
 
+use crate::dataplane::address::TransportAddress;
 use crate::dataplane::clock::Now;
 use crate::dataplane::sched::{Candidate, Scheduler};
 use crate::dataplane::service::EndpointId;
@@ -32,7 +31,7 @@ const PARTS: u32 = 100;
 
 /// Who starts slowly.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SlowStarts(HashMap<(EndpointId, SocketAddrV4), Ramp>);
+pub(super) struct SlowStarts(HashMap<(EndpointId, TransportAddress), Ramp>);
 
 /// A weight on its way up.
 #[derive(Clone, Copy, Debug)]
@@ -72,14 +71,14 @@ const fn use_of(scheduler: Scheduler) -> Use {
 
 impl SlowStarts {
     /// A real server of a service returned: from now on its weight grows, for so many seconds.
-    pub fn begin(&mut self, service: EndpointId, real: SocketAddrV4, seconds: u32, now: Now) {
+    pub fn begin(&mut self, service: EndpointId, real: TransportAddress, seconds: u32, now: Now) {
         if seconds > 0 {
             self.0.insert((service, real), Ramp { since: now, seconds });
         }
     }
 
     /// Another time applies to a real server, if it is on its way; with none, it is there.
-    pub fn change(&mut self, service: EndpointId, real: SocketAddrV4, seconds: u32) {
+    pub fn change(&mut self, service: EndpointId, real: TransportAddress, seconds: u32) {
         match self.0.get_mut(&(service, real)) {
             Some(ramp) if seconds > 0 => ramp.seconds = seconds,
             _ => self.end(service, real),
@@ -87,12 +86,12 @@ impl SlowStarts {
     }
 
     /// A real server takes no new connections any more.
-    pub fn end(&mut self, service: EndpointId, real: SocketAddrV4) {
+    pub fn end(&mut self, service: EndpointId, real: TransportAddress) {
         self.0.remove(&(service, real));
     }
 
     /// Forgets who has arrived, and who is not one of a service's real servers any more.
-    pub fn tidy(&mut self, now: Now, known: impl Fn(EndpointId, SocketAddrV4) -> bool) {
+    pub fn tidy(&mut self, now: Now, known: impl Fn(EndpointId, TransportAddress) -> bool) {
         self.0.retain(|(service, real), ramp| {
             let (passed, all) = ramp.passed(now);
             passed < all && known(*service, *real)
@@ -114,10 +113,10 @@ impl SlowStarts {
         service: EndpointId,
         scheduler: Scheduler,
         reals: &mut [Candidate],
-        addresses: &[SocketAddrV4],
+        addresses: &[TransportAddress],
         now: Now,
     ) -> u16 {
-        let ramp = |address: &SocketAddrV4| {
+        let ramp = |address: &TransportAddress| {
             let passed = self.0.get(&(service, *address))?.passed(now);
             (passed.0 < passed.1).then_some(passed)
         };
@@ -145,14 +144,14 @@ impl SlowStarts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataplane::address::Address;
     use crate::dataplane::service::{RealId, Thresholds};
-    use std::net::Ipv4Addr;
     use std::num::NonZeroU16;
 
     const SERVICE: EndpointId = EndpointId(NonZeroU16::MIN);
 
-    fn address(number: u32) -> SocketAddrV4 {
-        SocketAddrV4::new(Ipv4Addr::from_bits(number), 80)
+    fn address(number: u32) -> TransportAddress {
+        TransportAddress::new(Address::v4(number), 80)
     }
 
     /// The weights of a service whose last real server started slowly, for ten seconds, and what they are multiplied by.

@@ -5,7 +5,6 @@ use hashbrown::HashMap;
 use super::super::config;
 use super::owner::{RealOwner, Socket, outlet_port, socket_of};
 use super::part::Station;
-use super::settings::v4;
 use crate::dataplane::service::{EndpointId, Forwarding, RealId};
 
 /// One socket's.
@@ -147,7 +146,6 @@ impl Sockets {
 
 /// The sockets that answers of a service come here from, but for those that are always shared.
 pub(super) fn named(service: &config::Service) -> impl Iterator<Item = Socket> {
-    let sockets =
-        service.answering().filter_map(|(_, real)| Some(socket_of(service.selector, v4(real.answers_from())?)));
+    let sockets = service.answering().map(|(_, real)| socket_of(service.selector, real.answers_from().into()));
     sockets.filter(|socket| matches!(socket, Socket::Port(..)))
 }

@@ -1,7 +1,7 @@
 //! By what the host reaches real servers through their VIPs: known to workers apart from the configuration that they
 //! forward by, since a real server is asked whether it has recovered when that has it no more.
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::{Applier, ApplyError};
 use crate::dataplane::snapshot::Snapshot;
@@ -20,7 +20,12 @@ impl Applier {
         if self.shared.askers.get().is_none() {
             // Ports keep their addresses for as long as the director runs.
             let known = current.ports.iter().filter(|port| port.twin.is_some());
-            let own = known.flat_map(|port| port.addresses.iter().map(Ipv4Net::addr));
+            let own = known.flat_map(|port| {
+                port.addresses.iter().filter_map(|net| match net {
+                    IpNet::V4(net) => Some(net.addr()),
+                    IpNet::V6(_) => None,
+                })
+            });
             // Nobody else sets it.
             let _ = self.shared.askers.set(Askers::new(own).map_err(|cause| ApplyError::Askers(cause.kind()))?);
         }

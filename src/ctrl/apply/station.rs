@@ -1,14 +1,12 @@
 //! What packets of a service are sent to, and what answers come from.
 
-use std::net::SocketAddrV4;
-
 use super::super::config;
 use super::super::ids::How;
 use super::ApplyError;
 use super::build::Build;
 use super::owner::{EndpointOwner, RealOwner, Socket, outlet_port, socket_of};
 use super::part::Station;
-use super::settings::v4;
+use crate::dataplane::address::TransportAddress;
 use crate::dataplane::conn::{self, Connections};
 use crate::dataplane::service::{EndpointId, Forwarding, RealId, RealServer};
 
@@ -27,11 +25,11 @@ impl Build<'_> {
     pub(super) fn station(
         &mut self,
         draft: &mut Draft<'_>,
-        address: SocketAddrV4,
+        address: TransportAddress,
         real: &config::Real,
         nth: Option<u32>,
     ) -> Result<RealId, ApplyError> {
-        let socket = socket_of(draft.wanted.selector, v4(real.answers_from()).unwrap_or(address));
+        let socket = socket_of(draft.wanted.selector, real.answers_from().into());
         let owner = RealOwner { service: draft.id, address, socket, forwarding: real.forwarding };
         let given = self.applier.reals.assign(owner).ok_or(ApplyError::RealIds)?;
         let id = RealId(given.id);
@@ -79,7 +77,7 @@ impl Build<'_> {
     pub(super) fn start_slowly(
         &mut self,
         service: EndpointId,
-        address: SocketAddrV4,
+        address: TransportAddress,
         real: &config::Real,
         before: u16,
     ) {

@@ -1,16 +1,18 @@
 //! What is built by and by is what would be built at once.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::super::config::{Changed, parse};
 use super::super::routing::learned::{Change, News, Side};
 use super::super::routing::{Candidate, Leg, Origin};
 use super::*;
+use crate::dataplane::address::{Address, TransportAddress};
 use crate::dataplane::conn::{State, Table, Templates, Tick, Value};
 use crate::dataplane::neigh::CAPACITY;
 use crate::dataplane::sched::Plan;
-use crate::dataplane::service::{Endpoint, Forwarding, Local};
+use crate::dataplane::service::{Forwarding, Local};
 use crate::dataplane::snapshot::Endpoints;
 use crate::dataplane::worker::ENDPOINT_IDS;
 
@@ -133,8 +135,8 @@ fn apply_whole(applier: &mut Applier, config: &Config, now: Now) {
     applier.carry_out(config, now, &agenda, true).unwrap();
 }
 
-fn endpoints(endpoints: &Endpoints) -> BTreeMap<(u32, u16, u8), String> {
-    endpoints.iter().map(|(key, endpoint): (_, Endpoint)| (key, format!("{endpoint:?}"))).collect()
+fn endpoints(endpoints: &Endpoints) -> BTreeMap<(TransportAddress, u8), String> {
+    endpoints.iter().map(|(end, protocol, endpoint)| ((end, protocol), format!("{endpoint:?}"))).collect()
 }
 
 fn service(service: &Service) -> String {
@@ -171,7 +173,7 @@ fn assert_alike(one: &Snapshot, other: &Snapshot) {
     }
     assert_eq!(format!("{:?}", one.selectors), format!("{:?}", other.selectors));
     assert_eq!(one.wide, other.wide);
-    let locals = |snapshot: &Snapshot| -> BTreeMap<u32, Local> { snapshot.locals.iter().collect() };
+    let locals = |snapshot: &Snapshot| -> BTreeMap<Address, Local> { snapshot.locals.iter().collect() };
     assert_eq!(format!("{:?}", locals(one)), format!("{:?}", locals(other)));
     assert_eq!(ids(&one.services, |one| service(one)), ids(&other.services, |other| service(other)));
     assert_eq!(ids(&one.addresses, |address| *address), ids(&other.addresses, |address| *address));
@@ -195,7 +197,7 @@ fn assert_fixed(one: &Applier, other: &Applier) {
     };
     assert_eq!(known(one), known(other));
     for ((port, address), mac) in &*one.ways.fixed {
-        assert_eq!(known(one)[&(*port, *address)], (Some(*mac), "static"));
+        assert_eq!(known(one)[&(*port, address.to_ip())], (Some(*mac), "static"));
     }
 }
 
@@ -349,7 +351,7 @@ fn what_a_change_does_not_concern_is_the_very_same() {
     let config = |text: &str| parse(Path::new("x.toml"), text).unwrap().config;
     let mut applier = applier(&config(&text(1, "")));
     let by_vip = |snapshot: &Snapshot, last: u8| {
-        let vip = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, last), 79 + u16::from(last));
+        let vip = TransportAddress::new(Ipv4Addr::new(192, 0, 2, last).into(), 79 + u16::from(last));
         snapshot.services.iter().flatten().find(|service| service.address == vip).cloned().unwrap()
     };
     let before = applier.publisher.current();
@@ -364,7 +366,7 @@ fn what_a_change_does_not_concern_is_the_very_same() {
     let last = applier.publisher.current();
     assert!(Arc::ptr_eq(&by_vip(&after, 1), &by_vip(&last, 1)));
     assert!(!Arc::ptr_eq(&by_vip(&after, 2), &by_vip(&last, 2)));
-    assert!(last.reals.iter().flatten().filter(|real| real.address.port() == 81).all(|real| real.shared.is_some()));
+    assert!(last.reals.iter().flatten().filter(|real| real.address.port == 81).all(|real| real.shared.is_some()));
 }
 
 #[test]

@@ -5,21 +5,24 @@
 //! only stations of a port's own network, whatever routes there are.
 
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::super::config::{self, Config, Selector};
-use super::super::routing::learned::{Learned, News, Station};
+use super::super::routing::learned::{Learned, News};
 use super::super::routing::{self, Choice, Leg, Listed};
 use super::build::Build;
 use super::owner::RealOwner;
 use super::{Applier, ApplyError};
+use crate::dataplane::address::Address;
 use crate::dataplane::neigh::{CAPACITY, NeighborId};
 use crate::dataplane::route::{Draft, NextHop, Routes, Target, flow};
 use crate::dataplane::service::{Forwarding, PortId};
+
+/// A station on a port's link.
+pub(super) type Station = (PortId, Address);
 
 /// Stations that keep their entries in the table of neighbours; none where there was no room.
 type Hops = HashMap<Station, Option<NextHop>>;
@@ -36,7 +39,7 @@ pub(super) struct Ways {
     /// The next hops that are pinned whatever the services are.
     pub pinned: Arc<[NeighborId]>,
     /// The ports' own networks.
-    links: Arc<[(Ipv4Net, PortId)]>,
+    links: Arc<[(IpNet, PortId)]>,
     /// Which ports had a link.
     pub carriers: Arc<[bool]>,
     /// Stations for which there was no room in the table of neighbours.
@@ -79,7 +82,8 @@ impl Build<'_> {
 
     fn pin_learned(&mut self, learned: &Learned, hops: &mut Hops) -> Result<(), ApplyError> {
         let most = hops.len() + MOST_LEARNED;
-        for station in learned.neighbors.keys().copied().chain(gateways(&learned.routes)) {
+        let known = learned.neighbors.keys().map(|(port, address)| (*port, Address::from(*address)));
+        for station in known.chain(gateways(&learned.routes)) {
             if hops.len() < most {
                 self.pin_once(hops, station)?;
             } else if !hops.contains_key(&station) {
@@ -99,7 +103,7 @@ impl Build<'_> {
 
     /// Makes the table of the routes that packets take.
     fn table<'a>(&self, choices: impl Iterator<Item = (Ipv4Net, Choice<'a>)>, hops: &Hops) -> Routes {
-        let hop = |leg: &Leg| hops.get(&(leg.port, leg.via?)).copied().flatten();
+        let hop = |leg: &Leg| hops.get(&(leg.port, leg.via?.into())).copied().flatten();
         let usable = |leg: &Leg| self.ways.can_use(leg);
         let mut draft = Draft::default();
         let mut several: HashMap<Vec<(NextHop, u16)>, Option<Target>> = HashMap::new();
@@ -124,11 +128,11 @@ impl Build<'_> {
     /// # Errors
     /// If there is no room for it.
     pub(super) fn hop(&mut self, owner: &RealOwner) -> Result<Option<NextHop>, ApplyError> {
-        let address = *owner.address.ip();
+        let address = owner.address.address;
         if owner.forwarding == Forwarding::Local {
             return Ok(None);
         }
-        let on_link = match self.ways.routes.find(address.to_bits()) {
+        let on_link = match self.ways.routes.find_address(address) {
             Some(Target::OnLink(port)) => Some(port),
             _ if owner.forwarding == Forwarding::Direct => self.ways.link_of(address),
             Some(Target::Via(hop)) => return Ok(Some(hop)),
@@ -139,14 +143,14 @@ impl Build<'_> {
     }
 
     /// Chooses, of several next hops, the one to an address: as long as it is among them, the same.
-    fn steady(&self, hops: &[NextHop], address: Ipv4Addr) -> Option<NextHop> {
+    fn steady(&self, hops: &[NextHop], address: Address) -> Option<NextHop> {
         let neighbors = &self.applier.shared.neighbors;
         // One with more weight is there more than once in a row, and has as many tries.
         let rows = hops.chunk_by(|one, next| one == next);
         let tries = rows.flat_map(|row| row.iter().enumerate());
         let score = |(tries, hop): &(usize, &NextHop)| {
-            let gateway = neighbors.address(hop.neighbor).map_or(0, Ipv4Addr::to_bits);
-            flow::hash(address.to_bits(), gateway, ((*tries as u64) << 8) | u64::from(hop.port.0))
+            let gateway = neighbors.address(hop.neighbor).map_or(0, Address::folded);
+            flow::hash(address.folded(), gateway, ((*tries as u64) << 8) | u64::from(hop.port.0))
         };
         tries.max_by_key(score).map(|(_, hop)| *hop)
     }
@@ -172,8 +176,8 @@ impl Build<'_> {
     }
 
     /// Gives a station an entry of the neighbour table that it keeps. One that has to be done without is none.
-    fn pin_if_possible(&mut self, port: PortId, address: Ipv4Addr) -> Result<Option<NextHop>, ApplyError> {
-        let Some(neighbor) = self.applier.shared.neighbors.pin(port, address.to_bits(), self.now) else {
+    fn pin_if_possible(&mut self, port: PortId, address: Address) -> Result<Option<NextHop>, ApplyError> {
+        let Some(neighbor) = self.applier.shared.neighbors.pin(port, address, self.now) else {
             self.ways.left_out.insert((port, address));
             return if self.strict { Err(ApplyError::Neighbors(address)) } else { Ok(None) };
         };
@@ -205,7 +209,7 @@ impl Ways {
     /// Tells whether packets can go by a next hop.
     fn can_use(&self, leg: &Leg) -> bool {
         let link = self.carriers.get(leg.port.index()).is_some_and(|link| *link);
-        link && leg.via.is_none_or(|via| !self.left_out.contains(&(leg.port, via)))
+        link && leg.via.is_none_or(|via| !self.left_out.contains(&(leg.port, via.into())))
     }
 
     /// The static neighbours in which these and the former differ, each with its address from now on, if it has one.
@@ -217,7 +221,8 @@ impl Ways {
     }
 
     /// The port on whose own network an address lies, whatever its link is.
-    fn link_of(&self, address: Ipv4Addr) -> Option<PortId> {
+    fn link_of(&self, address: Address) -> Option<PortId> {
+        let address = address.to_ip();
         let links = self.links.iter().filter(|(net, _)| net.contains(&address));
         links.max_by_key(|(net, _)| net.prefix_len()).map(|(_, port)| *port)
     }
@@ -228,28 +233,23 @@ fn ports(config: &Config) -> impl Iterator<Item = PortId> {
 }
 
 /// The ports' own networks.
-fn links(config: &Config) -> impl Iterator<Item = (Ipv4Net, PortId)> {
+fn links(config: &Config) -> impl Iterator<Item = (IpNet, PortId)> {
     let ports = config.ports.iter().enumerate();
-    ports.flat_map(|(place, port)| {
-        port.addresses.iter().filter_map(move |own| match own {
-            IpNet::V4(own) => Some((own.trunc(), PortId(place as u8))),
-            IpNet::V6(_) => None,
-        })
-    })
+    ports.flat_map(|(place, port)| port.addresses.iter().map(move |own| (own.trunc(), PortId(place as u8))))
 }
 
 /// The gateways of a table.
 fn gateways(table: &routing::Table) -> impl Iterator<Item = Station> {
     let legs = table.values().flatten().flat_map(|candidate| &candidate.legs);
-    legs.filter_map(|leg| Some((leg.port, leg.via?)))
+    legs.filter_map(|leg| Some((leg.port, leg.via?.into())))
 }
 
 /// Static neighbours: what is configured counts.
 fn fixed(config: &Config, learned: &Learned) -> HashMap<Station, [u8; 6]> {
-    let on_link = |entry: &config::Neighbor| match entry.address {
-        IpAddr::V4(address) => Some((PortId(config.on_link(entry.address)? as u8), address)),
-        IpAddr::V6(_) => None,
+    let on_link = |entry: &config::Neighbor| {
+        let port = PortId(config.on_link(entry.address)? as u8);
+        Some(((port, entry.address.into()), entry.mac))
     };
-    let configured = config.neighbors.iter().filter_map(|entry| Some((on_link(entry)?, entry.mac)));
-    learned.neighbors.iter().map(|(station, mac)| (*station, *mac)).chain(configured).collect()
+    let learned = learned.neighbors.iter().map(|((port, address), mac)| ((*port, (*address).into()), *mac));
+    learned.chain(config.neighbors.iter().filter_map(on_link)).collect()
 }

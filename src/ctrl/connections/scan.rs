@@ -1,12 +1,13 @@
 //! The walk through the table.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::{ConnectionReport, Filter, Flushed};
+use crate::dataplane::address::TransportAddress;
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Key, Slot, TemplateKey, Tick, Value, WideKey};
 use crate::dataplane::persist;
@@ -27,7 +28,7 @@ pub struct Names {
     /// Virtual services by endpoint id.
     pub services: HashMap<EndpointId, Selector>,
     /// Real servers by id.
-    pub reals: HashMap<RealId, SocketAddrV4>,
+    pub reals: HashMap<RealId, TransportAddress>,
 }
 
 /// A walk through the connection tables, piece by piece.
@@ -99,18 +100,19 @@ impl Scan {
             return None;
         }
         let selector = self.names.services.get(&key.endpoint())?;
-        let destination = key.destination().map(SocketAddr::V4).or(selector.socket())?;
-        let kept = |real: &SocketAddrV4| {
-            SocketAddrV4::new(*real.ip(), if real.port() == 0 { destination.port() } else { real.port() })
+        let destination = key.destination().map(TransportAddress::to_socket).or(selector.socket())?;
+        let kept = |real: &TransportAddress| {
+            let port = if real.port == 0 { destination.port() } else { real.port };
+            SocketAddr::new(real.address.to_ip(), port)
         };
         Some(ConnectionReport {
             protocol: value.state().protocol().to_owned(),
             state: value.state().name().to_owned(),
             expires_seconds: snapshot.timeouts.remaining(value, Tick::at(self.now)),
-            client: SocketAddr::V4(key.client()),
+            client: key.client().to_socket(),
             service: destination,
             mark: selector.mark(),
-            real: self.names.reals.get(&value.real()).map(kept).map(SocketAddr::V4),
+            real: self.names.reals.get(&value.real()).map(kept),
             answers_seen: !value.no_output(),
         })
     }
@@ -144,10 +146,10 @@ impl Scan {
             protocol,
             state: value.state().name().to_owned(),
             expires_seconds: snapshot.timeouts.remaining(value, Tick::at(self.now)),
-            client: SocketAddr::from((key.client(), 0)),
+            client: SocketAddr::new(key.client().to_ip(), 0),
             service,
             mark: selector.mark(),
-            real: self.names.reals.get(&value.real()).copied().map(SocketAddr::V4),
+            real: self.names.reals.get(&value.real()).map(|real| real.to_socket()),
             answers_seen: false,
         })
     }

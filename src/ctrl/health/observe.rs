@@ -77,7 +77,7 @@ pub fn readings<'a>(
 ) -> impl Iterator<Item = (SocketAddr, Reading)> + use<'a> {
     let reals = service.reals.iter().filter_map(|candidate| snapshot.real(candidate.id));
     let seen = reals.filter(|real| real.forwarding.answers_here());
-    seen.map(|real| (SocketAddr::V4(real.address), Reading::of(shared, real.id)))
+    seen.map(|real| (real.address.to_socket(), Reading::of(shared, real.id)))
 }
 
 /// What the openings within a window say of a real server.

@@ -3,15 +3,14 @@
 //! The table's protocol does not care how long a key is: a slot is one value word, which has the say, and the words of
 //! a key, which only the slot's owner writes. [`Key`](super::Key) is one word, [`WideKey`](super::WideKey) three.
 
-use std::fmt::Debug;
-use std::net::SocketAddrV4;
-
 use super::entry::{Phase, Value};
 use super::hash::{Hash, Secret};
 use super::link::Outlet;
 use super::memory::Zeroed;
+use crate::dataplane::address::TransportAddress;
 use crate::dataplane::service::EndpointId;
 use crate::dataplane::sync::{AtomicU64, Fault, Ordering, commits};
+use std::fmt::Debug;
 
 /// What a connection is found by.
 pub trait Identity: Copy + Eq + Debug + Send + Sync + 'static {
@@ -45,10 +44,10 @@ pub trait Identity: Copy + Eq + Debug + Send + Sync + 'static {
     fn unlinked(self, service: EndpointId) -> Option<Self>;
 
     /// The client's address and port.
-    fn client(self) -> SocketAddrV4;
+    fn client(self) -> TransportAddress;
 
     /// What the client talks to, if that is not simply the endpoint's address and port.
-    fn destination(self) -> Option<SocketAddrV4>;
+    fn destination(self) -> Option<TransportAddress>;
 }
 
 /// One cache line: the keys and the values of its slots.

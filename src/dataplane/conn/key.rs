@@ -1,6 +1,5 @@
 //! What a connection is found by.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::{NonZeroU16, NonZeroU64};
 
 use super::entry::Value;
@@ -8,6 +7,7 @@ use super::hash::{Hash, Secret};
 use super::identity::{Identity, Line};
 use super::link::Outlet;
 use super::table::SLOTS;
+use crate::dataplane::address::{Address, TransportAddress};
 use crate::dataplane::service::EndpointId;
 use crate::dataplane::sync::{AtomicU64, Fault, Ordering, commits};
 
@@ -104,11 +104,11 @@ impl Identity for Key {
     }
 
     #[inline]
-    fn client(self) -> SocketAddrV4 {
-        SocketAddrV4::new(Ipv4Addr::from_bits(self.address_bits()), self.client_port())
+    fn client(self) -> TransportAddress {
+        TransportAddress::new(Address::v4(self.address_bits()), self.client_port())
     }
 
-    fn destination(self) -> Option<SocketAddrV4> {
+    fn destination(self) -> Option<TransportAddress> {
         None
     }
 }
@@ -171,7 +171,7 @@ mod tests {
     fn a_key_gives_back_what_it_was_made_of() {
         for (address, port, id) in [(0, 0, 1), (0xc633_6407, 51_234, 0x1234), (u32::MAX, u16::MAX, u16::MAX)] {
             let key = Key::new(address, port, endpoint(id));
-            assert_eq!(key.client(), SocketAddrV4::new(Ipv4Addr::from_bits(address), port));
+            assert_eq!(key.client(), TransportAddress::new(Address::v4(address), port));
             assert_eq!(key.client_port(), port);
             assert_eq!(key.endpoint(), endpoint(id));
             assert_eq!(Key::from_word(key.word()), Some(key));

@@ -15,7 +15,6 @@
 //! former holder of the slot is nobody's.
 
 use std::io;
-use std::net::Ipv4Addr;
 
 use super::entry::{SHORTEST_LIFE, Value};
 use super::hash::Hash;
@@ -28,6 +27,7 @@ use super::table::{Gone, Slot, Table};
 use super::tick::Tick;
 use super::timeouts::Timeouts;
 use super::wide::WideKey;
+use crate::dataplane::address::Address;
 use crate::dataplane::service::{EndpointId, RealId};
 use crate::dataplane::sync::{AtomicU64, Ordering};
 
@@ -42,22 +42,21 @@ const TRIES: u32 = 8;
 pub struct TemplateKey(WideKey);
 
 impl TemplateKey {
-    /// The template of `client`'s network, of `prefix` bits, for `destination` (the VIP; 0 where there are several) of
-    /// `service`; in host order.
+    /// The template of `client`'s network, of `prefix` bits, for `destination` (the VIP; 0.0.0.0 where there are several) of
+    /// `service`.
     /// The length is part of it: a template of another mask is another.
-    pub const fn new(client: u32, prefix: u8, destination: u32, service: EndpointId) -> Self {
-        let mask = if prefix == 0 { 0 } else { u32::MAX << (32 - prefix) };
-        Self(WideKey::new((client & mask, prefix as u16), (destination, 0), service))
+    pub const fn new(client: Address, prefix: u8, destination: Address, service: EndpointId) -> Self {
+        Self(WideKey::new((client.network(prefix), prefix as u16), (destination, 0), service))
     }
 
     /// The client, or its network.
-    pub fn client(self) -> Ipv4Addr {
-        *self.0.client().ip()
+    pub fn client(self) -> Address {
+        self.0.client().address
     }
 
     /// The prefix length of the client's network.
     pub fn prefix(self) -> u8 {
-        self.0.client().port() as u8
+        self.0.client().port as u8
     }
 
     /// The service.
@@ -294,15 +293,21 @@ mod tests {
     use super::*;
     use std::num::NonZeroU16;
 
-    const CLIENT: u32 = 0xc633_6407;
+    const CLIENT: Address = Address::v4(0xc633_6407);
     const REAL: RealId = RealId(5);
 
     fn service(id: u16) -> EndpointId {
         EndpointId(NonZeroU16::new(id).unwrap())
     }
 
-    fn key(client: u32) -> TemplateKey {
-        TemplateKey::new(client, 24, 1, service(7))
+    const VIP: Address = Address::v4(1);
+
+    fn key(client: Address) -> TemplateKey {
+        TemplateKey::new(client, 24, VIP, service(7))
+    }
+
+    fn beside(client: Address, other: u32) -> Address {
+        Address::v4(client.low() ^ other)
     }
 
     fn tick(number: u32) -> Tick {
@@ -327,14 +332,19 @@ mod tests {
     #[test]
     fn clients_of_one_network_share_a_template() {
         let one = key(CLIENT);
-        assert_eq!((one.client(), one.prefix(), one.service()), (Ipv4Addr::new(198, 51, 100, 0), 24, service(7)));
-        assert_eq!(one, key(CLIENT ^ 0xff));
-        assert_ne!(one, key(CLIENT ^ 0x100));
-        assert_ne!(one, TemplateKey::new(CLIENT & !0xff, 32, 1, service(7)), "another mask");
-        assert_ne!(one, TemplateKey::new(CLIENT, 24, 2, service(7)), "another VIP");
-        assert_ne!(one, TemplateKey::new(CLIENT, 24, 1, service(8)));
-        assert_eq!(TemplateKey::new(CLIENT, 0, 1, service(7)), TemplateKey::new(0, 0, 1, service(7)));
-        assert_eq!(TemplateKey::new(CLIENT, 32, 1, service(7)).client(), Ipv4Addr::from_bits(CLIENT));
+        assert_eq!((one.client(), one.prefix(), one.service()), (CLIENT.network(24), 24, service(7)));
+        assert_eq!(one, key(beside(CLIENT, 0xff)));
+        assert_ne!(one, key(beside(CLIENT, 0x100)));
+        assert_ne!(one, TemplateKey::new(CLIENT.network(24), 32, VIP, service(7)), "another mask");
+        assert_ne!(one, TemplateKey::new(CLIENT, 24, Address::v4(2), service(7)), "another VIP");
+        assert_ne!(one, TemplateKey::new(CLIENT, 24, VIP, service(8)));
+        assert_eq!(TemplateKey::new(CLIENT, 0, VIP, service(7)), TemplateKey::new(Address::v4(0), 0, VIP, service(7)));
+        assert_eq!(TemplateKey::new(CLIENT, 32, VIP, service(7)).client(), CLIENT);
+        let six = |low: u128| Address::from_bits(0x2001_0db8 << 96 | low);
+        let network = TemplateKey::new(six(0x1234), 64, six(1), service(7));
+        assert_eq!((network.client(), network.prefix(), network.service()), (six(0), 64, service(7)));
+        assert_eq!(network, TemplateKey::new(six(0x5678), 64, six(1), service(7)));
+        assert_ne!(network, TemplateKey::new(six(1 << 64), 64, six(1), service(7)));
     }
 
     #[test]
@@ -415,7 +425,7 @@ mod tests {
         };
         let mut made = Vec::new();
         for client in 0.. {
-            match templates.make(key(client << 8), REAL, tick(100), |_| {}) {
+            match templates.make(key(Address::v4(client << 8)), REAL, tick(100), |_| {}) {
                 Made::New(..) => made.push(client << 8),
                 Made::Full => break,
                 Made::Old(_) => panic!(),
@@ -423,14 +433,14 @@ mod tests {
         }
         assert!(made.len() > 5, "{made:?}");
         for client in &made[1..] {
-            templates.assure(key(*client));
+            templates.assure(key(Address::v4(*client)));
         }
         let mut evicted = 0;
         for client in 1000..1100 {
-            templates.make(key(client << 8), REAL, tick(102), |_| evicted += 1);
+            templates.make(key(Address::v4(client << 8)), REAL, tick(102), |_| evicted += 1);
         }
-        assert!(made[1..].iter().all(|client| templates.find(key(*client)).is_some()));
-        assert_eq!((evicted, templates.find(key(made[0]))), (1, None));
+        assert!(made[1..].iter().all(|client| templates.find(key(Address::v4(*client))).is_some()));
+        assert_eq!((evicted, templates.find(key(Address::v4(made[0])))), (1, None));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU16;
 
 use super::*;
+use crate::dataplane::address::Address;
 use crate::dataplane::clock::Now;
 use crate::dataplane::service::{EndpointId, RealId};
 
@@ -149,7 +150,7 @@ fn turned_over<K: Identity>(rated: usize, key: impl Fn(u32) -> K) -> f64 {
 fn a_table_holds_what_it_is_rated_for_under_turnover() {
     let narrow = turned_over(32_768, |n| Key::new(n, 1024, endpoint(1)));
     assert!((0.82..0.86).contains(&narrow), "{narrow}");
-    let wide = turned_over(13_107, |n| WideKey::new((n, 1024), (7, n as u16), endpoint(1)));
+    let wide = turned_over(13_107, |n| WideKey::new((Address::v4(n), 1024), (Address::v4(7), n as u16), endpoint(1)));
     assert!((0.72..0.78).contains(&wide), "{wide}");
 }
 
@@ -157,8 +158,10 @@ fn a_table_holds_what_it_is_rated_for_under_turnover() {
 fn wide_keys_go_the_same_way() {
     let table = Table::<WideKey>::new(0, SECRET).unwrap();
     let keys = [(1, 2, 3, 4), (9, 2, 3, 4), (1, 9, 3, 4), (1, 2, 9, 4), (1, 2, 3, 9)];
-    let keys = keys.map(|(client, port, to, to_port)| WideKey::new((client, port), (to, to_port), endpoint(1)));
-    let entries = keys.map(|key| match table.insert(key, table.hash(key), open(key.client().port().into(), 100)) {
+    let keys = keys.map(|(client, port, to, to_port)| {
+        WideKey::new((Address::v4(client), port), (Address::v4(to), to_port), endpoint(1))
+    });
+    let entries = keys.map(|key| match table.insert(key, table.hash(key), open(key.client().port.into(), 100)) {
         Insert::Inserted(slot, value) => (slot, value),
         other => panic!("{other:?}"),
     });
@@ -240,7 +243,7 @@ fn nothing_is_removed_early_nor_a_second_late() {
         }
         while let Some(slice) = sweeper.due(Now::from_millis(now)) {
             table.sweep(&slice, tick, &timeouts, private, |key, _| {
-                let n = u32::from(*key.client().ip());
+                let n = key.client().address.low();
                 let last = begins(n) + if n % 2 == 1 { AGAIN } else { 0 };
                 assert!((last + 3000..=last + 4000).contains(&now), "{n}: from {last} to {now}");
                 removed += 1;

@@ -1,10 +1,10 @@
 //! Connections whose key does not fit one word.
 //!
 //! A service of every port is one endpoint, but a client's connections to two of its ports are two; so the port, and
-//! for a service of many addresses or protocols those too, belong to the key. Such entries lie in a table of their own, by the same
-//! protocol: two slots a line, 80 octets a connection, since lines of two fill less evenly than lines of four.
+//! for a service of many addresses or protocols those too, belong to the key. And an IPv6 client's address alone is longer than a
+//! word. Such entries lie in a table of their own, by the same protocol: two slots a line, 80 octets a connection, since lines
+//! of two fill less evenly than lines of four.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU16;
 
 use super::entry::Value;
@@ -12,10 +12,11 @@ use super::hash::{Hash, Secret};
 use super::identity::{Identity, Line};
 use super::link::Outlet;
 use super::table::SLOTS as NARROW_SLOTS;
+use crate::dataplane::address::{Address, TransportAddress};
 use crate::dataplane::service::EndpointId;
 use crate::dataplane::sync::{AtomicU64, Fault, Ordering, commits};
 
-/// The identity of a connection to a service of many ports or addresses.
+/// The identity of a connection to a service of many ports or addresses, or of an IPv6 one.
 ///
 /// ```text
 ///     63          48 47          32 31          16 15           0
@@ -27,32 +28,60 @@ use crate::dataplane::sync::{AtomicU64, Fault, Ordering, commits};
 /// k2  |                             0                           |
 ///     +---------------------------------------------------------+
 /// ```
-/// Protocol is IANA's number, 0 where none is told apart. The rest of `k0`'s upper bits and `k2` are for IPv6 and full NAT.
+/// Protocol is IANA's number, 0 where none is told apart. An IPv6 service has one address, and its endpoint says which:
+///
+/// ```text
+///     63          56 55         32 31          16 15           0
+///     +-------------+--------------+--------------+-------------+
+/// k0  |      1      |       0      | client port  | endpoint id |
+///     +-------------+--------------+--------------+-------------+
+/// k1  |          client addr, the upper 64 bits                 |
+///     +---------------------------------------------------------+
+/// k2  |          client addr, the lower 64 bits                 |
+///     +---------------------------------------------------------+
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WideKey([u64; 3]);
 
 impl WideKey {
-    /// The key of `client` towards `destination` of `endpoint`; addresses and ports in host order.
+    /// The key of `client` towards `destination` of `endpoint`; ports in host order. Of an IPv6 client the endpoint says the
+    /// destination.
     #[inline]
-    pub const fn new(client: (u32, u16), destination: (u32, u16), endpoint: EndpointId) -> Self {
-        let ports = (destination.1 as u64) << 32 | (client.1 as u64) << 16;
-        Self([ports | endpoint.0.get() as u64, (client.0 as u64) << 32 | destination.0 as u64, 0])
+    pub const fn new(client: (Address, u16), destination: (Address, u16), endpoint: EndpointId) -> Self {
+        let client_port = (client.1 as u64) << 16 | endpoint.0.get() as u64;
+        if let Some(address) = client.0.as_v4() {
+            let words = (address as u64) << 32 | destination.0.low() as u64;
+            return Self([(destination.1 as u64) << 32 | client_port, words, 0]);
+        }
+        let (upper, lower) = client.0.halves();
+        Self([SIX | client_port, upper, lower])
+    }
+
+    #[inline]
+    const fn is_six(self) -> bool {
+        self.0[0] & SIX != 0
     }
 
     /// The same for one protocol, by its number.
     #[inline]
     #[must_use]
     pub const fn over(self, protocol: u8) -> Self {
+        if self.is_six() {
+            return self;
+        }
         let [k0, k1, k2] = self.0;
         Self([k0 & !(0xff << 48) | (protocol as u64) << 48, k1, k2])
     }
 
     /// The key of the link by which an answer from port `port` of a real server to `client` finds its connection.
     #[inline]
-    pub const fn answer(client: (u32, u16), port: u16, socket: EndpointId) -> Self {
-        Self::new(client, (0, port), socket)
+    pub const fn answer(client: (Address, u16), port: u16, socket: EndpointId) -> Self {
+        Self::new(client, (Address::v4(0), port), socket)
     }
 }
+
+/// Tells an IPv6 key.
+const SIX: u64 = 1 << 56;
 
 /// Slots in a line. A model has one, so that loom has less to try.
 const SLOTS: usize = if NARROW_SLOTS == 1 { 1 } else { 2 };
@@ -88,20 +117,27 @@ impl Identity for WideKey {
     #[inline]
     fn link(self, socket: Outlet) -> Self {
         let [k0, k1, k2] = self.0;
+        if self.is_six() {
+            return Self([k0 & !0xffff | u64::from(socket.endpoint.0.get()), k1, k2]);
+        }
         let k0 = if socket.port == 0 { k0 } else { k0 & !(0xffff << 32) | u64::from(socket.port) << 32 };
         Self([k0 & !0xffff | u64::from(socket.endpoint.0.get()), k1 & !0xffff_ffff, k2])
     }
 
-    fn unlinked(self, _: EndpointId) -> Option<Self> {
-        None
+    fn unlinked(self, service: EndpointId) -> Option<Self> {
+        let [k0, k1, k2] = self.0;
+        self.is_six().then(|| Self([k0 & !0xffff | u64::from(service.0.get()), k1, k2]))
     }
 
-    fn client(self) -> SocketAddrV4 {
-        SocketAddrV4::new(Ipv4Addr::from_bits((self.0[1] >> 32) as u32), (self.0[0] >> 16) as u16)
+    fn client(self) -> TransportAddress {
+        let [k0, k1, k2] = self.0;
+        let address = if self.is_six() { Address::from_halves(k1, k2) } else { Address::v4((k1 >> 32) as u32) };
+        TransportAddress::new(address, (k0 >> 16) as u16)
     }
 
-    fn destination(self) -> Option<SocketAddrV4> {
-        Some(SocketAddrV4::new(Ipv4Addr::from_bits(self.0[1] as u32), (self.0[0] >> 32) as u16))
+    fn destination(self) -> Option<TransportAddress> {
+        let [k0, k1, _] = self.0;
+        (!self.is_six()).then(|| TransportAddress::new(Address::v4(k1 as u32), (k0 >> 32) as u16))
     }
 }
 
@@ -173,13 +209,31 @@ mod tests {
         EndpointId(NonZeroU16::new(id).unwrap())
     }
 
+    fn v4(bits: u32) -> Address {
+        Address::v4(bits)
+    }
+
+    #[test]
+    fn an_ipv6_key_gives_back_what_it_was_made_of() {
+        for bits in [0x2001_0db8 << 96, 0x2001_0db8 << 96 | 0xffff_c000_0201, u128::MAX] {
+            let (client, vip) = (Address::from_bits(bits), Address::from_bits(7));
+            let key = WideKey::new((client, 51_234), (vip, 80), endpoint(7)).over(6);
+            assert_eq!((key.client(), key.endpoint()), (TransportAddress::new(client, 51_234), endpoint(7)));
+            assert_eq!(key.destination(), None);
+            let link = key.link(Outlet { endpoint: endpoint(9), port: 0 });
+            assert_eq!(link, WideKey::answer((client, 51_234), 8080, endpoint(9)).over(6));
+            assert_eq!(link.unlinked(endpoint(7)), Some(key));
+            assert_ne!(key, WideKey::new((client, 51_235), (vip, 80), endpoint(7)).over(6));
+        }
+    }
+
     #[test]
     fn a_key_gives_back_what_it_was_made_of() {
-        let all = [(0, 0), (0xc633_6407, 51_234), (u32::MAX, u16::MAX)];
+        let all = [(v4(0), 0), (v4(0xc633_6407), 51_234), (v4(u32::MAX), u16::MAX)];
         for (client, destination) in all.into_iter().flat_map(|client| all.map(|destination| (client, destination))) {
             for id in [1, u16::MAX] {
                 let key = WideKey::new(client, destination, endpoint(id)).over(if id == 1 { 0 } else { 132 });
-                let socket = |(address, port)| SocketAddrV4::new(Ipv4Addr::from_bits(address), port);
+                let socket = |(address, port)| TransportAddress::new(address, port);
                 assert_eq!(key.client(), socket(client));
                 assert_eq!(key.destination(), Some(socket(destination)));
                 assert_eq!(key.endpoint(), endpoint(id));
@@ -195,16 +249,16 @@ mod tests {
 
     #[test]
     fn a_link_is_what_an_answer_tells() {
-        let key = WideKey::new((1, 2), (3, 4), endpoint(7)).over(6);
+        let key = WideKey::new((v4(1), 2), (v4(3), 4), endpoint(7)).over(6);
         let to = |port| Outlet { endpoint: endpoint(9), port };
-        assert_eq!(key.link(to(0)), WideKey::answer((1, 2), 4, endpoint(9)).over(6));
-        assert_eq!(key.link(to(0)), WideKey::new((1, 2), (5, 4), endpoint(8)).over(6).link(to(0)));
-        for (client, destination) in [((0, 2), (3, 4)), ((1, 0), (3, 4)), ((1, 2), (3, 0))] {
+        assert_eq!(key.link(to(0)), WideKey::answer((v4(1), 2), 4, endpoint(9)).over(6));
+        assert_eq!(key.link(to(0)), WideKey::new((v4(1), 2), (v4(5), 4), endpoint(8)).over(6).link(to(0)));
+        for (client, destination) in [((v4(0), 2), (v4(3), 4)), ((v4(1), 0), (v4(3), 4)), ((v4(1), 2), (v4(3), 0))] {
             assert_ne!(key.link(to(0)), WideKey::new(client, destination, endpoint(7)).over(6).link(to(0)));
         }
         assert_ne!(key.link(to(0)), key.over(17).link(to(0)));
         // A real server with a port of its own answers from that one, whatever the client talks to.
-        assert_eq!(key.link(to(80)), WideKey::answer((1, 2), 80, endpoint(9)).over(6));
-        assert_eq!(key.link(to(80)), WideKey::new((1, 2), (3, 5), endpoint(7)).over(6).link(to(80)));
+        assert_eq!(key.link(to(80)), WideKey::answer((v4(1), 2), 80, endpoint(9)).over(6));
+        assert_eq!(key.link(to(80)), WideKey::new((v4(1), 2), (v4(3), 5), endpoint(7)).over(6).link(to(80)));
     }
 }

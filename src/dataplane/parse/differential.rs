@@ -27,8 +27,8 @@ fn reference(octets: &[u8]) -> Option<Parsed> {
         return None;
     }
     let parsed = Parsed {
-        src: header.source_addr().to_bits(),
-        dst: header.destination_addr().to_bits(),
+        src: header.source_addr().into(),
+        dst: header.destination_addr().into(),
         tos: octets[15],
         ttl: header.ttl(),
         dont_fragment: header.dont_fragment(),

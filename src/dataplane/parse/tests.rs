@@ -3,10 +3,12 @@ use std::net::SocketAddrV4;
 use proptest::prelude::*;
 
 use super::*;
+use crate::dataplane::address::Address;
 use crate::dataplane::fixture::{
-    Ip, PEER_MAC, PORT_MAC, ethernet, fix_header_checksum, received, received_as, received_with,
+    Ip, PEER_MAC, PORT_MAC, ethernet, fix_header_checksum, naive_sum, received, received_as, received_with,
 };
 use crate::dataplane::port::memory::Arrival;
+use crate::dataplane::wire::ipv6;
 
 const CLIENT: &str = "198.51.100.7:40000";
 const SERVICE: &str = "203.0.113.10:80";
@@ -53,8 +55,8 @@ fn changed(mut frame: Vec<u8>, change: impl FnOnce(&mut [u8])) -> Vec<u8> {
 #[test]
 fn a_tcp_segment_is_told_field_by_field() {
     let expected = Parsed {
-        src: 0xc633_6407,
-        dst: 0xcb00_710a,
+        src: Address::v4(0xc633_6407),
+        dst: Address::v4(0xcb00_710a),
         src_port: 40_000,
         dst_port: 80,
         l4_offset: 34,
@@ -193,7 +195,7 @@ fn malformed_link() -> Vec<Malformed> {
         ("to nobody", with(0, &[0; 6]), Outcome::DropOtherStation),
         ("IPv4 to the broadcast address", with(0, &[0xff; 6]), Outcome::DropIpGroup),
         ("IPv4 to a multicast address", with(0, &[0x01, 0, 0x5e, 0, 0, 1]), Outcome::DropIpGroup),
-        ("IPv6", with(12, &[0x86, 0xdd]), Outcome::DropIpv6),
+        ("IPv6, with a header that is not", with(12, &[0x86, 0xdd]), Outcome::DropIpVersion),
         ("a VLAN tag", with(12, &[0x81, 0x00]), Outcome::DropEtherType),
         ("a service VLAN tag", with(12, &[0x88, 0xa8]), Outcome::DropEtherType),
         ("LLDP", with(12, &[0x88, 0xcc]), Outcome::DropEtherType),
@@ -364,11 +366,17 @@ fn assert_promises(octets: &[u8], parsed: &Parsed) {
     }
     let (l3, l4) = (usize::from(parsed.l3_offset), usize::from(parsed.l4_offset));
     assert_eq!(l3, 14);
-    assert!((34..=74).contains(&l4) && l4 <= parsed.frame_octets() && parsed.frame_octets() <= octets.len());
+    assert!(
+        (34..=14 + 40 + 8 * 2048).contains(&l4) && l4 <= parsed.frame_octets() && parsed.frame_octets() <= octets.len()
+    );
+    if parsed.family() == Family::V6 {
+        return assert_promises_v6(&octets[l3..], l4 - l3, parsed);
+    }
     let packet = ipv4::Packet::new_checked(&octets[l3..]).expect("the views find the same packet sound");
     assert_eq!(packet.header_octets(), l4 - l3);
-    assert_eq!((packet.source().to_bits(), packet.destination().to_bits()), (parsed.src, parsed.dst));
-    assert!(ipv4::is_host(parsed.src) && ipv4::is_host(parsed.dst) && !packet.is_fragment());
+    assert!(l4 <= 74);
+    assert_eq!((packet.source().into(), packet.destination().into()), (parsed.src, parsed.dst));
+    assert!(ipv4::is_host(parsed.src.low()) && ipv4::is_host(parsed.dst.low()) && !packet.is_fragment());
     match parsed.kind {
         Kind::Tcp => {
             let segment = tcp::Packet::new_checked(packet.payload()).expect("a whole header");
@@ -386,7 +394,44 @@ fn assert_promises(octets: &[u8], parsed: &Parsed) {
             assert!(parsed.message_type == first || (matches!(first, 10 | 11) && parsed.message_type == 6));
         }
         Kind::Icmp => assert!(icmp::Packet::new_checked(packet.payload()).expect("a whole header").verify_checksum()),
-        Kind::Arp => unreachable!("returned above"),
+        Kind::Icmpv6 | Kind::Arp => unreachable!("no IPv4"),
+    }
+}
+
+/// The same of an IPv6 packet.
+fn assert_promises_v6(octets: &[u8], header: usize, parsed: &Parsed) {
+    let packet = ipv6::Packet::new_checked(octets).expect("the views find the same packet sound");
+    let (source, destination) = (packet.source(), packet.destination());
+    assert_eq!((source.into(), destination.into()), (parsed.src, parsed.dst));
+    let upper = packet.upper().expect("a walk that ends");
+    assert_eq!((upper.offset, usize::from(parsed.ip_octets)), (header, packet.total_octets()));
+    assert!(upper.fragment.is_none_or(|fragment| fragment.offset == 0 && !fragment.more));
+    let data = &octets[header..packet.total_octets()];
+    let discovery = parsed.kind == Kind::Icmpv6 && (133..=137).contains(&parsed.message_type);
+    assert!(discovery || six::is_host(source) && six::is_host(destination));
+    assert!(parsed.src.family() == Family::V6 && parsed.dst.family() == Family::V6);
+    match parsed.kind {
+        Kind::Tcp => {
+            let segment = tcp::Packet::new_checked(data).expect("a whole header");
+            assert_eq!((segment.source_port(), segment.destination_port()), (parsed.src_port, parsed.dst_port));
+        }
+        Kind::Udp => {
+            let datagram = udp::Packet::new_checked(data).expect("a whole header");
+            assert_eq!((datagram.source_port(), datagram.destination_port()), (parsed.src_port, parsed.dst_port));
+        }
+        Kind::Sctp => assert!(sctp::Packet::new_checked(data).is_ok()),
+        Kind::Icmpv6 => {
+            let words = [
+                &source.octets()[..],
+                &destination.octets(),
+                &[0, 0],
+                &(data.len() as u16).to_be_bytes(),
+                &[0, 0, 0, 58],
+                data,
+            ];
+            assert_eq!(naive_sum(&words.concat()), 0xffff);
+        }
+        Kind::Icmp | Kind::Arp => unreachable!("no IPv6"),
     }
 }
 

@@ -8,7 +8,11 @@ const KEYS: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0x243f_6a88_85a3_08d3];
 /// Returns the hash of a packet's flow: of its addresses, ports and protocol, the same for all of its packets.
 pub fn of(packet: &Parsed) -> u32 {
     let ports = (u64::from(packet.src_port) << 16) | u64::from(packet.dst_port);
-    hash(packet.src, packet.dst, (ports << 8) | packet.kind.transport().map_or(0, |protocol| protocol as u64))
+    hash(
+        packet.src.folded(),
+        packet.dst.folded(),
+        (ports << 8) | packet.kind.transport().map_or(0, |protocol| protocol as u64),
+    )
 }
 
 /// Returns the hash of two addresses and whatever else tells a flow. All of it decides every bit.

@@ -6,6 +6,7 @@ use ipnet::Ipv4Net;
 
 use super::super::parse::{Kind, Parsed};
 use super::*;
+use crate::dataplane::address::Address;
 
 fn on(port: u8) -> Option<Target> {
     Some(Target::OnLink(PortId(port)))
@@ -156,7 +157,13 @@ fn shares(weights: &[u16]) -> Vec<u32> {
     let Some(Target::Several(several)) = routes.find(7) else { panic!("{:?}", routes.find(7)) };
     let mut shares = vec![0; weights.len()];
     for n in 0..64_000 {
-        let packet = Parsed { kind: Kind::Tcp, src: 0x0a00_0001, dst: n / 16, dst_port: n as u16, ..Parsed::NOTHING };
+        let packet = Parsed {
+            kind: Kind::Tcp,
+            src: Address::v4(0x0a00_0001),
+            dst: Address::v4(n / 16),
+            dst_port: n as u16,
+            ..Parsed::NOTHING
+        };
         shares[routes.member(several, flow::of(&packet)).unwrap().neighbor.0 as usize] += 1;
     }
     shares
@@ -190,9 +197,17 @@ fn flows_are_shared_by_weight() {
 
 #[test]
 fn what_tells_a_flow_tells_its_hash() {
-    let packet = Parsed { kind: Kind::Tcp, src: 1, dst: 2, src_port: 3, dst_port: 4, ttl: 64, ..Parsed::NOTHING };
+    let packet = Parsed {
+        kind: Kind::Tcp,
+        src: Address::v4(1),
+        dst: Address::v4(2),
+        src_port: 3,
+        dst_port: 4,
+        ttl: 64,
+        ..Parsed::NOTHING
+    };
     let others = [
-        Parsed { src: 2, dst: 1, ..packet },
+        Parsed { src: packet.dst, dst: packet.src, ..packet },
         Parsed { src_port: 4, dst_port: 3, ..packet },
         Parsed { dst_port: 5, ..packet },
         Parsed { kind: Kind::Udp, ..packet },

@@ -9,7 +9,7 @@
 //!   drained keeps its slots; its clients' new connections are refused, or with mh-fallback go to another.
 //! - With the flag mh-port the client's port counts too.
 
-use std::net::SocketAddrV4;
+use crate::dataplane::address::TransportAddress;
 use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
@@ -40,12 +40,12 @@ struct Walk {
 }
 
 /// Fills a table of `size` slots, a prime, for real servers with their last weights; the places are theirs.
-pub(super) fn fill(reals: impl Iterator<Item = (SocketAddrV4, u16)> + Clone, size: u32) -> Arc<[u32]> {
+pub(super) fn fill(reals: impl Iterator<Item = (TransportAddress, u16)> + Clone, size: u32) -> Arc<[u32]> {
     let (turns, weights) = (turns(reals.clone().map(|(_, weight)| weight), size), reals.clone());
     let with_turns = weights.zip(0u32..).filter(|((_, weight), _)| *weight > 0);
     let mut walks: Vec<Walk> = with_turns
         .map(|((address, weight), place)| {
-            let number = u32::from(address.port()).wrapping_add(address.ip().to_bits());
+            let number = u32::from(address.port).wrapping_add(address.address.folded());
             let (slot, skip) = (hash(number, KEY_1) % size, hash(number, KEY_2) % (size - 1) + 1);
             Walk { place, slot, skip, turns: turns(weight) }
         })

@@ -42,7 +42,7 @@ mod twos;
 mod wlc;
 mod wrr;
 
-use std::net::SocketAddrV4;
+use crate::dataplane::address::TransportAddress;
 use std::sync::Arc;
 
 use super::clock::Now;
@@ -103,7 +103,7 @@ pub struct Cursor {
     /// The place in [`Service::reals`] to look at first.
     next: u32,
     /// rr: what was chosen last, for when places have changed.
-    last: Option<SocketAddrV4>,
+    last: Option<TransportAddress>,
     /// wrr: the weight that a server needs in this round.
     round: u16,
 }

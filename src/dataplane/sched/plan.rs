@@ -1,6 +1,6 @@
 //! What control makes of a service's scheduler, ready for the workers to choose by.
 
-use std::net::SocketAddrV4;
+use crate::dataplane::address::TransportAddress;
 use std::sync::Arc;
 
 use super::heights::Heights;
@@ -55,7 +55,7 @@ pub struct Roster<'a> {
     /// The real servers, in canonical order.
     pub reals: &'a [Candidate],
     /// Their addresses.
-    pub addresses: &'a [SocketAddrV4],
+    pub addresses: &'a [TransportAddress],
     /// How many addresses the service has.
     pub destinations: u64,
     /// How many workers will choose.

@@ -3,8 +3,7 @@
 //! As `ip_vs_rr.c`: the turn goes on behind the last choice, also when weights change, and when servers come and go, be it
 //! the last choice itself; servers of weight 0 are passed over, however many there are in a row.
 
-use std::net::SocketAddrV4;
-
+use super::super::address::TransportAddress;
 use super::heights::Heights;
 use super::{Candidate, Cursor, Pool, Service, weight};
 
@@ -26,11 +25,11 @@ pub(super) fn choose(service: &Service, heights: &Heights, pool: Pool<'_>, curso
 
 /// The place of the first real server behind this address in the canonical order; beyond the end if it was the last.
 #[cold]
-fn first_behind(last: Option<SocketAddrV4>, service: &Service, pool: Pool<'_>) -> u32 {
+fn first_behind(last: Option<TransportAddress>, service: &Service, pool: Pool<'_>) -> u32 {
     service.reals.partition_point(|candidate| address(candidate, pool) <= last) as u32
 }
 
 #[inline]
-fn address(candidate: &Candidate, pool: Pool<'_>) -> Option<SocketAddrV4> {
+fn address(candidate: &Candidate, pool: Pool<'_>) -> Option<TransportAddress> {
     pool.reals.get(candidate.id.index())?.as_ref().map(|real| real.address)
 }

@@ -1,12 +1,15 @@
 //! Keys of several words, of which a reader may see some of one and some of the next.
 
 use super::*;
+use crate::dataplane::address::Address;
 
 /// Two keys that differ in their second word only, with the same lines, the first line first.
 fn alike() -> [WideKey; 2] {
     let secret = hash::Secret::new(SECRET);
     let first_lines = |key: &WideKey| key.hash(&secret).main().map(|fraction| hash::at(fraction, 2)) == [0, 1];
-    let mut keys = (1..).map(|address| WideKey::new((7, 7), (address, 80), endpoint(1))).filter(first_lines);
+    let mut keys = (1..)
+        .map(|address| WideKey::new((Address::v4(7), 7), (Address::v4(address), 80), endpoint(1)))
+        .filter(first_lines);
     [keys.next().unwrap(), keys.next().unwrap()]
 }
 

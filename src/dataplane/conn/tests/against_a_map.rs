@@ -10,6 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::dataplane::address::Address;
 use crate::dataplane::conn::identity::Line;
 
 /// Something done to the table. Clients, services and real servers are small numbers.
@@ -91,7 +92,8 @@ impl Numbered for Key {
 /// Two neighbours are one client that talks to two ports.
 impl Numbered for WideKey {
     fn numbered(client: u32, service: u16) -> Self {
-        Self::new((0xc633_6400 + client / 2, 40_000), (0xcb00_710a, 80 + (client % 2) as u16), endpoint(service))
+        let (from, to) = (Address::v4(0xc633_6400 + client / 2), Address::v4(0xcb00_710a));
+        Self::new((from, 40_000), (to, 80 + (client % 2) as u16), endpoint(service))
     }
 }
 

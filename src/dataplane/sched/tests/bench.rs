@@ -1,6 +1,6 @@
 //! A service on the bench: its real servers, their connections, and workers that schedule them, without packets.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use crate::dataplane::address::{Address, TransportAddress};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -90,7 +90,7 @@ impl Bench {
         let plan = Plan::new(&roster, former);
         self.service[1] = Some(Arc::new(Service {
             id: SERVICE,
-            address: SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 80),
+            address: TransportAddress::new(Address::v4(0xc000_0201), 80),
             selector: Selector::Mark(1),
             scheduler,
             plan,
@@ -163,8 +163,8 @@ impl Bench {
 }
 
 /// The address of the real server of this number; without gaps, that is its place.
-pub fn address(number: usize) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::from_bits(0x0a00_0001 + number as u32), 80)
+pub fn address(number: usize) -> TransportAddress {
+    TransportAddress::new(Address::v4(0x0a00_0001 + number as u32), 80)
 }
 
 fn active(place: usize) -> Value {

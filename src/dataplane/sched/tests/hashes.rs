@@ -58,7 +58,7 @@ fn mh_table(last_weights: &[u16], size: u32, index: u32) -> Vec<usize> {
         0 => 0,
         weight => ((weight / gcd) >> shift.max(0)).max(1),
     };
-    let key = |place: usize| u32::from(address(place).port()).wrapping_add(address(place).ip().to_bits());
+    let key = |place: usize| u32::from(address(place).port).wrapping_add(address(place).address.low());
     let permutation = |place: usize, step: u64| {
         let (offset, skip) = (u64::from(h1(key(place)) % size), u64::from(h2(key(place)) % (size - 1)) + 1);
         ((offset + step * skip) % u64::from(size)) as usize
