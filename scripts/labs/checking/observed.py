@@ -4,7 +4,7 @@ import time
 
 from .faults import GIVEN_UP, RATE, SETTLED
 from .packets import openings
-from .place import CHECK, CLIENT, INTERVAL, NAT_HTTP, SERVERS, VIPS, Load, check_line, turn
+from .place import CHECK, CLIENT, INTERVAL, NAT_HTTP, SERVERS, VIPS, Load, check_line, moment, turn
 
 CHECKED = 8081  # whatever becomes of the service's own port
 BLIND = 81  # a second service, of the same real servers, that only checks them
@@ -64,7 +64,8 @@ class Observed:
                    f"{out - ill:.1f} s; {why}")
         self.check(f"{said}: its checks bring it back, all of them since", returned - out > (RISE - 1) * INTERVAL * 0.9 and word.startswith(str(RISE)),
                    f"after {returned - out:.1f} s; {word}")
-        self.check(f"{said}: and it stays", now["state"] == "up" and len([each for each in now["history"] if each["up"]]) == 1, now["history"])
+        turns = [each["up"] for each in now["history"] if moment(each["at"]) >= ill]
+        self.check(f"{said}: and it stays", turns == [False, True], turns)
         mac, ports = place.mac(name), {each["port"] for each in requests}
         to_it = [each for each in openings(file, ill - WINDOW) if each.mac == mac and each.source == CLIENT and each.port in ports]
         late = [each for each in to_it if out + SETTLED <= each.at < returned]
