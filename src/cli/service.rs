@@ -151,7 +151,7 @@ pub struct ServiceOptions {
     #[arg(short, long, alias = "persistent", value_name = "SECONDS", num_args = 0..=1, default_missing_value = "300")]
     pub persistence: Option<u32>,
 
-    /// Clients of one network count as one: a prefix length or a mask in dots
+    /// Clients of one network count as one: a prefix length, or of IPv4 a mask in dots
     #[arg(short = 'M', long, value_name = "MASK", requires = "persistence")]
     pub netmask: Option<String>,
 
@@ -254,6 +254,11 @@ mod tests {
             ("icmp/203.0.113.10", r#"{"address":"203.0.113.10","protocol":"icmp"}"#),
             ("mark/7", r#"{"mark":7}"#),
             ("fwm 7", r#"{"mark":7}"#),
+            ("mark/7/ipv6", r#"{"mark":7,"family":"ipv6"}"#),
+            ("FWM 7 IPv6", r#"{"mark":7,"family":"ipv6"}"#),
+            ("[2001:db8::10]:80", r#"{"address":"[2001:db8::10]:80","protocol":"tcp"}"#),
+            ("udp/[2001:db8::/64]:53", r#"{"address":"[2001:db8::/64]:53","protocol":"udp"}"#),
+            ("match/to=2001:db8::/64,port=443", r#"{"match":{"to":"2001:db8::/64","port":"443"}}"#),
             ("match/to=203.0.113.0/28,port=443", r#"{"match":{"to":"203.0.113.0/28","port":"443"}}"#),
         ] {
             let key: ServiceKey = text.parse().unwrap();

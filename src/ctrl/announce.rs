@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::config::{Announce, Config, Service};
 use super::director::Running;
+use crate::dataplane::address::Family;
 
 /// How often the kernel is asked what it has.
 const LOOK: Duration = Duration::from_secs(1);
@@ -36,7 +37,7 @@ const NO_SUCH_ROUTE: i32 = -3;
 const TAKEN: i32 = -17;
 
 /// Returns the VIPs that packets are to be sent to.
-pub fn vips(config: &Config) -> BTreeSet<Ipv4Addr> {
+pub fn vips(config: &Config) -> BTreeSet<IpAddr> {
     let manned =
         |service: &&Arc<Service>| service.sorry_server.is_some() || service.reals.iter().any(|real| real.weight > 0);
     config.services.iter().filter(manned).flat_map(|service| service.vips.iter().copied()).collect()
@@ -69,9 +70,9 @@ pub async fn follow(mut announcer: Announcer, running: Arc<Running>, stop: impl 
 pub struct Announcer {
     of_ours: Announce,
     /// What there is of ours, as far as is known.
-    present: BTreeSet<Ipv4Addr>,
+    present: BTreeSet<IpAddr>,
     /// What the kernel refused, and that was logged.
-    refused: BTreeSet<Ipv4Addr>,
+    refused: BTreeSet<IpAddr>,
     handle: Handle,
     connection: JoinHandle<()>,
 }
@@ -89,19 +90,28 @@ impl Announcer {
 
     /// Asks the kernel what there is of ours.
     pub async fn look(&mut self) {
-        let listed = self.handle.route().get(self.about(None)).execute().try_collect::<Vec<_>>().await;
-        match listed {
-            Ok(listed) => self.present = listed.iter().filter_map(|route| of_ours(route, self.of_ours)).collect(),
-            Err(Error::NetlinkError(error)) if error.raw_code() == NO_SUCH_TABLE => self.present.clear(),
-            Err(error) => warn!("announced VIPs: the kernel does not list its routes: {error}"),
+        for (family, all) in [
+            (Family::V4, self.ours(RouteMessageBuilder::<Ipv4Addr>::new()).build()),
+            (Family::V6, self.ours(RouteMessageBuilder::<Ipv6Addr>::new()).build()),
+        ] {
+            let listed = match self.handle.route().get(all).execute().try_collect::<Vec<_>>().await {
+                Ok(listed) => listed,
+                Err(Error::NetlinkError(error)) if error.raw_code() == NO_SUCH_TABLE => Vec::new(),
+                Err(error) => {
+                    warn!("announced VIPs: the kernel does not list its {family} routes: {error}");
+                    continue;
+                }
+            };
+            self.present.retain(|vip| Family::of(*vip) != family);
+            self.present.extend(listed.iter().filter_map(|route| of_ours(route, self.of_ours)));
         }
     }
 
     /// Has the kernel have a route to each of `wanted`, and of ours no other.
-    pub async fn announce(&mut self, wanted: &BTreeSet<Ipv4Addr>) {
+    pub async fn announce(&mut self, wanted: &BTreeSet<IpAddr>) {
         self.refused.retain(|vip| wanted.contains(vip));
         for vip in &self.present - wanted {
-            match self.handle.route().del(self.about(Some(vip))).execute().await {
+            match self.handle.route().del(self.about(vip)).execute().await {
                 Ok(()) => info!("VIP {vip}: withdrawn"),
                 Err(Error::NetlinkError(error)) if error.raw_code() == NO_SUCH_ROUTE => {}
                 Err(error) => {
@@ -112,7 +122,7 @@ impl Announcer {
             self.present.remove(&vip);
         }
         for vip in wanted - &self.present {
-            match self.handle.route().add(self.about(Some(vip))).execute().await {
+            match self.handle.route().add(self.about(vip)).execute().await {
                 Ok(()) => {
                     info!("VIP {vip}: announced");
                     self.refused.remove(&vip);
@@ -124,16 +134,23 @@ impl Announcer {
         }
     }
 
-    /// The message about the route to a VIP, or about all of ours.
-    fn about(&self, vip: Option<Ipv4Addr>) -> RouteMessage {
-        let routes = RouteMessageBuilder::<Ipv4Addr>::new()
-            .protocol(RouteProtocol::from(self.of_ours.protocol))
-            .table_id(self.of_ours.table)
-            .kind(RouteType::BlackHole);
+    /// The message about the route to a VIP.
+    fn about(&self, vip: IpAddr) -> RouteMessage {
+        let length = Family::of(vip).bits();
         match vip {
-            Some(vip) => routes.destination_prefix(vip, 32).build(),
-            None => routes.build(),
+            IpAddr::V4(vip) => {
+                self.ours(RouteMessageBuilder::<Ipv4Addr>::new()).destination_prefix(vip, length).build()
+            }
+            IpAddr::V6(vip) => {
+                self.ours(RouteMessageBuilder::<Ipv6Addr>::new()).destination_prefix(vip, length).build()
+            }
         }
+    }
+
+    /// Says what all of ours have in common.
+    fn ours<T>(&self, routes: RouteMessageBuilder<T>) -> RouteMessageBuilder<T> {
+        let protocol = RouteProtocol::from(self.of_ours.protocol);
+        routes.protocol(protocol).table_id(self.of_ours.table).kind(RouteType::BlackHole)
     }
 }
 
@@ -151,7 +168,7 @@ fn reason(error: &Error) -> String {
 }
 
 /// Returns the VIP that a route of ours is to; the kernel may list others too.
-fn of_ours(route: &RouteMessage, ours: Announce) -> Option<Ipv4Addr> {
+fn of_ours(route: &RouteMessage, ours: Announce) -> Option<IpAddr> {
     let listed = route.attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::Table(table) => Some(*table),
         _ => None,
@@ -159,12 +176,13 @@ fn of_ours(route: &RouteMessage, ours: Announce) -> Option<Ipv4Addr> {
     let header = &route.header;
     let fits = header.protocol == RouteProtocol::from(ours.protocol)
         && header.kind == RouteType::BlackHole
-        && header.destination_prefix_length == 32
         && listed.unwrap_or(header.table.into()) == ours.table;
-    route.attributes.iter().filter(|_| fits).find_map(|attribute| match attribute {
-        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(*address),
+    let to = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
         _ => None,
-    })
+    });
+    to.filter(|to| fits && header.destination_prefix_length == Family::of(*to).bits())
 }
 
 #[cfg(test)]
@@ -220,7 +238,13 @@ mod tests {
                 RouteMessageBuilder::<Ipv4Addr>::new().protocol(RouteProtocol::from(protocol)).table_id(table);
             of_ours(&builder.kind(kind).destination_prefix(vip, length).build(), OURS)
         };
-        assert_eq!(route(109, 254, RouteType::BlackHole, 32), Some(vip));
+        assert_eq!(route(109, 254, RouteType::BlackHole, 32), Some(vip.into()));
+        let six = |length| {
+            let builder = RouteMessageBuilder::<Ipv6Addr>::new().protocol(RouteProtocol::from(109)).table_id(254);
+            let vip = "2001:db8::10".parse().unwrap();
+            of_ours(&builder.kind(RouteType::BlackHole).destination_prefix(vip, length).build(), OURS)
+        };
+        assert_eq!([six(128), six(32)], [Some("2001:db8::10".parse().unwrap()), None]);
         assert_eq!(route(4, 254, RouteType::BlackHole, 32), None);
         assert_eq!(route(109, 253, RouteType::BlackHole, 32), None);
         assert_eq!(route(109, 1000, RouteType::BlackHole, 32), None);

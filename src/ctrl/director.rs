@@ -10,7 +10,6 @@ mod through;
 
 use std::fmt;
 use std::mem;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard, TryLockError};
 use std::thread;
@@ -345,7 +344,7 @@ pub fn now(origin: Instant) -> Now {
 impl api::Director for Running {
     fn report(&self) -> Report {
         let announced = || {
-            let vips = self.announcing.announced().into_iter().map(IpAddr::V4).collect();
+            let vips = self.announcing.announced().into_iter().collect();
             Announced { draining: self.announcing.draining(), vips }
         };
         self.survey(|survey, _| Report {

@@ -3,7 +3,7 @@
 //! That is no part of the configuration: a reload leaves it as it is, and a director that starts is not draining.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ struct State {
     seen: bool,
     /// The same of those that were last announced.
     acted: bool,
-    announced: BTreeSet<Ipv4Addr>,
+    announced: BTreeSet<IpAddr>,
 }
 
 impl Announcing {
@@ -34,14 +34,14 @@ impl Announcing {
     }
 
     /// Returns which of `vips` are to be announced.
-    pub fn wanted(&self, vips: BTreeSet<Ipv4Addr>) -> BTreeSet<Ipv4Addr> {
+    pub fn wanted(&self, vips: BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
         let mut state = self.state();
         state.seen = state.draining;
         if state.draining { BTreeSet::new() } else { vips }
     }
 
     /// Notes what is announced, now that what was wanted is done.
-    pub fn note(&self, announced: &BTreeSet<Ipv4Addr>) {
+    pub fn note(&self, announced: &BTreeSet<IpAddr>) {
         let mut state = self.state();
         if state.announced != *announced {
             state.announced.clone_from(announced);
@@ -70,7 +70,7 @@ impl Announcing {
     }
 
     /// Returns the VIPs that are announced.
-    pub fn announced(&self) -> BTreeSet<Ipv4Addr> {
+    pub fn announced(&self) -> BTreeSet<IpAddr> {
         self.state().announced.clone()
     }
 }
@@ -83,8 +83,8 @@ mod tests {
 
     use super::*;
 
-    fn vips() -> BTreeSet<Ipv4Addr> {
-        [Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2)].into()
+    fn vips() -> BTreeSet<IpAddr> {
+        ["192.0.2.1", "2001:db8::1"].map(|vip| vip.parse().unwrap()).into()
     }
 
     /// What an announcer does, if the kernel takes everything.

@@ -11,12 +11,13 @@
 //! 32 lengths; what is cheap to look up is a prefix.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::parse::Parsed;
-use super::selector::{Pattern, Ports};
+use super::selector::{Addresses, Pattern, Ports};
 use super::service::PortId;
 use super::snapshot::ConfigHash;
 
@@ -92,7 +93,7 @@ impl<T: Copy> Patterns<T> {
     pub fn new(patterns: impl IntoIterator<Item = (Pattern, T)>) -> Self {
         let mut shapes: BTreeMap<Mask, Ranges<T>> = BTreeMap::new();
         for (rank, (pattern, target)) in (0..).zip(patterns) {
-            for ((to, mask), from) in pattern.to.prefixes().map(|to| (to, pattern)).flat_map(both) {
+            for ((to, mask), from) in prefixes(pattern.to).map(|to| (to, pattern)).flat_map(both) {
                 for protocol in pattern.protocols() {
                     let place = Place::new((to, from), *protocol as u8, pattern.ingress.map(|ingress| ingress.port));
                     let places = shapes.entry(mask).or_default();
@@ -172,10 +173,18 @@ impl<T: Copy> Node<T> {
     }
 }
 
+/// The prefixes of IPv4 addresses, in host order; no packet that is looked at has others.
+fn prefixes(addresses: Addresses) -> impl Iterator<Item = (u32, u8)> {
+    addresses.prefixes().filter_map(|(first, length)| match first {
+        IpAddr::V4(first) => Some((first.to_bits(), length)),
+        IpAddr::V6(_) => None,
+    })
+}
+
 /// Each of a pattern's source prefixes beside one of its destination prefixes, with the mask of the two.
 fn both(((to, to_length), pattern): ((u32, u8), Pattern)) -> impl Iterator<Item = ((u32, Mask), u32)> {
     let mask = |length: u8| if length == 0 { 0 } else { u32::MAX << (32 - length) };
-    pattern.from.prefixes().map(move |(from, from_length)| {
+    prefixes(pattern.from).map(move |(from, from_length)| {
         let mask = Mask { to: mask(to_length), from: mask(from_length), ingress: pattern.ingress.is_some() };
         ((to, mask), from)
     })
@@ -184,9 +193,9 @@ fn both(((to, to_length), pattern): ((u32, u8), Pattern)) -> impl Iterator<Item 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataplane::address::Address;
+    use crate::dataplane::address::{Address, Family};
     use crate::dataplane::parse::Kind;
-    use crate::dataplane::selector::{Addresses, Ingress};
+    use crate::dataplane::selector::Ingress;
     use crate::dataplane::service::Protocol;
     use proptest::prelude::*;
 
@@ -194,22 +203,27 @@ mod tests {
         Parsed { kind, src: Address::v4(src), dst: Address::v4(dst), dst_port, ..Parsed::NOTHING }
     }
 
+    fn range(first: u32, last: u32) -> Addresses {
+        let [first, last] = [first, last].map(|end| Address::v4(end).to_ip());
+        Addresses { first, last }
+    }
+
     fn fits(pattern: &Pattern, packet: &Parsed, ingress: PortId) -> bool {
         pattern.protocol.is_none_or(|protocol| Some(protocol) == packet.kind.transport())
-            && pattern.from.contains(packet.src.low())
-            && pattern.to.contains(packet.dst.low())
+            && pattern.from.contains(packet.src.to_ip())
+            && pattern.to.contains(packet.dst.to_ip())
             && pattern.ports.contains(packet.dst_port)
             && pattern.ingress.is_none_or(|wanted| wanted.port == ingress)
     }
 
     /// Few addresses and ports, so that patterns overlap.
     fn pattern() -> impl Strategy<Value = Pattern> {
-        let range = |most: u32| (0..most, 0..most).prop_map(|(a, b)| (a.min(b), a.max(b)));
+        let bounds = |most: u32| (0..most, 0..most).prop_map(|(a, b)| (a.min(b), a.max(b)));
         let addresses = move || {
-            let some = range(40).prop_map(|(first, last)| Addresses { first, last });
-            prop_oneof![1 => Just(Addresses::EVERY), 3 => some]
+            let some = bounds(40).prop_map(|(first, last)| range(first, last));
+            prop_oneof![1 => Just(Addresses::every(Family::V4)), 3 => some]
         };
-        let some = range(30).prop_map(|(first, last)| Ports { first: first as u16, last: last as u16 });
+        let some = bounds(30).prop_map(|(first, last)| Ports { first: first as u16, last: last as u16 });
         let ports = prop_oneof![1 => Just(Ports::EVERY), 3 => some];
         let protocol = proptest::option::of(prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp)]);
         let ingress = proptest::option::weighted(0.3, (0u8..3).prop_map(PortId));
@@ -236,8 +250,8 @@ mod tests {
 
     #[test]
     fn ten_thousand_of_one_shape_are_one_look() {
-        let prefix = |n: u32| Addresses { first: n << 4, last: n << 4 | 15 };
-        let each = |n: u32| (Pattern { to: prefix(n), ports: Ports::single(80), ..Pattern::EVERY }, n);
+        let prefix = |n: u32| range(n << 4, n << 4 | 15);
+        let each = |n: u32| (Pattern { to: prefix(n), ports: Ports::single(80), ..Pattern::every(Family::V4) }, n);
         let patterns = Patterns::new((0..10_000).map(each));
         assert_eq!(patterns.shapes.len(), 1);
         for n in (0..10_000).step_by(97) {
@@ -249,7 +263,8 @@ mod tests {
     #[test]
     fn many_port_ranges_of_one_place_do_not_multiply() {
         // Each lies in the one before: what comes first hides the rest.
-        let nested = |n: u16| (Pattern { ports: Ports { first: n, last: u16::MAX - n }, ..Pattern::EVERY }, n);
+        let nested =
+            |n: u16| (Pattern { ports: Ports { first: n, last: u16::MAX - n }, ..Pattern::every(Family::V4) }, n);
         for order in [(0..10_000).collect::<Vec<_>>(), (0..10_000).rev().collect()] {
             let patterns = Patterns::new(order.iter().map(|n| nested(*n)));
             let [shape] = &*patterns.shapes else { panic!() };
@@ -263,7 +278,7 @@ mod tests {
 
     #[test]
     fn what_is_no_transport_fits_nothing() {
-        let patterns = Patterns::new([(Pattern::EVERY, ())]);
+        let patterns = Patterns::new([(Pattern::every(Family::V4), ())]);
         assert_eq!(patterns.find(&packet(Kind::Icmp, 1, 2, 0), PortId(0)), None);
         assert_eq!(patterns.find(&packet(Kind::Sctp, 1, 2, 3), PortId(0)), Some(()));
         assert!(Patterns::<()>::default().is_empty());

@@ -2,11 +2,12 @@
 //! that bear a mark.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use arrayvec::ArrayString;
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
+use super::address::{Address, Family};
 use super::service::{PortId, Protocol};
 
 /// What tells a service from every other.
@@ -18,8 +19,8 @@ pub enum Selector {
     Range(Pattern),
     /// Packets that a `match` describes.
     Match(Pattern),
-    /// Packets that bear a mark: ipvsadm's `-f`.
-    Mark(u32),
+    /// Packets of a family that bear a mark: ipvsadm's `-f`, and `-6` behind it for IPv6.
+    Mark(u32, Family),
 }
 
 impl Selector {
@@ -27,14 +28,14 @@ impl Selector {
     pub fn socket(&self) -> Option<SocketAddr> {
         match self {
             Self::Socket(address, _) => Some(*address),
-            Self::Range(_) | Self::Match(_) | Self::Mark(_) => None,
+            Self::Range(_) | Self::Match(_) | Self::Mark(..) => None,
         }
     }
 
     /// The mark of a mark's service.
     pub fn mark(&self) -> Option<u32> {
         match self {
-            Self::Mark(mark) => Some(*mark),
+            Self::Mark(mark, _) => Some(*mark),
             Self::Socket(..) | Self::Range(_) | Self::Match(_) => None,
         }
     }
@@ -49,7 +50,7 @@ impl Selector {
         match self {
             Self::Socket(_, protocol) => protocol.alone(),
             Self::Range(pattern) | Self::Match(pattern) => pattern.protocols(),
-            Self::Mark(_) => &TRANSPORTS,
+            Self::Mark(..) => &TRANSPORTS,
         }
     }
 
@@ -58,26 +59,28 @@ impl Selector {
         match self {
             Self::Socket(address, _) if address.port() != 0 => Ports::single(address.port()),
             Self::Range(pattern) | Self::Match(pattern) => pattern.ports,
-            Self::Socket(..) | Self::Mark(_) => Ports::EVERY,
+            Self::Socket(..) | Self::Mark(..) => Ports::EVERY,
         }
     }
 
     /// The addresses it is for, as far as is known; marks are given by rules.
     pub fn addresses(&self) -> Addresses {
         match self {
-            Self::Socket(address, _) => match address.ip() {
-                IpAddr::V4(address) => Addresses::single(address),
-                IpAddr::V6(_) => Addresses::NONE,
-            },
+            Self::Socket(address, _) => Addresses::single(address.ip()),
             Self::Range(pattern) | Self::Match(pattern) => pattern.to,
-            Self::Mark(_) => Addresses::EVERY,
+            Self::Mark(_, family) => Addresses::every(*family),
         }
+    }
+
+    /// Whose packets it is for: no service is for both.
+    pub fn family(&self) -> Family {
+        self.addresses().family()
     }
 
     /// Its protocol in a word, as listings have it: `FWM` for a mark, as with ipvsadm, and `IP` for several.
     pub fn protocol(&self) -> &'static str {
         match self {
-            Self::Mark(_) => "FWM",
+            Self::Mark(..) => "FWM",
             _ => match self.protocols() {
                 [Protocol::Tcp] => "TCP",
                 [Protocol::Udp] => "UDP",
@@ -90,15 +93,16 @@ impl Selector {
 }
 
 /// As it is written in the configuration, without the protocol: `203.0.113.10:80`, `203.0.113.0/28:8000-8999`,
-/// `from 198.51.100.0/24 to 203.0.113.10:0 in wan`, `7`.
+/// `[2001:db8::/64]:80`, `from 198.51.100.0/24 to 203.0.113.10:0 in wan`, `7`, `7 IPv6`.
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Socket(address, Protocol::Icmp) => address.ip().fmt(f),
             Self::Socket(address, _) => address.fmt(f),
-            Self::Range(pattern) => write!(f, "{}:{}", pattern.to, pattern.ports),
+            Self::Range(pattern) => pattern.fmt_target(f),
             Self::Match(pattern) => pattern.fmt(f),
-            Self::Mark(mark) => mark.fmt(f),
+            Self::Mark(mark, Family::V4) => mark.fmt(f),
+            Self::Mark(mark, Family::V6) => write!(f, "{mark} {}", Family::V6),
         }
     }
 }
@@ -106,7 +110,7 @@ impl fmt::Display for Selector {
 /// What patterns and marks may be of.
 const TRANSPORTS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
 
-/// A description of packets: all of it must fit.
+/// A description of packets: all of it must fit. Its addresses are of one family, and so are the packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pattern {
     /// TCP, UDP or SCTP; any of these if it is left open.
@@ -122,22 +126,38 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Fits every TCP, UDP and SCTP packet.
-    pub const EVERY: Self =
-        Self { protocol: None, from: Addresses::EVERY, to: Addresses::EVERY, ports: Ports::EVERY, ingress: None };
+    /// Fits every TCP, UDP and SCTP packet of a family.
+    pub const fn every(family: Family) -> Self {
+        let any = Addresses::every(family);
+        Self { protocol: None, from: any, to: any, ports: Ports::EVERY, ingress: None }
+    }
 
     /// The protocols that it fits.
     pub fn protocols(&self) -> &'static [Protocol] {
         self.protocol.map_or(&TRANSPORTS, Protocol::alone)
     }
+
+    /// The family of its packets.
+    pub const fn family(&self) -> Family {
+        self.to.family()
+    }
+
+    /// Writes where its packets go to.
+    fn fmt_target(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.family() {
+            Family::V4 => write!(f, "{}:{}", self.to, self.ports),
+            Family::V6 => write!(f, "[{}]:{}", self.to, self.ports),
+        }
+    }
 }
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.from != Addresses::EVERY {
+        if !self.from.are_all() {
             write!(f, "from {} ", self.from)?;
         }
-        write!(f, "to {}:{}", self.to, self.ports)?;
+        f.write_str("to ")?;
+        self.fmt_target(f)?;
         match self.ingress {
             Some(ingress) => write!(f, " in {}", ingress.name),
             None => Ok(()),
@@ -154,64 +174,98 @@ pub struct Ingress {
     pub name: ArrayString<32>,
 }
 
-/// Addresses that follow each other, in host order, the first and the last included.
+/// Addresses of one family that follow each other, the first and the last included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Addresses {
     /// The first.
-    pub first: u32,
+    pub first: IpAddr,
     /// The last.
-    pub last: u32,
+    pub last: IpAddr,
 }
 
 impl Addresses {
-    /// All there are.
-    pub const EVERY: Self = Self { first: 0, last: u32::MAX };
-
-    /// None.
-    const NONE: Self = Self { first: 1, last: 0 };
-
-    /// One alone.
-    pub const fn single(address: Ipv4Addr) -> Self {
-        Self { first: address.to_bits(), last: address.to_bits() }
+    /// All that a family has.
+    pub const fn every(family: Family) -> Self {
+        match family {
+            Family::V4 => Self { first: IpAddr::V4(Ipv4Addr::UNSPECIFIED), last: IpAddr::V4(Ipv4Addr::BROADCAST) },
+            Family::V6 => {
+                Self { first: IpAddr::V6(Ipv6Addr::UNSPECIFIED), last: IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)) }
+            }
+        }
     }
 
-    /// How many there are.
+    /// One alone.
+    pub const fn single(address: IpAddr) -> Self {
+        Self { first: address, last: address }
+    }
+
+    /// Their family.
+    pub const fn family(self) -> Family {
+        Family::of(self.first)
+    }
+
+    /// Tells whether they are all that the family has.
+    pub fn are_all(self) -> bool {
+        self == Self::every(self.family())
+    }
+
+    /// How many there are; `u64::MAX` for more than that, too.
     pub fn count(self) -> u64 {
-        (u64::from(self.last) + 1).saturating_sub(self.first.into())
+        let [first, last] = self.bounds();
+        u64::try_from(last.saturating_sub(first)).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    /// The first and the last as numbers, in host order.
+    fn bounds(self) -> [u128; 2] {
+        [self.first, self.last].map(|end| Address::from(end).to_bits())
+    }
+
+    /// The address, if it is only one.
+    pub fn one(self) -> Option<IpAddr> {
+        (self.first == self.last).then_some(self.first)
     }
 
     /// Tells whether an address is one of them.
-    pub fn contains(self, address: u32) -> bool {
+    pub fn contains(self, address: IpAddr) -> bool {
+        // In order IPv4 comes before IPv6.
         (self.first..=self.last).contains(&address)
     }
 
-    /// The fewest prefixes, each a first address and a length, that are together the same addresses: 62 at most.
-    pub fn prefixes(self) -> impl Iterator<Item = (u32, u8)> {
-        let mut next = u64::from(self.first);
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = IpAddr> {
+        let [first, last] = self.bounds();
+        (first..=last).map(|bits| Address::from_bits(bits).to_ip())
+    }
+
+    /// The fewest prefixes, each a first address and a length, that are together the same addresses: 62 at most, of IPv6 254.
+    pub fn prefixes(self) -> impl Iterator<Item = (IpAddr, u8)> {
+        let [first, last] = self.bounds();
+        let longest = self.family().bits();
+        let mut next = Some(first).filter(|first| *first <= last);
         std::iter::from_fn(move || {
-            let left = (u64::from(self.last) + 1).checked_sub(next).filter(|left| *left > 0)?;
+            let first = next?;
             // As large as where it begins allows, and as what is left does.
-            let aligned = if next == 0 { 32 } else { next.trailing_zeros() };
-            let bits = aligned.min(left.ilog2()).min(32);
-            let prefix = (next as u32, 32 - bits as u8);
-            next += 1 << bits;
-            Some(prefix)
+            let aligned = first.trailing_zeros();
+            let free = (last - first).checked_add(1).map_or(aligned, |left| aligned.min(left.ilog2()));
+            let after = 1u128.checked_shl(free).and_then(|size| first.checked_add(size));
+            next = after.filter(|next| *next <= last);
+            Some((Address::from_bits(first).to_ip(), longest - free as u8))
         })
     }
 }
 
-impl From<Ipv4Net> for Addresses {
-    fn from(net: Ipv4Net) -> Self {
-        Self { first: net.network().to_bits(), last: net.broadcast().to_bits() }
+impl From<IpNet> for Addresses {
+    fn from(net: IpNet) -> Self {
+        Self { first: net.network(), last: net.broadcast() }
     }
 }
 
 impl fmt::Display for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [first, last] = [self.first, self.last].map(Ipv4Addr::from_bits);
+        let Self { first, last } = self;
         let mut prefixes = self.prefixes();
         match (prefixes.next(), prefixes.next()) {
-            (Some((_, 32)), None) => write!(f, "{first}"),
+            (Some((_, length)), None) if length == self.family().bits() => write!(f, "{first}"),
             (Some((_, length)), None) => write!(f, "{first}/{length}"),
             _ => write!(f, "{first}-{last}"),
         }
@@ -270,7 +324,7 @@ mod tests {
 
     fn addresses(text: &str) -> Addresses {
         let (first, last) = text.split_once('-').unwrap();
-        let [first, last] = [first, last].map(|text| text.parse::<Ipv4Addr>().unwrap().to_bits());
+        let [first, last] = [first, last].map(|text| text.parse().unwrap());
         Addresses { first, last }
     }
 
@@ -281,6 +335,10 @@ mod tests {
             ("203.0.113.0-203.0.113.15", "203.0.113.0/28"),
             ("0.0.0.0-255.255.255.255", "0.0.0.0/0"),
             ("203.0.113.1-203.0.113.14", "203.0.113.1-203.0.113.14"),
+            ("2001:db8::a-2001:db8::a", "2001:db8::a"),
+            ("2001:db8::-2001:db8::ffff:ffff:ffff:ffff", "2001:db8::/64"),
+            ("::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "::/0"),
+            ("2001:db8::1-2001:db8::e", "2001:db8::1-2001:db8::e"),
         ] {
             assert_eq!(addresses(range).to_string(), text);
         }
@@ -290,43 +348,85 @@ mod tests {
 
     #[test]
     fn a_range_is_made_of_few_prefixes() {
-        let prefixes = |range: &str| addresses(range).prefixes().collect::<Vec<_>>();
-        assert_eq!(prefixes("0.0.0.0-255.255.255.255"), [(0, 0)]);
-        assert_eq!(prefixes("0.0.0.1-0.0.0.6"), [(1, 32), (2, 31), (4, 31), (6, 32)]);
+        let prefixes = |range: &str| {
+            let each = addresses(range).prefixes().map(|(first, length)| format!("{first}/{length}"));
+            each.collect::<Vec<_>>()
+        };
+        assert_eq!(prefixes("0.0.0.0-255.255.255.255"), ["0.0.0.0/0"]);
+        assert_eq!(prefixes("0.0.0.1-0.0.0.6"), ["0.0.0.1/32", "0.0.0.2/31", "0.0.0.4/31", "0.0.0.6/32"]);
         assert_eq!(prefixes("0.0.0.1-255.255.255.254").len(), 62);
-        assert_eq!(Addresses::NONE.prefixes().count(), 0);
-        assert_eq!(prefixes("255.255.255.255-255.255.255.255"), [(u32::MAX, 32)]);
+        assert_eq!(prefixes("255.255.255.255-255.255.255.255"), ["255.255.255.255/32"]);
+        assert_eq!(prefixes("::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), ["::/0"]);
+        assert_eq!(prefixes("::1-ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe").len(), 254);
+        assert_eq!(prefixes("2001:db8::fffe-2001:db8::1:0"), ["2001:db8::fffe/127", "2001:db8::1:0/128"]);
+        assert_eq!(prefixes("0.0.0.2-0.0.0.1"), [""; 0]);
+    }
+
+    #[test]
+    fn addresses_are_counted_and_found_by_family() {
+        for (range, count) in [
+            ("0.0.0.0-255.255.255.255", 1 << 32),
+            ("2001:db8::-2001:db8::ff", 256),
+            ("2001:db8::-2001:db8::ffff:ffff:ffff:ffff", u64::MAX),
+            ("::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", u64::MAX),
+        ] {
+            assert_eq!(addresses(range).count(), count, "{range}");
+        }
+        let every = [Family::V4, Family::V6].map(Addresses::every);
+        for (address, of) in
+            [("192.0.2.1", [true, false]), ("2001:db8::1", [false, true]), ("::c000:201", [false, true])]
+        {
+            assert_eq!(every.map(|every| every.contains(address.parse().unwrap())), of, "{address}");
+        }
+        assert_eq!(every.map(Addresses::are_all), [true; 2]);
+        assert!(!addresses("::-::ffff:ffff").are_all());
     }
 
     proptest! {
         #[test]
-        fn its_prefixes_are_the_range(bounds: [u32; 2]) {
-            let [first, last] = if bounds[0] <= bounds[1] { bounds } else { [bounds[1], bounds[0]] };
-            let mut next = u64::from(first);
-            for (start, length) in (Addresses { first, last }).prefixes() {
-                prop_assert_eq!(u64::from(start), next);
-                let size = 1u64 << (32 - length);
-                prop_assert_eq!(next % size, 0);
-                next += size;
+        fn its_prefixes_are_the_range(six: [u128; 2], four: [u32; 2], is_v6: bool) {
+            let [one, other] = if is_v6 {
+                six.map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits)))
+            } else {
+                four.map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits)))
+            };
+            let range = Addresses { first: one.min(other), last: one.max(other) };
+            let [first, last] = range.bounds();
+            let mut next = Some(first);
+            for (start, length) in range.prefixes() {
+                let start = Address::from(start).to_bits();
+                prop_assert_eq!(Some(start), next);
+                let size = 1u128 << (range.family().bits() - length);
+                prop_assert_eq!(start % size, 0);
+                next = start.checked_add(size);
             }
-            prop_assert_eq!(next, u64::from(last) + 1);
+            prop_assert_eq!(next, last.checked_add(1));
         }
     }
 
     #[test]
     fn services_are_named_as_they_are_written() {
-        let net = |text: &str| Addresses::from(text.parse::<Ipv4Net>().unwrap());
-        let pattern = Pattern { to: net("203.0.113.0/28"), ports: Ports { first: 80, last: 81 }, ..Pattern::EVERY };
+        let net = |text: &str| Addresses::from(text.parse::<IpNet>().unwrap());
+        let ports = Ports { first: 80, last: 81 };
+        let pattern = Pattern { to: net("203.0.113.0/28"), ports, ..Pattern::every(Family::V4) };
         let wan = Ingress { port: PortId(0), name: ArrayString::from("wan").unwrap() };
         let all =
             Pattern { protocol: Some(Protocol::Udp), from: net("198.51.100.0/24"), ingress: Some(wan), ..pattern };
+        let six =
+            Pattern { protocol: Some(Protocol::Tcp), to: net("2001:db8::/64"), ports, ..Pattern::every(Family::V6) };
+        let from = Pattern { from: net("2001:db8:1::/48"), ..six };
         for (selector, protocol, text) in [
             (Selector::Socket("203.0.113.1:0".parse().unwrap(), Protocol::Tcp), "TCP", "203.0.113.1:0"),
+            (Selector::Socket("[2001:db8::1]:80".parse().unwrap(), Protocol::Tcp), "TCP", "[2001:db8::1]:80"),
             (Selector::Socket("203.0.113.1:0".parse().unwrap(), Protocol::Icmp), "ICMP", "203.0.113.1"),
+            (Selector::Socket("[2001:db8::1]:0".parse().unwrap(), Protocol::Icmp), "ICMP", "2001:db8::1"),
             (Selector::Range(Pattern { protocol: Some(Protocol::Sctp), ..pattern }), "SCTP", "203.0.113.0/28:80-81"),
+            (Selector::Range(six), "TCP", "[2001:db8::/64]:80-81"),
             (Selector::Match(pattern), "IP", "to 203.0.113.0/28:80-81"),
             (Selector::Match(all), "UDP", "from 198.51.100.0/24 to 203.0.113.0/28:80-81 in wan"),
-            (Selector::Mark(7), "FWM", "7"),
+            (Selector::Match(from), "TCP", "from 2001:db8:1::/48 to [2001:db8::/64]:80-81"),
+            (Selector::Mark(7, Family::V4), "FWM", "7"),
+            (Selector::Mark(7, Family::V6), "FWM", "7 IPv6"),
         ] {
             assert_eq!((selector.protocol(), selector.to_string()), (protocol, text.to_owned()));
         }

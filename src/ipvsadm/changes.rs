@@ -2,16 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::command::{Checksum, Command, Key, Server, Service, Tunnel};
+use super::command::{Checksum, Command, Key, Mask, Server, Service, Tunnel};
 use crate::ctrl::change::{Change, Kind, Refused};
 use crate::ctrl::config::Scheduler;
 use crate::ctrl::config::document::{Table, Value};
 
 /// What ipvsadm says of a scheduler or an engine that the kernel does not have.
 const NO_SCHEDULER: &str = "Scheduler or persistence engine not found";
-/// What it says of IPv6, to a kernel without.
-const NO_IPV6: &str = "Operation not supported with IPv6";
-
 /// What it says of a lower threshold above the upper one: what C's library calls ERANGE.
 const OUT_OF_RANGE: &str = "Numerical result out of range";
 
@@ -22,7 +19,7 @@ const OUT_OF_RANGE: &str = "Numerical result out of range";
 pub fn change(command: &Command) -> Result<Option<Change>, &'static str> {
     Ok(Some(match command {
         Command::AddService(service) => {
-            let mut table = key(&service.key)?;
+            let mut table = key(&service.key);
             for (name, value) in properties(service)? {
                 if value != Value::Null {
                     table.set(name, value);
@@ -31,23 +28,23 @@ pub fn change(command: &Command) -> Result<Option<Change>, &'static str> {
             Change::AddService { service: table }
         }
         Command::EditService(service) => {
-            Change::SetService { service: key(&service.key)?, set: properties(service)?.into_iter().collect() }
+            Change::SetService { service: key(&service.key), set: properties(service)?.into_iter().collect() }
         }
-        Command::DeleteService(service) => Change::RemoveService { service: key(service)? },
+        Command::DeleteService(service) => Change::RemoveService { service: key(service) },
         Command::Clear => Change::Clear,
         Command::AddServer(service, server) => {
             let mut real = Table::from_iter([("address", address(server.address))]);
             for (name, value) in station(server) {
                 real.set(name, value);
             }
-            Change::AddReal { service: key(service)?, real }
+            Change::AddReal { service: key(service), real }
         }
         Command::EditServer(service, server) => Change::SetReal {
-            service: key(service)?,
+            service: key(service),
             real: address(server.address),
             set: station(server).into_iter().collect(),
         },
-        Command::DeleteServer(service, server) => Change::RemoveReal { service: key(service)?, real: address(*server) },
+        Command::DeleteServer(service, server) => Change::RemoveReal { service: key(service), real: address(*server) },
         Command::Set { tcp, tcp_fin, udp } => {
             let timeouts = [("tcp", *tcp), ("tcp_fin", *tcp_fin), ("udp", *udp)];
             let set: Table = timeouts.into_iter().filter(|(_, seconds)| *seconds > 0).collect();
@@ -61,17 +58,19 @@ pub fn change(command: &Command) -> Result<Option<Change>, &'static str> {
 }
 
 /// What tells the service from every other.
-///
-/// # Errors
-/// If it is for IPv6's packets with a mark.
-pub fn key(key: &Key) -> Result<Table, &'static str> {
+pub fn key(key: &Key) -> Table {
     match key {
         Key::Socket(protocol, address) => {
             let protocol = protocol.to_string().to_lowercase();
-            Ok(Table::from_iter([("address", address.to_string()), ("protocol", protocol)]))
+            Table::from_iter([("address", address.to_string()), ("protocol", protocol)])
         }
-        Key::Mark { ipv6: true, .. } => Err(NO_IPV6),
-        Key::Mark { mark, ipv6: false } => Ok(Table::from_iter([("mark", *mark)])),
+        Key::Mark { mark, ipv6 } => {
+            let mut table = Table::from_iter([("mark", *mark)]);
+            if *ipv6 {
+                table.set("family", "ipv6");
+            }
+            table
+        }
     }
 }
 
@@ -81,9 +80,9 @@ fn properties(service: &Service) -> Result<Vec<(&'static str, Value)>, &'static 
         return Err(NO_SCHEDULER);
     }
     let flags = service.flags.names(&service.scheduler);
-    let persistence = service.persistent.map(|timeout| {
-        Table::from_iter([("timeout", Value::from(timeout)), ("mask", Value::from(service.mask.to_string()))])
-    });
+    let persistence = service
+        .persistent
+        .map(|timeout| Table::from_iter([("timeout", Value::from(timeout)), ("mask", mask(service.mask))]));
     let mut properties = vec![
         ("scheduler", service.scheduler.as_str().into()),
         ("scheduler_flags", if flags.is_empty() { Value::Null } else { flags.into() }),
@@ -95,6 +94,14 @@ fn properties(service: &Service) -> Result<Vec<(&'static str, Value)>, &'static 
         properties.push(("mh_table_size", Value::Null));
     }
     Ok(properties)
+}
+
+/// In dots or, of IPv6, as a length.
+fn mask(mask: Mask) -> Value {
+    match mask {
+        Mask::V4(mask) => mask.to_string().into(),
+        Mask::V6(length) => u32::from(length).into(),
+    }
 }
 
 fn station(server: &Server) -> Vec<(&'static str, Value)> {

@@ -4,6 +4,7 @@ use super::command::{Key, Mask};
 use super::layout::{Shown, ShownServer, ShownService, What};
 use crate::ctrl::api::{RealState, ServiceState, Services};
 use crate::ctrl::config::{ConfigError, Protocol, Real, Selector, Service};
+use crate::dataplane::address::Family;
 
 /// What is shown of real servers that have failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ fn service(state: &ServiceState, how: As) -> Result<ShownService, ConfigError> {
         traffic: state.stats.traffic,
         rates: state.stats.rates,
     });
-    let persistent = service.persistence.map(|it| (it.timeout, mask(it.prefix)));
+    let persistent = service.persistence.map(|it| (it.timeout, mask(it.prefix, service.selector.family())));
     Ok(ShownService {
         what: what(&service),
         scheduler: service.scheduler.name().to_owned(),
@@ -59,15 +60,18 @@ fn what(service: &Service) -> What {
     let selector = service.selector;
     let key = match selector {
         Selector::Socket(address, protocol) if protocol != Protocol::Icmp => Some(Key::Socket(protocol, address)),
-        Selector::Mark(mark) => Some(Key::Mark { mark, ipv6: false }),
+        Selector::Mark(mark, family) => Some(Key::Mark { mark, ipv6: family == Family::V6 }),
         _ => None,
     };
     key.map_or_else(|| What::Other { protocol: selector.protocol().to_owned(), text: selector.to_string() }, What::Key)
 }
 
 /// The mask of so many leading ones.
-fn mask(prefix: u8) -> Mask {
-    Mask::V4(u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0).into())
+fn mask(prefix: u8, family: Family) -> Mask {
+    match family {
+        Family::V4 => Mask::V4(u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0).into()),
+        Family::V6 => Mask::V6(prefix),
+    }
 }
 
 #[cfg(test)]
@@ -77,7 +81,9 @@ mod tests {
     #[test]
     fn masks_are_leading_ones() {
         for (prefix, text) in [(32, "255.255.255.255"), (24, "255.255.255.0"), (1, "128.0.0.0"), (0, "0.0.0.0")] {
-            assert_eq!(mask(prefix).to_string(), text);
+            assert_eq!(mask(prefix, Family::V4).to_string(), text);
         }
+        assert_eq!(mask(64, Family::V6).to_string(), "64");
+        assert!(mask(128, Family::V6).is_whole());
     }
 }

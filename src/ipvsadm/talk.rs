@@ -162,12 +162,7 @@ impl<'a> Talk<'a> {
 
     /// Asks for all services, or for one; `None` if there is no such one.
     fn shown(&self, only: Option<&Key>, how: shown::As) -> Result<Option<Shown>, Ended> {
-        let key = match only.map(changes::key) {
-            // A director that can have no such service has none.
-            Some(Err(_)) => return Ok(None),
-            Some(Ok(key)) => Some(key),
-            None => None,
-        };
+        let key = only.map(changes::key);
         let services = match self.client.services(key.as_ref()) {
             Ok(services) if key.is_some() && services.services.is_empty() => return Ok(None),
             Ok(services) => services,
@@ -245,11 +240,7 @@ impl<'a> Talk<'a> {
     }
 
     fn zero(&self, key: Option<&Key>) -> Done {
-        let service = match key.map(changes::key).transpose() {
-            Ok(service) => service,
-            Err(text) => return Ok(refuse(text)),
-        };
-        match self.client.zero(service.as_ref()) {
+        match self.client.zero(key.map(changes::key).as_ref()) {
             Ok(_) => Ok(0),
             Err(ClientError::Refused(refusal)) if refusal.kind == Some(Kind::NoSuchService) => {
                 Ok(refuse("No such service"))

@@ -160,7 +160,7 @@ pub struct TrafficReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceReport {
     /// What it is for, as the configuration has it: VIP and port (`203.0.113.10:80`), a range of either
-    /// (`203.0.113.0/28:8000-8999`), a match (`from 198.51.100.0/24 to 203.0.113.10:0 in wan`) or a mark (`7`).
+    /// (`203.0.113.0/28:8000-8999`), a match (`from 198.51.100.0/24 to 203.0.113.10:0 in wan`) or a mark (`7`, `7 IPv6`).
     pub address: String,
     /// `tcp`, `udp`, `sctp` or `icmp`; `ip` for a match of any of these, `fwm` for a mark.
     pub protocol: String,

@@ -20,6 +20,7 @@ use crate::ctrl::desired::Desired;
 use crate::ctrl::diff;
 use crate::ctrl::director::Running;
 use crate::ctrl::director::fixture::unmanned;
+use crate::dataplane::address::Family;
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Table, Templates};
 use crate::dataplane::shared::Shared;
@@ -204,7 +205,7 @@ fn the_desired_state_is_shown_and_changed() {
         let services = client.services(None).unwrap();
         let key = write::key(&services.services[0].service().unwrap().selector);
         assert_eq!(client.services(Some(&key)).unwrap(), services);
-        let other = write::key(&Selector::Mark(7));
+        let other = write::key(&Selector::Mark(7, Family::V4));
         assert!(client.services(Some(&other)).unwrap().services.is_empty());
         let set = document::Table::from_iter([("weight", 7u32)]);
         let change = Change::SetReal { service: key.clone(), real: "10.0.0.2:80".to_owned(), set };

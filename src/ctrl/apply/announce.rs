@@ -1,7 +1,5 @@
 //! Which addresses are announced, and when.
 
-use std::net::IpAddr;
-
 use hashbrown::HashSet;
 use ipnet::IpNet;
 
@@ -24,7 +22,7 @@ impl Applier {
         for (place, port) in snapshot.ports.iter().enumerate() {
             let own = port.addresses.iter().map(IpNet::addr);
             let vips = config.services.iter().flat_map(|service| service.vips.iter().copied());
-            let on_link = vips.map(IpAddr::from).filter(|vip| port.addresses.iter().any(|net| net.contains(vip)));
+            let on_link = vips.filter(|vip| port.addresses.iter().any(|net| net.contains(vip)));
             wanted.extend(own.chain(on_link).map(|address| (PortId(place as u8), address.into())));
         }
         let stays: HashSet<_> = wanted.iter().copied().collect();

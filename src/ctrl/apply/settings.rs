@@ -53,13 +53,13 @@ pub(super) fn locals(config: &Config) -> Locals {
 /// Services that an endpoint does not lead to, in the order of the file.
 pub(super) fn selectors(config: &Config, parts: &HashMap<Selector, Part>) -> Selectors {
     let id = |selector| parts.get(&selector).map(|part| part.id);
-    let marks = config.marks.iter().map(|rule| (rule.pattern, id(Selector::Mark(rule.mark))));
+    let marks = config.marks.iter().map(|rule| (rule.pattern, id(rule.selector())));
     let (mut matches, mut ranges) = (Vec::new(), Vec::new());
     for service in &config.services {
         match service.selector {
             Selector::Match(pattern) => matches.extend(id(service.selector).map(|id| (pattern, id))),
             Selector::Range(pattern) => ranges.extend(id(service.selector).map(|id| (pattern, id))),
-            Selector::Socket(..) | Selector::Mark(_) => {}
+            Selector::Socket(..) | Selector::Mark(..) => {}
         }
     }
     Selectors::new(marks, matches, ranges)

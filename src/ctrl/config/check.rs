@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
-use std::net::IpAddr;
 
 use super::answers::{answers, one_packet};
 use super::device::Device;
+use super::families::families;
 use super::known::{Known, Vips};
 use super::model::*;
 use super::source::{ConfigError, Source};
@@ -14,6 +14,8 @@ use crate::dataplane::selector::Ports;
 
 /// Ports that DPDK is built for (RTE_MAX_ETHPORTS).
 const MAX_PORTS: usize = 32;
+/// RFC 8200 §5: every link of IPv6 carries so many octets.
+const MIN_IPV6_MTU: u16 = 1280;
 /// The most letters of an interface's name (IFNAMSIZ, and an octet for its end).
 const INTERFACE_NAME: usize = 15;
 /// The most services, and NAT real servers that several of them share: ids are 16 bits and 0 is none.
@@ -22,10 +24,16 @@ pub const MAX_ENDPOINTS: usize = 65_535;
 /// 40 octets for its counters, used or not. Ten thousand services with 25 each fit.
 pub const MAX_REALS: usize = (1 << 18) - 1;
 
-type Checked = Result<(), ConfigError>;
+pub(super) type Checked = Result<(), ConfigError>;
 
 /// Checks all that a single value does not show.
 pub(super) fn whole(config: &Config, source: &Source) -> Checked {
+    families(config, source)?;
+    between(config, source)
+}
+
+/// The same, whatever the data plane can do.
+pub(super) fn between(config: &Config, source: &Source) -> Checked {
     workers(config, source)?;
     ports(config, source)?;
     twins(config, source)?;
@@ -107,6 +115,10 @@ fn ports(config: &Config, source: &Source) -> Checked {
         for (number, own) in port.addresses.iter().enumerate() {
             let what = || format!("the address {}", own.addr());
             addresses.add(format!("port[{place}].addresses[{number}]"), own.addr(), what)?;
+        }
+        if let Some(own) = port.addresses.iter().find(|own| own.addr().is_ipv6() && port.mtu < MIN_IPV6_MTU) {
+            let message = format!("{} is too little for IPv6: {} needs {MIN_IPV6_MTU} octets", port.mtu, own.addr());
+            return Err(source.error(at("mtu"), message));
         }
         if let Some(mac) = port.mac {
             macs.add(at("mac"), mac, || "the Ethernet address".to_owned())?;
@@ -210,7 +222,7 @@ fn services(known: &Known<'_>, source: &Source) -> Checked {
     let mut keys = Unique::new(source);
     for (place, service) in known.config.services.iter().enumerate() {
         let path = format!("service[{place}].{}", key_of(service));
-        if let Some(vip) = service.vips.iter().find(|vip| known.config.names_network(IpAddr::V4(**vip))) {
+        if let Some(vip) = service.vips.iter().find(|vip| known.config.names_network(**vip)) {
             let named = if service.vips.len() > 1 { format!("service[{place}].vips") } else { path };
             let message = format!("the VIP {vip} is the address of a port's network or its broadcast address");
             return Err(source.error(named, message));
@@ -227,7 +239,7 @@ pub(super) fn key_of(service: &Service) -> &'static str {
     match service.selector {
         Selector::Socket(..) | Selector::Range(_) => "address",
         Selector::Match(_) => "match",
-        Selector::Mark(_) => "mark",
+        Selector::Mark(..) => "mark",
     }
 }
 

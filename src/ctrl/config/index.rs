@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use super::bag::Bag;
 use super::changed::Changed;
 use super::check::{MAX_ENDPOINTS, MAX_REALS, whole};
+use super::families;
 use super::known::{Known, Ranges, Vips};
 use super::model::*;
 use super::source::{ConfigError, Source};
@@ -83,7 +84,7 @@ impl Index {
     /// Notes a service more, or one less.
     fn count(&mut self, service: &Service, more: bool) {
         self.selectors.count(service.selector, more);
-        service.vips.iter().for_each(|vip| self.vips.one.count(IpAddr::V4(*vip), more));
+        service.vips.iter().for_each(|vip| self.vips.one.count(*vip, more));
         for (_, real) in service.stations() {
             self.stations.count(real.address.ip(), more);
             self.total = if more { self.total + 1 } else { self.total - 1 };
@@ -108,7 +109,11 @@ impl Index {
     fn accepts(&self, config: &Config, before: &[&Service], after: &[&Service]) -> bool {
         let shared = self.sockets.repeated() + self.wide_stations.different();
         let many = self.total > MAX_REALS || config.services.len() + shared > MAX_ENDPOINTS;
-        if many || self.selectors.repeated() > 0 || !through::accepts(config, self.through_vip, before, after) {
+        if many
+            || !after.iter().all(|service| families::accepts(service))
+            || self.selectors.repeated() > 0
+            || !through::accepts(config, self.through_vip, before, after)
+        {
             return false;
         }
         let known = Known::new(config, &self.vips);
@@ -125,7 +130,7 @@ impl Index {
         }
         let free =
             |vip| !known.config.names_network(vip) && !self.stations.contains(&vip) && !self.hosts.contains(&vip);
-        if !service.vips.iter().all(|vip| free(IpAddr::V4(*vip))) {
+        if !service.vips.iter().all(|vip| free(*vip)) {
             return false;
         }
         let mut own = Bag::default();

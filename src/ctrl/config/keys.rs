@@ -80,6 +80,7 @@ pub(super) const SERVICE: Keys = Keys {
         "address",
         "match",
         "mark",
+        "family",
         "protocol",
         "vips",
         "scheduler",
@@ -145,7 +146,7 @@ pub(super) const OBSERVE: Keys =
     Keys { header: "check.observe", known: &["window", "least", "failed", "reset"], later: &[] };
 /// What tells a service from every other.
 pub(super) const KEY: Keys =
-    Keys { header: "what a service is for", known: &["address", "protocol", "match", "mark"], later: &[] };
+    Keys { header: "what a service is for", known: &["address", "protocol", "match", "mark", "family"], later: &[] };
 pub(super) const PERSISTENCE: Keys = Keys { header: "service.persistence", known: &["timeout", "mask"], later: &[] };
 pub(super) const SORRY: Keys =
     Keys { header: "service.sorry_server", known: &["address", "forwarding"], later: &["tunnel"] };

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::bag::Bag;
 use super::model::*;
 use super::reach::Reach;
+use crate::dataplane::address::Family;
 use crate::dataplane::selector::Addresses;
 
 /// The addresses of services: there may be ten thousand.
@@ -20,7 +21,7 @@ impl Vips {
     pub fn new(config: &Config) -> Self {
         let mut one = Bag::default();
         let vips = config.services.iter().flat_map(|service| &service.vips);
-        vips.for_each(|vip| one.add(IpAddr::V4(*vip)));
+        vips.for_each(|vip| one.add(*vip));
         Self { one, ranges: Ranges::new(config) }
     }
 
@@ -100,10 +101,13 @@ impl Config {
 impl Config {
     /// Says why the host cannot be reached as the real server `address`.
     fn leads_to_host(&self, address: IpAddr) -> Result<(), String> {
-        let leads = |port: &Port| port.twin.is_some() && port.addresses.iter().any(|own| own.addr().is_ipv4());
+        let family = Family::of(address);
+        let leads =
+            |port: &Port| port.twin.is_some() && port.addresses.iter().any(|own| Family::of(own.addr()) == family);
         if !Self::is_host(&self.ports, address) {
             Err(format!(
-                "the real server {address} is not the host: local are 127.0.0.1, and own addresses of ports with a twin"
+                "the real server {address} is not the host: local are {}, and own addresses of ports with a twin",
+                localhost(family)
             ))
         } else if !self.ports.iter().any(leads) {
             Err(format!(
@@ -136,8 +140,6 @@ impl Ranges {
     }
 
     fn contain(&self, address: IpAddr) -> bool {
-        let IpAddr::V4(address) = address else { return false };
-        let address = address.to_bits();
         let after = self.0.partition_point(|range| range.first <= address);
         self.0[..after].last().is_some_and(|range| range.contains(address))
     }

@@ -16,6 +16,7 @@ mod changed;
 mod check;
 mod device;
 pub mod document;
+mod families;
 mod health;
 mod index;
 mod keys;

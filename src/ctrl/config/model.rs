@@ -3,7 +3,7 @@
 //! Whoever holds a [`Config`] may rely on this, since reading the file refuses everything else:
 //! - names, devices and own addresses of ports are unique, and there is at least one port and one worker;
 //! - services are unique by what they are for, and no two ranges of the same addresses have a port in common; real servers
-//!   are unique in their service and share its address family; no VIP is a real server's address;
+//!   are unique in their service and of its address family, but by tunnel; no VIP is a real server's address;
 //! - a sorry server is none of its service's real servers;
 //! - answers by NAT and of the host can be told apart: what answers for a service of several ports or addresses does not for
 //!   one of one;
@@ -12,7 +12,7 @@
 //!   server is on-link or has a route;
 //! - every default is filled in: a real server's port, forwarding method and weight are what applies.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 pub use crate::ctrl::health::check::{self, Check};
 pub use crate::ctrl::health::notice::Event;
+pub use crate::dataplane::address::Family;
 pub use crate::dataplane::punt::Transit;
 pub use crate::dataplane::rules::Rules;
 pub use crate::dataplane::sched::Scheduler;
@@ -72,15 +73,23 @@ impl Config {
         self.ports.len() + self.twins().count()
     }
 
-    /// Tells whether an address is the host's: 127.0.0.1, or an own one of a port that has a twin.
+    /// Tells whether an address is the host's: 127.0.0.1, ::1, or an own one of a port that has a twin.
     pub(super) fn is_host(ports: &[Port], address: IpAddr) -> bool {
         let own = |port: &Port| port.twin.is_some() && port.addresses.iter().any(|own| own.addr() == address);
-        address == IpAddr::V4(Ipv4Addr::LOCALHOST) || ports.iter().any(own)
+        address == localhost(Family::of(address)) || ports.iter().any(own)
     }
 
     /// What becomes of packets in transit if the file does not say.
     pub(super) fn default_transit(ports: &[Port]) -> Transit {
         if ports.iter().any(|port| port.twin.is_some()) { Transit::Kernel } else { Transit::Drop }
+    }
+}
+
+/// The host, as it calls itself.
+pub(super) const fn localhost(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Family::V6 => IpAddr::V6(Ipv6Addr::LOCALHOST),
     }
 }
 
@@ -272,8 +281,8 @@ pub struct Neighbor {
 pub struct Service {
     /// Which packets it is for: `address` and `protocol`, `match` or `mark`.
     pub selector: Selector,
-    /// The addresses that ARP and echo requests are answered for: the VIP, or those of several that the file names.
-    pub vips: Vec<Ipv4Addr>,
+    /// The addresses that ARP, neighbour solicitations and echo requests are answered for: the VIP, or those of several that the file names.
+    pub vips: Vec<IpAddr>,
     /// Chooses the real server of a new connection. Default wlc.
     pub scheduler: Scheduler,
     /// The forwarding method of its real servers that name none. Default nat.
@@ -365,6 +374,13 @@ pub struct Mark {
     pub pattern: Pattern,
 }
 
+impl Mark {
+    /// What a service of these packets is for.
+    pub fn selector(&self) -> Selector {
+        Selector::Mark(self.mark, self.pattern.family())
+    }
+}
+
 /// `[[notify]]`: who is told of which changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notify {
@@ -415,10 +431,10 @@ pub struct Real {
 
 impl Real {
     /// The address and port that its answers are looked up by: its own, and of the host, which has several addresses,
-    /// 127.0.0.1.
+    /// 127.0.0.1 or ::1.
     pub fn answers_from(&self) -> SocketAddr {
         match self.forwarding {
-            Forwarding::Local => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.address.port()),
+            Forwarding::Local => SocketAddr::new(localhost(Family::of(self.address.ip())), self.address.port()),
             _ => self.address,
         }
     }

@@ -21,7 +21,7 @@ pub fn config(root: &Table) -> Result<Config, ConfigError> {
     read::file(&Source::none(), root)
 }
 
-/// Reads what tells a service from every other: `address` and `protocol`, `match` or `mark`, and no other keys.
+/// Reads what tells a service from every other: `address` and `protocol`, `match`, or `mark` and `family`, and no other keys.
 ///
 /// # Errors
 /// The first mistake in it.

@@ -20,6 +20,7 @@ use super::section::Section;
 use super::selector;
 use super::source::{ConfigError, Source};
 use super::value;
+use crate::dataplane::address::Family;
 use crate::dataplane::new_flows;
 
 /// Default of `director.max_connections`.
@@ -187,10 +188,15 @@ fn port(section: &Section<'_>) -> Result<Port, ConfigError> {
 fn route(section: &Section<'_>) -> Result<Route, ConfigError> {
     let to = section.required("to")?.parse(value::prefix)?;
     let via = section.required("via")?;
+    let gateway = |text: &str| {
+        let gateway = value::host(text)?;
+        let (its, family) = (Family::of(gateway), Family::of(to.addr()));
+        if its == family { Ok(gateway) } else { Err(format!("{gateway} is {its}, the destination {to} is {family}")) }
+    };
     if via.is_string() {
-        return Ok(Route { to, via: vec![via.parse(value::host)?] });
+        return Ok(Route { to, via: vec![via.parse(gateway)?] });
     }
-    let gateways: Vec<_> = via.list()?.iter().map(|gateway| gateway.parse(value::host)).collect::<Result<_, _>>()?;
+    let gateways: Vec<_> = via.list()?.iter().map(|item| item.parse(gateway)).collect::<Result<_, _>>()?;
     if gateways.is_empty() {
         return Err(via.error("a route needs a gateway"));
     }
@@ -220,7 +226,7 @@ pub(super) fn service(section: &Section<'_>, ports: &[Port]) -> Result<Service, 
         scheduler,
         forwarding,
         timeout,
-        persistence: section.table("persistence", &PERSISTENCE)?.map(persistence).transpose()?,
+        persistence: persistence(section.table("persistence", &PERSISTENCE)?, selector.family())?,
         max_new_per_second: limit.unwrap_or(0) as u32,
         slow_start,
         one_packet: one_packet(section, &selector)?,
@@ -255,9 +261,11 @@ fn station(
     let written = forwarding(section)?.unwrap_or(default);
     let (address, forwarding) = section.required("address")?.parse(|text| {
         let (address, port) = value::real_server(text)?;
-        same_family(address, service)?;
         // Whatever is written, as IPVS has it.
         let forwarding = if Config::is_host(ports, address) { Forwarding::Local } else { written };
+        if forwarding != Forwarding::Tunnel {
+            same_family(address, service)?;
+        }
         Ok((SocketAddr::new(address, real_port(port, service, forwarding)?), forwarding))
     })?;
     Ok(Real { address, weight: 1, forwarding, thresholds: Thresholds::default(), slow_start: 0, check: None })
@@ -281,19 +289,25 @@ fn one_packet(section: &Section<'_>, service: &Selector) -> Result<bool, ConfigE
     }
 }
 
-/// Seconds, as with ipvsadm, or a time with a unit; and the length of the clients' network, or its mask in dots.
-fn persistence(section: Section<'_>) -> Result<Persistence, ConfigError> {
+/// Seconds, as with ipvsadm, or a time with a unit; and the length of the clients' network, or IPv4's mask in dots.
+fn persistence(section: Option<Section<'_>>, family: Family) -> Result<Option<Persistence>, ConfigError> {
+    let Some(section) = section else { return Ok(None) };
     let timeout = match section.get("timeout") {
         Some(item) if item.is_string() => item.parse(value::timeout)?,
         Some(item) => item.integer(1..=value::LONGEST_TIMEOUT.into())? as u32,
         None => DEFAULT_PERSISTENCE,
     };
-    let prefix = match section.get("mask") {
-        Some(item) if item.is_string() => item.parse(value::netmask)?,
-        Some(item) => item.integer(0..=32)? as u8,
-        None => 32,
+    let prefix = match (section.get("mask"), family) {
+        (Some(item), Family::V4) if item.is_string() => item.parse(value::netmask)?,
+        (Some(item), Family::V6) if item.is_string() => {
+            return Err(item.error("of IPv6 a mask is a prefix length; write 64"));
+        }
+        (Some(item), Family::V4) => item.integer(0..=family.bits().into())? as u8,
+        // As with ipvsadm.
+        (Some(item), Family::V6) => item.integer(1..=family.bits().into())? as u8,
+        (None, _) => family.bits(),
     };
-    Ok(Persistence { timeout, prefix })
+    Ok(Some(Persistence { timeout, prefix }))
 }
 
 /// The port of a real server: by default the service's; 0 for the one that the client chose.
@@ -324,10 +338,9 @@ fn forwarding(section: &Section<'_>) -> Result<Option<Forwarding>, ConfigError> 
 }
 
 fn same_family(real: IpAddr, service: &Selector) -> Result<(), String> {
-    let v4 = service.socket().is_none_or(|service| service.is_ipv4());
-    if real.is_ipv4() == v4 {
+    let (its, family) = (Family::of(real), service.family());
+    if its == family {
         return Ok(());
     }
-    let family = |v4| if v4 { "IPv4" } else { "IPv6" };
-    Err(format!("{real} is {}, its service {service} is {}", family(real.is_ipv4()), family(v4)))
+    Err(format!("{real} is {its}, its service {service} is {family}: only tunnels lead from one to the other"))
 }

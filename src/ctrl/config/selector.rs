@@ -1,6 +1,6 @@
 //! Which packets a service is for (`address`, `match` or `mark`), which ones a rule marks, and the addresses to answer for.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use arrayvec::ArrayString;
 
@@ -9,6 +9,7 @@ use super::model::{Mark, Port, Protocol};
 use super::section::{Item, Section};
 use super::source::ConfigError;
 use super::value;
+use crate::dataplane::address::Family;
 use crate::dataplane::selector::{Addresses, Ingress, Pattern, Ports, Selector};
 use crate::dataplane::service::PortId;
 
@@ -17,6 +18,7 @@ const MAX_VIPS: u64 = 4096;
 
 pub(super) const PROTOCOLS: &[(&str, Protocol)] =
     &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp), ("icmp", Protocol::Icmp)];
+pub(super) const FAMILIES: &[(&str, Family)] = &[("ipv4", Family::V4), ("ipv6", Family::V6)];
 pub(super) const TRANSPORTS: &[(&str, Protocol)] =
     &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp)];
 
@@ -27,14 +29,21 @@ pub(super) fn service(section: &Section<'_>, ports: &[Port]) -> Result<Selector,
     if let (Some((first, _)), Some((_, second))) = (&first, written.next()) {
         return Err(second.error(format!("the service has \"{first}\" already: it is for one or the other")));
     }
-    let protocol = section.get("protocol");
+    let (protocol, family) = (section.get("protocol"), section.get("family"));
+    if !matches!(first, Some(("mark", _))) {
+        refuse(family.as_ref(), "the addresses say it: it is for a mark's service, which has none")?;
+    }
     match first {
         Some(("mark", item)) => {
-            refuse(protocol, "a mark's service has packets of every protocol: leave it out, or name it in the rule")?;
-            mark(&item).map(Selector::Mark)
+            refuse(
+                protocol.as_ref(),
+                "a mark's service has packets of every protocol: leave it out, or name it in the rule",
+            )?;
+            let family = family.map(|item| item.word(FAMILIES, &[])).transpose()?.unwrap_or(Family::V4);
+            Ok(Selector::Mark(mark(&item)?, family))
         }
         Some(("match", _)) => {
-            refuse(protocol, "write it in \"match\"")?;
+            refuse(protocol.as_ref(), "write it in \"match\"")?;
             pattern(section, ports).map(Selector::Match)
         }
         _ => {
@@ -54,45 +63,51 @@ fn mark(item: &Item<'_>) -> Result<u32, ConfigError> {
     Ok(item.integer(1..=u32::MAX.into())? as u32)
 }
 
-fn refuse(item: Option<Item<'_>>, why: &str) -> Result<(), ConfigError> {
+fn refuse(item: Option<&Item<'_>>, why: &str) -> Result<(), ConfigError> {
     item.map_or(Ok(()), |item| Err(item.error(why)))
 }
 
 /// A VIP and a port, or a range of either. One address and every port but 0 is one address and port 0.
 fn address(text: &str, protocol: Protocol) -> Result<Selector, String> {
     if protocol == Protocol::Icmp {
-        let socket = value::portless(text)?;
-        value::ipv4_only(text, socket.ip())?;
-        return Ok(Selector::Socket(socket, protocol));
+        return Ok(Selector::Socket(value::portless(text)?, protocol));
     }
     if !text.contains(['/', '-']) {
-        let socket = value::socket(text)?;
-        value::ipv4_only(text, socket.ip())?;
-        return Ok(Selector::Socket(socket, protocol));
+        return Ok(Selector::Socket(value::socket(text)?, protocol));
     }
     let (to, ports) = value::range(text)?;
-    let single = (to.count() == 1).then(|| IpAddr::V4(Ipv4Addr::from_bits(to.first)));
-    Ok(match (single, ports) {
+    Ok(match (to.one(), ports) {
         (Some(address), Ports::EVERY) => Selector::Socket((address, 0).into(), protocol),
         (Some(address), Ports { first, last }) if first == last => Selector::Socket((address, first).into(), protocol),
-        _ => Selector::Range(Pattern { protocol: Some(protocol), to, ports, ..Pattern::EVERY }),
+        _ => Selector::Range(Pattern { protocol: Some(protocol), to, ports, ..Pattern::every(to.family()) }),
     })
 }
 
-/// Reads the `match` of a service or a rule. What it does not name may be anything.
+/// Reads the `match` of a service or a rule. What it does not name may be anything; without addresses it is IPv4's.
 fn pattern(section: &Section<'_>, known: &[Port]) -> Result<Pattern, ConfigError> {
     let written = section.required("match")?;
-    let Some(section) = section.table("match", &MATCH)? else { return Ok(Pattern::EVERY) };
+    let Some(section) = section.table("match", &MATCH)? else {
+        return Ok(Pattern::every(Family::V4));
+    };
     let addresses = |key: &str| section.get(key).map(|item| item.parse(value::addresses)).transpose();
+    let (from, to) = (addresses("from")?, addresses("to")?);
+    let family = to.or(from).map_or(Family::V4, Addresses::family);
+    if let (Some(from), Some(item)) = (from, section.get("from"))
+        && from.family() != family
+    {
+        return Err(item.error(format!("{from} is {}, and \"to\" is {family}: no packet has both", from.family())));
+    }
+    let every = Addresses::every(family);
     let pattern = Pattern {
         protocol: section.get("protocol").map(|item| item.word(TRANSPORTS, &[])).transpose()?,
-        from: addresses("from")?.unwrap_or(Addresses::EVERY),
-        to: addresses("to")?.unwrap_or(Addresses::EVERY),
+        from: from.unwrap_or(every),
+        to: to.unwrap_or(every),
         ports: section.get("port").map(|item| ports(&item)).transpose()?.unwrap_or(Ports::EVERY),
         ingress: section.get("ingress").map(|item| ingress(&item, known)).transpose()?,
     };
     if MATCH.known.iter().all(|key| section.get(key).is_none()) {
-        return Err(written.error("an empty match is every packet there is: write to = \"0.0.0.0/0\" if that is meant"));
+        return Err(written
+            .error("an empty match is every packet there is: write to = \"0.0.0.0/0\" or \"::/0\" if that is meant"));
     }
     Ok(pattern)
 }
@@ -119,25 +134,26 @@ fn ingress(item: &Item<'_>, known: &[Port]) -> Result<Ingress, ConfigError> {
     }
 }
 
-/// Reads which of a service's addresses the director answers ARP and echo requests for. Of one address it is that one.
-pub(super) fn vips(section: &Section<'_>, selector: &Selector) -> Result<Vec<Ipv4Addr>, ConfigError> {
+/// Reads which of a service's addresses the director answers ARP, neighbour solicitations and echo requests for. Of one address it is that
+/// one.
+pub(super) fn vips(section: &Section<'_>, selector: &Selector) -> Result<Vec<IpAddr>, ConfigError> {
     let own = selector.addresses();
     let item = section.get("vips");
-    if own.count() == 1 && !matches!(selector, Selector::Match(_)) {
-        refuse(item, "the service has one address, and that is answered for")?;
-        return Ok(vec![Ipv4Addr::from_bits(own.first)]);
+    if let Some(vip) = own.one().filter(|_| !matches!(selector, Selector::Match(_))) {
+        refuse(item.as_ref(), "the service has one address, and that is answered for")?;
+        return Ok(vec![vip]);
     }
     let mut vips = Vec::new();
     for item in item.map(|item| item.list()).transpose()?.unwrap_or_default() {
         let some = item.parse(value::hosts)?;
-        let all = vips.len() as u64 + some.count();
+        let all = some.count().saturating_add(vips.len() as u64);
         if all > MAX_VIPS {
             return Err(item.error(format!("{all} addresses are too many to answer for: {MAX_VIPS} are possible")));
         }
         if !(own.contains(some.first) && own.contains(some.last)) {
             return Err(item.error(format!("{some} is not one of the service's addresses, {own}")));
         }
-        vips.extend((some.first..=some.last).map(Ipv4Addr::from_bits));
+        vips.extend(some.iter());
     }
     Ok(vips)
 }

@@ -1,13 +1,15 @@
 //! A good configuration in a few words, and what its author may not have meant.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use hyper::Uri;
 
-use super::model::{Config, Forwarding, Notify, Real, Receiver, Selector};
+use super::model::{Config, Forwarding, Mark, Notify, Real, Receiver, Route, Selector};
 use super::source::ConfigError;
 use super::{Loaded, Reach};
+use crate::dataplane::address::Family;
+use crate::dataplane::selector::Addresses;
 
 impl Config {
     /// Counts what there is, in one line.
@@ -24,9 +26,10 @@ impl Config {
         )
     }
 
-    /// Tells whether an answer can be sent to a client anywhere.
-    fn reaches_everyone(&self) -> bool {
-        self.mirror.is_some() || self.routes.iter().any(|route| route.to.prefix_len() == 0)
+    /// Tells whether an answer can be sent to a client of a family anywhere.
+    fn reaches_everyone(&self, family: Family) -> bool {
+        let to_all = |route: &Route| route.to.prefix_len() == 0 && Family::of(route.to.addr()) == family;
+        self.mirror.is_some() || self.routes.iter().any(to_all)
     }
 }
 
@@ -34,28 +37,27 @@ impl Loaded {
     /// Says, one line each with its place in the file, what is allowed but will not do what most people want.
     pub fn notes(&self) -> Vec<ConfigError> {
         let mut notes = Vec::new();
-        let ruled: HashSet<u32> = self.config.marks.iter().map(|rule| rule.mark).collect();
+        let ruled: HashSet<Selector> = self.config.marks.iter().map(Mark::selector).collect();
         let served: HashSet<Selector> = self.config.services.iter().map(|service| service.selector).collect();
         let mut note = |path: String, message: &str| notes.push(self.source.error(path, format!("note: {message}")));
         for (place, service) in self.config.services.iter().enumerate() {
-            let path = format!("service[{place}]");
+            let (path, family) = (format!("service[{place}]"), service.selector.family());
             if service.vips.is_empty() && self.is_on_link(&service.selector) {
                 note(
                     path.clone(),
                     "on a port's network, and nobody answers ARP for it: name what is to be answered for in \"vips\"",
                 );
             }
-            if let Selector::Mark(mark) = service.selector
-                && !ruled.contains(&mark)
-            {
+            if service.selector.mark().is_some() && !ruled.contains(&service.selector) {
                 note(path.clone(), "no rule gives its mark: write a [[mark]]");
             }
             if service.reals.iter().all(|real| real.weight == 0) && service.sorry_server.is_none() {
                 note(path, "no real server with a weight: every new connection is dropped");
             } else if service.stations().any(|(_, real)| real.forwarding == Forwarding::Nat)
-                && !self.config.reaches_everyone()
+                && !self.config.reaches_everyone(family)
             {
-                note(path, "no route to 0.0.0.0/0: by NAT, answers reach only clients on known networks");
+                let all = Addresses::every(family);
+                note(path, &format!("no route to {all}: by NAT, answers reach only clients on known networks"));
             }
             let asks = |real: &Real| real.check.as_ref().is_some_and(|check| check.address.is_none());
             if service.reals.iter().any(asks) && self.config.twins().next().is_none() {
@@ -87,7 +89,7 @@ impl Loaded {
             }
         }
         for (place, rule) in self.config.marks.iter().enumerate() {
-            if !served.contains(&Selector::Mark(rule.mark)) {
+            if !served.contains(&rule.selector()) {
                 note(
                     format!("mark[{place}]"),
                     "no service has this mark: packets that bear it are looked up by their address",
@@ -100,8 +102,7 @@ impl Loaded {
     /// Tells whether the first or the last of a service's addresses lies on a port's own network.
     fn is_on_link(&self, selector: &Selector) -> bool {
         let Selector::Range(pattern) = selector else { return false };
-        let ends = [pattern.to.first, pattern.to.last].map(|end| IpAddr::V4(Ipv4Addr::from_bits(end)));
-        ends.into_iter().any(|end| self.config.on_link(end).is_some())
+        [pattern.to.first, pattern.to.last].into_iter().any(|end| self.config.on_link(end).is_some())
     }
 }
 

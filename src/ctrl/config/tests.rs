@@ -11,6 +11,7 @@ mod announce;
 mod api;
 mod between;
 mod edits;
+mod families;
 mod health;
 mod index;
 mod mirror;
@@ -113,7 +114,7 @@ fn what_this_version_does_not_do() {
             "[[port]]\nname = 'a'\ndevice = 'net_ring0'\naddresses = [\n'192.0.2.2/24',\n'2001:db8::2/64']\n",
             "6: port[0].addresses[1]: \"2001:db8::2/64\": IPv6 is ",
         ),
-        ("", "[[route]]\nto = '::/0'\nvia = 'fe80::1'\n", "2: route[0].to: \"::/0\": IPv6 is "),
+        ("", "[[route]]\nto = '::/0'\nvia = '2001:db8::1'\n", "2: route[0].to: \"::/0\": IPv6 is "),
         ("", "[[service]]\naddress = '[2001:db8::1]:80'\n", "2: service[0].address: \"[2001:db8::1]:80\": IPv6 is "),
         (service, "forwarding = 'fullnat'\n", "3: service[0].forwarding: \"fullnat\" is "),
         (service, "[[service.real]]\ntunnel = { type = 'gue' }\n", "4: service[0].real[0].tunnel: "),

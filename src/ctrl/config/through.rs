@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::check::{key_of, station};
 use super::model::*;
 use super::source::{ConfigError, Source};
+use crate::dataplane::address::Family;
 
 /// Checks what checks through VIPs need, if there are any.
 pub(super) fn through_vips(config: &Config, source: &Source) -> Result<(), ConfigError> {
@@ -24,6 +25,9 @@ pub(super) fn through_vips(config: &Config, source: &Source) -> Result<(), Confi
             if service.vips.is_empty() {
                 return wrong("the service has no VIP to ask through: name one in its \"vips\"".to_owned());
             }
+            if !is_v4(service, real) {
+                return wrong("stand-ins are IPv4: neither the service nor the real server may be IPv6".to_owned());
+            }
             if total > room {
                 return wrong(format!(
                     "{room} real servers can be checked through their VIPs, as many as health.stand_ins has addresses for"
@@ -32,6 +36,10 @@ pub(super) fn through_vips(config: &Config, source: &Source) -> Result<(), Confi
         }
     }
     if total == 0 { Ok(()) } else { apart(config, source) }
+}
+
+fn is_v4(service: &Service, real: &Real) -> bool {
+    service.selector.family() == Family::V4 && real.address.is_ipv4()
 }
 
 /// Whoever has an address of the prefix could not be reached by the host any more.
@@ -50,7 +58,7 @@ fn apart(config: &Config, source: &Source) -> Result<(), ConfigError> {
         }
     }
     for (place, service) in config.services.iter().enumerate() {
-        if let Some(vip) = service.vips.iter().find(|vip| prefix.contains(&IpAddr::V4(**vip))) {
+        if let Some(vip) = service.vips.iter().find(|vip| prefix.contains(*vip)) {
             return taken(format!("service[{place}].{}", key_of(service)), format!("the VIP {vip}"));
         }
         if let Some((number, real)) = service.stations().find(|(_, real)| prefix.contains(&real.address.ip())) {
@@ -74,10 +82,9 @@ pub(super) fn accepts(config: &Config, total: usize, before: &[&Service], after:
     any_before
         && total <= config.checks.places()
         && after.iter().all(|service| {
-            service
-                .checked_through_vip()
-                .all(|(_, real)| !service.vips.is_empty() && real.forwarding != Forwarding::Local)
-                && service.vips.iter().all(|vip| free(IpAddr::V4(*vip)))
+            service.checked_through_vip().all(|(_, real)| {
+                !service.vips.is_empty() && real.forwarding != Forwarding::Local && is_v4(service, real)
+            }) && service.vips.iter().all(|vip| free(*vip))
                 && service.stations().all(|(_, real)| free(real.address.ip()))
         })
 }

@@ -1,11 +1,12 @@
 //! The meaning of single values: addresses, prefixes, names. Each reader's error says what is wrong with the text.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::keys::LATER;
+use super::model::localhost;
+use crate::dataplane::address::Family;
 use crate::dataplane::selector::{Addresses, Ports};
 
 /// IPVS's longest: that of a persistence template.
@@ -50,31 +51,72 @@ pub(super) fn address_and_port(text: &str) -> Result<(IpAddr, Option<u16>), Stri
     Ok((address, port))
 }
 
-/// The same of a real server, which may be the host: 127.0.0.1.
+/// The same of a real server, which may be the host: 127.0.0.1, ::1.
 pub(super) fn real_server(text: &str) -> Result<(IpAddr, Option<u16>), String> {
     let (address, port) = parts(text)?;
-    if address != IpAddr::V4(Ipv4Addr::LOCALHOST) {
+    if address != localhost(Family::of(address)) {
         station(address)?;
     }
     Ok((address, port))
 }
 
 fn parts(text: &str) -> Result<(IpAddr, Option<u16>), String> {
-    match text.parse::<SocketAddr>() {
-        Ok(socket) => Ok((socket.ip(), Some(socket.port()))),
+    zoneless(text)?;
+    let (address, port) = match text.parse::<SocketAddr>() {
+        Ok(socket) => (socket.ip(), Some(socket.port())),
         Err(_) => match text.parse::<IpAddr>() {
-            Ok(address) => Ok((address, None)),
-            Err(_) => Err(format!("\"{text}\" is not an IP address and port (names are not resolved)")),
+            Ok(address) => (address, None),
+            Err(_) => return Err(format!("\"{text}\" is not an IP address and port (names are not resolved)")),
         },
+    };
+    unmapped(address)?;
+    Ok((address, port))
+}
+
+/// Reads any address but those that are written in two ways.
+fn address(text: &str) -> Result<IpAddr, String> {
+    zoneless(text)?;
+    let address = text.parse().map_err(|_| format!("\"{text}\" is not an IP address"))?;
+    unmapped(address)?;
+    Ok(address)
+}
+
+/// Refuses the name of an interface behind an address (RFC 4007 §11).
+fn zoneless(text: &str) -> Result<(), String> {
+    if text.contains('%') { Err(format!("\"{text}\" has a zone, and zones mean nothing here")) } else { Ok(()) }
+}
+
+/// Refuses an IPv4 address that is written as an IPv6 one (RFC 4291 §2.5.5.2): no packet has it.
+fn unmapped(address: IpAddr) -> Result<(), String> {
+    match address {
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => Err(format!("{v6} is an IPv4 address mapped into IPv6: write \"{v4}\"")),
+            None => Ok(()),
+        },
+        IpAddr::V4(_) => Ok(()),
     }
 }
 
-/// Several VIPs, or one, and their ports: `203.0.113.0/28:80`, `203.0.113.1-203.0.113.9:0`, `203.0.113.1:8000-8999`.
+/// Several VIPs, or one, and their ports: `203.0.113.0/28:80`, `203.0.113.1-203.0.113.9:0`, `203.0.113.1:8000-8999`,
+/// `[2001:db8::/64]:80`.
 pub(super) fn range(text: &str) -> Result<(Addresses, Ports), String> {
-    let (vips, range) = match text.rsplit_once(':') {
-        Some((vips, _)) if vips.contains(':') => return Err(format!("\"{text}\": IPv6 is {LATER}")),
-        Some(parts) => parts,
-        None => return Err(format!("\"{text}\" has no port; write \"{text}:80\", or \"{text}:0\" for every port")),
+    let portless =
+        |vips: &str| Err(format!("\"{text}\" has no port; write \"{vips}:80\", or \"{vips}:0\" for every port"));
+    let (vips, range) = match text.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
+        Some((vips, behind)) => match behind.strip_prefix(':') {
+            Some(range) => (vips, range),
+            None => return portless(&format!("[{vips}]")),
+        },
+        None => match text.rsplit_once(':') {
+            Some((vips, _)) if vips.contains(':') => {
+                let shown = if addresses(text).is_ok() { text } else { vips };
+                return Err(format!(
+                    "\"{text}\" does not say where IPv6 ends and the port begins; write \"[{shown}]:80\""
+                ));
+            }
+            Some(parts) => parts,
+            None => return portless(text),
+        },
     };
     Ok((hosts(vips)?, ports(range)?))
 }
@@ -82,31 +124,24 @@ pub(super) fn range(text: &str) -> Result<(Addresses, Ports), String> {
 /// Addresses of hosts: one, a prefix or a range.
 pub(super) fn hosts(text: &str) -> Result<Addresses, String> {
     let addresses = addresses(text)?;
-    station(Ipv4Addr::from_bits(addresses.first).into())?;
-    station(Ipv4Addr::from_bits(addresses.last).into())?;
+    station(addresses.first)?;
+    station(addresses.last)?;
     Ok(addresses)
 }
 
-/// Any addresses: `203.0.113.1`, `203.0.113.0/28`, `203.0.113.1-203.0.113.9`.
+/// Any addresses: `203.0.113.1`, `203.0.113.0/28`, `203.0.113.1-203.0.113.9`, `2001:db8::/64`.
 pub(super) fn addresses(text: &str) -> Result<Addresses, String> {
-    let one = |text: &str| {
-        let address: IpAddr = text.parse().map_err(|_| format!("\"{text}\" is not an IP address"))?;
-        match address {
-            IpAddr::V4(address) => Ok(address.to_bits()),
-            IpAddr::V6(_) => Err(format!("\"{text}\": IPv6 is {LATER}")),
-        }
-    };
     if let Some((first, last)) = text.split_once('-') {
-        let (first, last) = (one(first)?, one(last)?);
+        let (first, last) = (address(first)?, address(last)?);
+        if Family::of(first) != Family::of(last) {
+            return Err(format!("the range {text} begins in {} and ends in {}", Family::of(first), Family::of(last)));
+        }
         if first > last {
             return Err(format!("the range {text} is empty: its last address is below its first"));
         }
         return Ok(Addresses { first, last });
     }
-    match text.contains('/').then(|| prefix(text)).transpose()? {
-        Some(IpNet::V4(net)) => Ok(net.into()),
-        _ => one(text).map(|address| Addresses { first: address, last: address }),
-    }
+    if text.contains('/') { prefix(text).map(Addresses::from) } else { address(text).map(Addresses::single) }
 }
 
 /// A port, several that follow each other, or every one: `80`, `8000-8999`, `0`.
@@ -131,19 +166,22 @@ pub(super) fn ports(text: &str) -> Result<Ports, String> {
 
 /// An address of one host.
 pub(super) fn host(text: &str) -> Result<IpAddr, String> {
-    let address = text.parse().map_err(|_| format!("\"{text}\" is not an IP address"))?;
-    ipv4_only(text, address)?;
+    let address = address(text)?;
     station(address)?;
     Ok(address)
 }
 
-/// A host's address with the prefix length of its network: `192.0.2.2/24`.
+/// A host's address with the prefix length of its network: `192.0.2.2/24`, `2001:db8::2/64`.
 pub(super) fn interface(text: &str) -> Result<IpNet, String> {
+    zoneless(text)?;
     let network: IpNet = text.parse().map_err(|_| match text.parse::<IpAddr>() {
-        Ok(address) => format!("\"{text}\" has no prefix length; write \"{address}/24\""),
+        Ok(address) => {
+            let length = if address.is_ipv4() { 24 } else { 64 };
+            format!("\"{text}\" has no prefix length; write \"{address}/{length}\"")
+        }
         Err(_) => format!("\"{text}\" is not an IP address and prefix length"),
     })?;
-    ipv4_only(text, network.addr())?;
+    unmapped(network.addr())?;
     station(network.addr())?;
     if names_all(&network, network.addr()) {
         return Err(format!(
@@ -155,10 +193,11 @@ pub(super) fn interface(text: &str) -> Result<IpNet, String> {
     Ok(network)
 }
 
-/// The destinations of a route: `0.0.0.0/0`.
+/// The destinations of a route: `0.0.0.0/0`, `::/0`.
 pub(super) fn prefix(text: &str) -> Result<IpNet, String> {
+    zoneless(text)?;
     let network: IpNet = text.parse().map_err(|_| format!("\"{text}\" is not an IP prefix; write \"0.0.0.0/0\""))?;
-    ipv4_only(text, network.addr())?;
+    unmapped(network.addr())?;
     if network != network.trunc() {
         return Err(format!("\"{text}\" has host bits set; the network is {}", network.trunc()));
     }
@@ -256,16 +295,11 @@ pub(super) fn netmask(text: &str) -> Result<u8, String> {
     ipnet::ipv4_mask_to_prefix(mask).map_err(|_| malformed())
 }
 
-/// Refuses IPv6, which the data plane does not forward.
-pub(super) fn ipv4_only(text: &str, address: IpAddr) -> Result<(), String> {
-    if address.is_ipv6() { Err(format!("\"{text}\": IPv6 is {LATER}")) } else { Ok(()) }
-}
-
-/// Tells whether `address` is the network's own name or its broadcast address (RFC 919); /31 has neither (RFC 3021).
+/// Tells whether `address` is the network's own name or its broadcast address (RFC 919); /31 has neither (RFC 3021). Of IPv6 it is
+/// the Subnet-Router anycast address (RFC 4291 §2.6.1), and /127 has none (RFC 6164).
 pub(super) fn names_all(network: &IpNet, address: IpAddr) -> bool {
-    network.addr().is_ipv4()
-        && network.prefix_len() < 31
-        && (address == network.network() || address == network.broadcast())
+    let few = network.max_prefix_len() - network.prefix_len() < 2;
+    !few && (address == network.network() || (network.addr().is_ipv4() && address == network.broadcast()))
 }
 
 /// Refuses what cannot be one host's address on a network.
@@ -277,6 +311,9 @@ fn station(address: IpAddr) -> Result<(), String> {
         IpAddr::V4(v4) if v4.is_broadcast() => "the broadcast address",
         IpAddr::V4(v4) if v4.octets()[0] >= 240 => "a reserved address",
         IpAddr::V4(v4) if v4.octets()[0] == 0 => "a reserved address",
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+            return Err(format!("{address} is a link-local address, which does not say on which link"));
+        }
         _ => return Ok(()),
     };
     Err(format!("{address} is {kind}, not a host's"))

@@ -2,7 +2,7 @@
 //!
 //! What is read from it is what was written: the same model, word for word.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::announce::MAIN_TABLE;
@@ -12,6 +12,8 @@ use super::model::*;
 use super::name;
 use super::notify::DEFAULT_NOTIFY_TIMEOUT;
 use super::read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET, POLLS, TRANSITS, WIDE_SHARE};
+use super::selector::FAMILIES;
+use crate::dataplane::address::{Address, Family};
 use crate::dataplane::sched::DEFAULT_MH_SIZE;
 use crate::dataplane::selector::{Addresses, Ports};
 use crate::dataplane::service::Persistence;
@@ -71,7 +73,7 @@ pub fn service(service: &Service, detail: Detail) -> Table {
     }
     table.put("forwarding", service.forwarding.to_string(), service.forwarding == Forwarding::Nat);
     table.put_some("timeout", service.timeout.map(time));
-    table.put_some("persistence", service.persistence.map(|it| persistence(it, detail)));
+    table.put_some("persistence", service.persistence.map(|it| persistence(it, service.selector.family(), detail)));
     table.put("max_new_per_second", service.max_new_per_second, service.max_new_per_second == 0);
     table.put("slow_start", time(service.slow_start), service.slow_start == 0);
     table.put("ops", service.one_packet, !service.one_packet);
@@ -80,11 +82,16 @@ pub fn service(service: &Service, detail: Detail) -> Table {
     table.table
 }
 
-/// Writes what tells a service from every other: `address` and `protocol`, `match` or `mark`.
+/// Writes what tells a service from every other: `address` and `protocol`, `match`, or `mark` and `family`.
 pub fn key(selector: &Selector) -> Table {
     let mut table = Table::new();
     match selector {
-        Selector::Mark(mark) => table.set("mark", *mark),
+        Selector::Mark(mark, family) => {
+            table.set("mark", *mark);
+            if *family == Family::V6 {
+                table.set("family", word(FAMILIES, family));
+            }
+        }
         Selector::Match(pattern) => table.set("match", self::pattern(pattern)),
         Selector::Socket(..) | Selector::Range(_) => {
             table.set("address", selector.to_string());
@@ -131,7 +138,12 @@ pub fn timeouts(timeouts: &Timeouts) -> Table {
 
 /// Returns the word for what becomes of packets in transit.
 pub fn transit(transit: Transit) -> &'static str {
-    TRANSITS.iter().find(|(_, meaning)| *meaning == transit).map_or("", |(word, _)| word)
+    word(TRANSITS, &transit)
+}
+
+/// The word of a list that means this.
+fn word<T: PartialEq>(words: &[(&'static str, T)], meant: &T) -> &'static str {
+    words.iter().find(|(_, meaning)| meaning == meant).map_or("", |(word, _)| word)
 }
 
 /// A table that is being written.
@@ -317,8 +329,11 @@ fn mac(octets: &[u8; 6]) -> String {
 fn pattern(pattern: &Pattern) -> Table {
     let mut table = Writer::short();
     table.put_some("protocol", pattern.protocol.map(|protocol| protocol.to_string().to_lowercase()));
-    table.put("from", pattern.from.to_string(), pattern.from == Addresses::EVERY);
-    table.put("to", pattern.to.to_string(), pattern.to == Addresses::EVERY && *pattern != Pattern::EVERY);
+    let (family, any_from) = (pattern.family(), pattern.from.are_all());
+    // Without addresses it would be IPv4's.
+    let said = *pattern != Pattern::every(family) && (family == Family::V4 || !any_from);
+    table.put("from", pattern.from.to_string(), any_from);
+    table.put("to", pattern.to.to_string(), pattern.to.are_all() && said);
     match pattern.ports.one() {
         Some(port) => table.put("port", u32::from(port), false),
         None => table.put("port", pattern.ports.to_string(), pattern.ports == Ports::EVERY),
@@ -335,25 +350,24 @@ fn station(real: &Real, service: &Service, detail: Detail) -> Writer {
     table
 }
 
-fn persistence(persistence: Persistence, detail: Detail) -> Table {
+fn persistence(persistence: Persistence, family: Family, detail: Detail) -> Table {
     let mut table = Writer::new(detail);
     // Seconds, as with ipvsadm.
     table.put("timeout", persistence.timeout, false);
-    table.put("mask", u32::from(persistence.prefix), persistence.prefix == 32);
+    table.put("mask", u32::from(persistence.prefix), persistence.prefix == family.bits());
     table.table
 }
 
 /// The addresses that are answered for if the service does not say.
-fn default_vips(selector: &Selector) -> Vec<Ipv4Addr> {
-    let own = selector.addresses();
-    let one = own.count() == 1 && !matches!(selector, Selector::Match(_));
-    one.then(|| Ipv4Addr::from_bits(own.first)).into_iter().collect()
+fn default_vips(selector: &Selector) -> Vec<IpAddr> {
+    selector.addresses().one().filter(|_| !matches!(selector, Selector::Match(_))).into_iter().collect()
 }
 
 /// Writes addresses, those that follow each other as one range.
-fn hosts(addresses: &[Ipv4Addr]) -> Vec<String> {
-    let runs = addresses.chunk_by(|one, next| one.to_bits().checked_add(1) == Some(next.to_bits()));
-    let range = |run: &[Ipv4Addr]| Some(Addresses { first: run.first()?.to_bits(), last: run.last()?.to_bits() });
+fn hosts(addresses: &[IpAddr]) -> Vec<String> {
+    let bits = |address: &IpAddr| Address::from(*address).to_bits();
+    let runs = addresses.chunk_by(|one, next| bits(one).checked_add(1) == Some(bits(next)));
+    let range = |run: &[IpAddr]| Some(Addresses { first: *run.first()?, last: *run.last()? });
     runs.filter_map(range).map(|range| range.to_string()).collect()
 }
 

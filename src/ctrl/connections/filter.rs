@@ -107,14 +107,19 @@ impl FromStr for Site {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self { net: address.into(), port: None });
         }
-        let net = |text: &str| text.parse::<IpNet>().map(|net| net.trunc()).map_err(|_| SiteError(text.to_owned()));
-        match text.rsplit_once(':').filter(|(net, _)| net.contains('/')) {
-            Some((before, port)) => {
-                let port = port.parse().map_err(|_| SiteError(text.to_owned()))?;
-                Ok(Self { net: net(before)?, port: Some(port) })
-            }
-            None => Ok(Self { net: net(text)?, port: None }),
-        }
+        let wrong = || SiteError(text.to_owned());
+        let (net, port) = match text.strip_prefix('[').and_then(|inside| inside.split_once("]:")) {
+            Some((net, port)) if net.contains(':') => (net, Some(port)),
+            Some(_) => return Err(wrong()),
+            None => match text.rsplit_once(':').filter(|(net, _)| net.contains('/')) {
+                Some((net, port)) => (net, Some(port)),
+                None => (text, None),
+            },
+        };
+        Ok(Self {
+            net: net.parse::<IpNet>().map_err(|_| wrong())?.trunc(),
+            port: port.map(|port| port.parse().map_err(|_| wrong())).transpose()?,
+        })
     }
 }
 
@@ -136,6 +141,7 @@ impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.socket(), self.port) {
             (Some(socket), _) => socket.fmt(f),
+            (None, Some(port)) if self.net.addr().is_ipv6() => write!(f, "[{}]:{port}", self.net),
             (None, Some(port)) => write!(f, "{}:{port}", self.net),
             (None, None) => self.net.fmt(f),
         }
@@ -201,10 +207,33 @@ mod tests {
 
     #[test]
     fn what_is_no_site_is_refused() {
-        for text in ["", "x", "198.51.100.7:", "198.51.100.7:65536", "198.51.100.0/33", "198.51.100.0/24:x", ":80"] {
+        for text in [
+            "",
+            "x",
+            "198.51.100.7:",
+            "198.51.100.7:65536",
+            "198.51.100.0/33",
+            "198.51.100.0/24:x",
+            ":80",
+            "[10.0.0.0/8]:80",
+            "[2001:db8::/64]",
+        ] {
             assert!(text.parse::<Site>().is_err(), "{text}");
         }
         assert_eq!("198.51.100.9/24".parse::<Site>().unwrap().to_string(), "198.51.100.0/24");
-        assert_eq!("[2001:db8::1]:80".parse::<Site>().unwrap().to_string(), "[2001:db8::1]:80");
+        for (text, site) in [
+            ("[2001:db8::1]:80", "[2001:db8::1]:80"),
+            ("2001:db8::1", "2001:db8::1/128"),
+            ("2001:db8::1/64", "2001:db8::/64"),
+            ("[2001:db8::/64]:80", "[2001:db8::/64]:80"),
+            ("2001:db8::/64:80", "[2001:db8::/64]:80"),
+        ] {
+            let read = text.parse::<Site>().unwrap();
+            assert_eq!(read.to_string(), site);
+            assert_eq!(site.parse(), Ok(read));
+        }
+        let six = "[2001:db8::/64]:80".parse::<Site>().unwrap();
+        assert!(six.contains("[2001:db8::7]:80".parse().unwrap()));
+        assert!(!six.contains("[2001:db8::7]:81".parse().unwrap()) && !six.contains("10.0.0.7:80".parse().unwrap()));
     }
 }

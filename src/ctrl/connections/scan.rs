@@ -1,13 +1,13 @@
 //! The walk through the table.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::{ConnectionReport, Filter, Flushed};
-use crate::dataplane::address::TransportAddress;
+use crate::dataplane::address::{Family, TransportAddress};
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Key, Slot, TemplateKey, Tick, Value, WideKey};
 use crate::dataplane::persist;
@@ -138,9 +138,13 @@ impl Scan {
             Selector::Socket(service, protocol) => (protocol.to_string(), service),
             Selector::Range(pattern) | Selector::Match(pattern) => {
                 let port = pattern.ports.one().unwrap_or(0);
-                (selector.protocol().to_owned(), (Ipv4Addr::from_bits(pattern.to.first), port).into())
+                (selector.protocol().to_owned(), SocketAddr::new(pattern.to.first, port))
             }
-            Selector::Mark(mark) => ("IP".to_owned(), (Ipv4Addr::from_bits(mark), 0).into()),
+            // IPVS has it in the first four octets.
+            Selector::Mark(mark, Family::V4) => ("IP".to_owned(), (Ipv4Addr::from_bits(mark), 0).into()),
+            Selector::Mark(mark, Family::V6) => {
+                ("IP".to_owned(), (Ipv6Addr::from_bits(u128::from(mark) << 96), 0).into())
+            }
         };
         Some(ConnectionReport {
             protocol,

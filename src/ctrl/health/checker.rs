@@ -241,7 +241,10 @@ mod tests {
     use super::*;
 
     fn known(rise: u32) -> Known {
-        let key = (crate::ctrl::config::Selector::Mark(7), "10.0.0.2:80".parse().unwrap());
+        let key = (
+            crate::ctrl::config::Selector::Mark(7, crate::dataplane::address::Family::V4),
+            "10.0.0.2:80".parse().unwrap(),
+        );
         let check = Arc::new(check(rise, 3, 300));
         Known { key, check, tracker: Tracker::known(true), live: Arc::default() }
     }

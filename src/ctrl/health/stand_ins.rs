@@ -142,9 +142,9 @@ impl Directory {
 
 /// What is behind a real server's stand-in; `None` for what the configuration check refuses.
 fn stand_in(service: &Service, real: &Real) -> Option<StandIn> {
-    let SocketAddr::V4(address) = real.address else { return None };
+    let (SocketAddr::V4(address), IpAddr::V4(vip)) = (real.address, *service.vips.first()?) else { return None };
     let port = service.selector.ports().one().unwrap_or(0);
-    Some(StandIn { vip: *service.vips.first()?, port, real: address, forwarding: real.forwarding })
+    Some(StandIn { vip, port, real: address, forwarding: real.forwarding })
 }
 
 /// The own address to ask a real server from: of the port that leads to it, in whose network it, or the gateway to it, lies. Where

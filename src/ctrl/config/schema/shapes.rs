@@ -10,7 +10,7 @@ use super::super::read::{
     TRANSITS,
 };
 use super::super::scheduler::FLAGS;
-use super::super::selector::{PROTOCOLS, TRANSPORTS};
+use super::super::selector::{FAMILIES, PROTOCOLS, TRANSPORTS};
 use super::super::value::LONGEST_TIMEOUT;
 use super::super::{health, keys, model};
 use super::{Keys, Kind, Shape, Written};
@@ -352,21 +352,23 @@ impl Shape for Service {
     const NAME: &'static str = "Service";
     const KEYS: &'static Keys = &keys::SERVICE;
     const ONE_OF: &'static [&'static str] = SERVICE_HAS;
-    const FIXED: &'static [&'static str] = &["address", "protocol", "match", "mark", "real"];
+    const FIXED: &'static [&'static str] = &["address", "protocol", "match", "mark", "family", "real"];
     const APART: &'static [&'static str] = &["real"];
     const VALUES: Values = &[
         (
             "address",
             Kind::Text,
-            "VIP and port, 203.0.113.10:80, or several of either: 203.0.113.0/28:8000-8999. Port 0 is every port.",
+            "VIP and port, 203.0.113.10:80, or several of either: 203.0.113.0/28:8000-8999, [2001:db8::/64]:80. Port 0 is every \
+             port.",
         ),
         ("match", MATCH, "In place of an address: the packets that it is for."),
         ("mark", MARK, "In place of an address: the mark of the packets that it is for."),
+        ("family", Kind::Word(|| words(FAMILIES)), "Whose packets with the mark. Default ipv4."),
         ("protocol", Kind::Word(|| words(PROTOCOLS)), "The protocol, with an address. Default tcp."),
         (
             "vips",
             Kind::List(&Kind::Text),
-            "Of several addresses, those that ARP is answered for: addresses, ranges or prefixes. Default none.",
+            "Of several addresses, those that ARP and neighbour solicitations are answered for: addresses, ranges or prefixes. Default none.",
         ),
         (
             "scheduler",
@@ -434,8 +436,8 @@ impl Shape for Persistence {
         ),
         (
             "mask",
-            Kind::Either(&Kind::Integer(0, 32), &Kind::Text),
-            "Clients of one network count as one: its prefix length, or its mask in dots. Default 32.",
+            Kind::Either(&Kind::Integer(0, 128), &Kind::Text),
+            "Clients of one network count as one: its prefix length, or IPv4's mask in dots. Default 32, of IPv6 128.",
         ),
     ];
 }

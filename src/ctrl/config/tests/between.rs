@@ -116,11 +116,11 @@ fn real_servers() {
         ("address = '10.0.0.2'\nweight = -1", "13: service[0].real[0].weight: -1 is not in the range 0 to 65535"),
         (
             "address = '[2001:db8::1]:80'",
-            "12: service[0].real[0].address: 2001:db8::1 is IPv6, its service 203.0.113.1:80 is IPv4",
+            "12: service[0].real[0].address: 2001:db8::1 is IPv6, its service 203.0.113.1:80 is IPv4: only tunnels lead from one to the other",
         ),
         (
             "address = '2001:db8::1'",
-            "12: service[0].real[0].address: 2001:db8::1 is IPv6, its service 203.0.113.1:80 is IPv4",
+            "12: service[0].real[0].address: 2001:db8::1 is IPv6, its service 203.0.113.1:80 is IPv4: only tunnels lead from one to the other",
         ),
         (
             "address = '10.9.0.2:80'",

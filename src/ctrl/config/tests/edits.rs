@@ -1,6 +1,7 @@
 //! Services and real servers, edited key by key.
 
 use super::*;
+use crate::dataplane::address::Family;
 use document::Table;
 
 const TEXT: &str = "\
@@ -119,7 +120,7 @@ fn real_servers_are_found_by_address_and_port() {
         ..Service::clone(&service)
     };
     assert_eq!(parts::find_real(&direct, "10.0.0.2:8080", "real").unwrap(), None, "it is at another port");
-    let marked = Service { selector: Selector::Mark(7), ..direct };
+    let marked = Service { selector: Selector::Mark(7, Family::V4), ..direct };
     assert_eq!(parts::find_real(&marked, "10.0.0.2:8080", "real").unwrap(), Some(0), "every port is its own");
     let error = parts::find_real(&service, "web", "real").unwrap_err().to_string();
     assert_eq!(error, "real: \"web\" is not an IP address and port (names are not resolved)");

@@ -216,7 +216,7 @@ fn stand_ins_are_nobody_elses_addresses() {
         ("10.0.0.0/7", "a prefix of 8 to 29 bits is needed, and \"10.0.0.0/7\" has 7"),
         ("10.64.0.0/30", "a prefix of 8 to 29 bits is needed, and \"10.64.0.0/30\" has 30"),
         ("224.0.0.0/16", "\"224.0.0.0/16\" has no addresses that a host may have"),
-        ("2001:db8::/64", "\"2001:db8::/64\": IPv6 is not supported yet by this version"),
+        ("2001:db8::/64", "\"2001:db8::/64\" is IPv6: stand-ins are IPv4"),
     ] {
         assert_eq!(refusal(&text(prefix)), format!("2: health.stand_ins: {expected}"));
     }

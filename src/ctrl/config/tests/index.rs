@@ -27,7 +27,7 @@ match = { to = '192.0.2.64/28', port = 80 }
 ";
 
 /// Few VIPs and few real servers, some of them wrong by themselves or together with others.
-const SELECTORS: [&str; 16] = [
+const SELECTORS: [&str; 18] = [
     "address = '192.0.2.1:80'",
     "address = '192.0.2.1:80'",
     "address = '192.0.2.1:81'",
@@ -44,8 +44,10 @@ const SELECTORS: [&str; 16] = [
     "address = '192.0.2.16/30:85-95'",
     "mark = 7",
     "match = { to = '192.0.2.32/28', protocol = 'tcp' }\nvips = ['192.0.2.33']",
+    "address = '[2001:db8::1]:80'",
+    "mark = 7\nfamily = 'ipv6'",
 ];
-const REALS: [&str; 12] = [
+const REALS: [&str; 13] = [
     "10.0.0.2",
     "10.0.0.2:8080",
     "10.0.0.3",
@@ -58,6 +60,7 @@ const REALS: [&str; 12] = [
     "127.0.0.1",
     "127.0.0.1:53",
     "9.9.9.9",
+    "2001:db8::9",
 ];
 
 /// What is drawn at random.

@@ -1,6 +1,7 @@
 //! The `[[notify]]` tables.
 
 use super::*;
+use crate::dataplane::address::Family;
 
 fn read(text: &str) -> Notify {
     accept(&format!("[[notify]]\n{text}\n{PORTS}")).notify.remove(0)
@@ -32,7 +33,8 @@ fn some_events_of_some_services() {
     );
     assert_eq!(some.events, [Event::ServerDown, Event::QuorumUp]);
     let socket = |text: &str, protocol| Selector::Socket(text.parse().unwrap(), protocol);
-    let expected = [socket("192.0.2.1:80", Protocol::Tcp), socket("192.0.2.1:53", Protocol::Udp), Selector::Mark(7)];
+    let expected =
+        [socket("192.0.2.1:80", Protocol::Tcp), socket("192.0.2.1:53", Protocol::Udp), Selector::Mark(7, Family::V4)];
     assert_eq!(some.services, expected);
 }
 

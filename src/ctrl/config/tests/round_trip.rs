@@ -1,6 +1,6 @@
 //! What is written is read again as what it was: for random models, as TOML, as JSON, short and in full.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use arrayvec::ArrayString;
@@ -8,6 +8,8 @@ use fastrand::Rng;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::*;
+use crate::ctrl::config::model::localhost;
+use crate::dataplane::address::{Address, Family};
 use crate::dataplane::conn::timeouts::LONGEST;
 use crate::dataplane::new_flows;
 use crate::dataplane::sched::MH_SIZES;
@@ -31,16 +33,40 @@ fn several<T>(rng: &mut Rng, most: usize, mut one: impl FnMut(&mut Rng) -> T) ->
     (0..rng.usize(0..=most)).map(|_| one(rng)).collect()
 }
 
-fn host(rng: &mut Rng) -> Ipv4Addr {
+fn family(rng: &mut Rng) -> Family {
+    *rng.choice(&[Family::V4, Family::V6]).unwrap()
+}
+
+fn v4(rng: &mut Rng) -> Ipv4Addr {
     let first = *rng.choice(&[1, 10, 126, 128, 192, 203, 223]).unwrap();
     Ipv4Addr::new(first, rng.u8(..), rng.u8(..), rng.u8(..))
 }
 
-fn addresses(rng: &mut Rng, mut one: impl FnMut(&mut Rng) -> Ipv4Addr) -> Addresses {
-    let [a, b] = [one(rng), one(rng)].map(Ipv4Addr::to_bits);
+/// An address that a host may have.
+fn host(rng: &mut Rng, family: Family) -> IpAddr {
+    let first = *rng.choice(&[0x2001u128, 0x3ffe, 0xfd00]).unwrap();
+    match family {
+        Family::V4 => v4(rng).into(),
+        // Some are written with a long run of zeros.
+        Family::V6 => {
+            Ipv6Addr::from_bits(first << 112 | or(rng, 0, |rng| rng.u128(..) >> 16) | rng.u128(1..999)).into()
+        }
+    }
+}
+
+/// Any address but an IPv4 one mapped into IPv6.
+fn any(rng: &mut Rng, family: Family) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::from_bits(rng.u32(..)).into(),
+        Family::V6 => Ipv6Addr::from_bits(rng.u128(1 << 64..)).into(),
+    }
+}
+
+fn addresses(rng: &mut Rng, family: Family, one: impl Fn(&mut Rng, Family) -> IpAddr) -> Addresses {
+    let [a, b] = [one(rng, family), one(rng, family)];
     match rng.u8(..4) {
-        0 => Addresses { first: a, last: a },
-        1 => Addresses { first: a & !0xff, last: a | 0xff },
+        0 => Addresses::single(a),
+        1 => IpNet::new(a, family.bits() - 8).unwrap().into(),
         _ => Addresses { first: a.min(b), last: a.max(b) },
     }
 }
@@ -73,43 +99,49 @@ fn pattern(rng: &mut Rng, known: &[Port]) -> Pattern {
         let place = rng.usize(..known.len());
         Ingress { port: PortId(place as u8), name: ArrayString::from(&known[place].name).unwrap() }
     };
-    let any = |rng: &mut Rng| Ipv4Addr::from_bits(rng.u32(..));
+    let family = family(rng);
+    let every = Addresses::every(family);
     Pattern {
         protocol: some(rng, |rng| *rng.choice(&TRANSPORTS).unwrap()),
-        from: or(rng, Addresses::EVERY, |rng| addresses(rng, any)),
-        to: or(rng, Addresses::EVERY, |rng| addresses(rng, any)),
+        from: or(rng, every, |rng| addresses(rng, family, any)),
+        to: or(rng, every, |rng| addresses(rng, family, any)),
         ports: ports(rng),
         ingress: some(rng, ingress),
     }
 }
 
 fn selector(rng: &mut Rng, known: &[Port]) -> Selector {
-    let protocol = *rng.choice(&TRANSPORTS).unwrap();
+    let (protocol, family) = (*rng.choice(&TRANSPORTS).unwrap(), family(rng));
     match rng.u8(..5) {
-        0 => Selector::Socket((host(rng), rng.u16(..)).into(), protocol),
-        1 => Selector::Socket((host(rng), 0).into(), Protocol::Icmp),
-        2 => Selector::Mark(rng.u32(1..)),
+        0 => Selector::Socket((host(rng, family), rng.u16(..)).into(), protocol),
+        1 => Selector::Socket((host(rng, family), 0).into(), Protocol::Icmp),
+        2 => Selector::Mark(rng.u32(1..), family),
         3 => Selector::Match(pattern(rng, known)),
         _ => loop {
-            let (to, ports) = (addresses(rng, host), ports(rng));
+            let (to, ports) = (addresses(rng, family, host), ports(rng));
             if to.count() > 1 || (ports.one().is_none() && ports != Ports::EVERY) {
-                break Selector::Range(Pattern { protocol: Some(protocol), to, ports, ..Pattern::EVERY });
+                break Selector::Range(Pattern { protocol: Some(protocol), to, ports, ..Pattern::every(family) });
             }
         },
     }
 }
 
-fn vips(rng: &mut Rng, selector: &Selector) -> Vec<Ipv4Addr> {
+fn vips(rng: &mut Rng, selector: &Selector) -> Vec<IpAddr> {
     let own = selector.addresses();
-    if own.count() == 1 && !matches!(selector, Selector::Match(_)) {
-        return vec![Ipv4Addr::from_bits(own.first)];
+    if let Some(one) = own.one().filter(|_| !matches!(selector, Selector::Match(_))) {
+        return vec![one];
     }
+    let [first, last] = [own.first, own.last].map(|end| Address::from(end).to_bits());
     let run = |rng: &mut Rng| {
-        let first = rng.u32(own.first..=own.last);
-        first..=own.last.min(first.saturating_add(rng.u32(..9)))
+        let first = rng.u128(first..=last);
+        first..=last.min(first.saturating_add(rng.u128(..9)))
     };
-    let all = several(rng, 3, run).into_iter().flatten().map(Ipv4Addr::from_bits);
-    all.filter(|vip| (1..=126).contains(&vip.octets()[0]) || (128..=223).contains(&vip.octets()[0])).collect()
+    let all = several(rng, 3, run).into_iter().flatten().map(|bits| Address::from_bits(bits).to_ip());
+    let is_host = |vip: &IpAddr| match vip {
+        IpAddr::V4(vip) => (1..=126).contains(&vip.octets()[0]) || (128..=223).contains(&vip.octets()[0]),
+        IpAddr::V6(vip) => (0x2000..=0xfdff).contains(&vip.segments()[0]),
+    };
+    all.filter(is_host).collect()
 }
 
 fn scheduler(rng: &mut Rng) -> Scheduler {
@@ -130,7 +162,14 @@ fn station(rng: &mut Rng, selector: &Selector) -> Real {
     let (forwarding, usual) = (forwarding(rng), selector.ports().one().unwrap_or(0));
     let keeps = selector.socket().is_some_and(|socket| socket.port() == 0);
     let port = if forwarding.answers_here() && !keeps { or(rng, usual, |rng| rng.u16(1..)) } else { usual };
-    let of = if forwarding == Forwarding::Local { Ipv4Addr::LOCALHOST } else { host(rng) };
+    let of = match forwarding {
+        Forwarding::Local => localhost(selector.family()),
+        Forwarding::Tunnel => {
+            let family = family(rng);
+            host(rng, family)
+        }
+        Forwarding::Nat | Forwarding::Direct => host(rng, selector.family()),
+    };
     let address = (of, port).into();
     Real { address, weight: 1, forwarding, thresholds: Thresholds::default(), slow_start: 0, check: None }
 }
@@ -151,7 +190,8 @@ fn real(rng: &mut Rng, service: &Service) -> Real {
 fn service(rng: &mut Rng, known: &[Port]) -> Service {
     let selector = selector(rng, known);
     let may_ops = selector.protocols() == [Protocol::Udp] || selector.mark().is_some();
-    let persistence = |rng: &mut Rng| Persistence { timeout: rng.u32(1..=LONGEST), prefix: rng.u8(..=32) };
+    let longest = selector.family().bits();
+    let persistence = |rng: &mut Rng| Persistence { timeout: rng.u32(1..=LONGEST), prefix: rng.u8(1..=longest) };
     let mut service = Service {
         selector,
         vips: vips(rng, &selector),
@@ -171,7 +211,10 @@ fn service(rng: &mut Rng, known: &[Port]) -> Service {
 }
 
 fn port(rng: &mut Rng) -> Port {
-    let interface = |rng: &mut Rng| IpNet::new(Ipv4Addr::new(10, rng.u8(..), rng.u8(..), 77).into(), 24).unwrap();
+    let interface = |rng: &mut Rng| match family(rng) {
+        Family::V4 => IpNet::new(Ipv4Addr::new(10, rng.u8(..), rng.u8(..), 77).into(), 24).unwrap(),
+        Family::V6 => IpNet::new(host(rng, Family::V6), 64).unwrap(),
+    };
     Port {
         name: text(rng, "aZ09-_.", 32),
         device: (*rng.choice(&["0000:03:00.0", "net_ring0", "net_af_packet0,iface=veth0"]).unwrap()).to_owned(),
@@ -202,7 +245,7 @@ fn listen(rng: &mut Rng) -> Listen {
     let file = |rng: &mut Rng| text(rng, "/a \"é", 40).into();
     let tls = |rng: &mut Rng| Tls { certificate: file(rng), key: file(rng), client_ca: some(rng, file) };
     Listen {
-        address: SocketAddr::from((host(rng), rng.u16(1..))),
+        address: SocketAddr::from((v4(rng), rng.u16(1..))),
         token_file: some(rng, file),
         tls: some(rng, tls),
         public_reads: true,
@@ -216,7 +259,7 @@ fn notify(rng: &mut Rng, known: &[Port]) -> Notify {
         receiver: match rng.bool() {
             true => Receiver::Command(vec![format!("/{}", text(rng, "a \"", 9)), text(rng, "-é'", 9)]),
             false => Receiver::Webhook {
-                url: format!("https://{}:{}/a?b=c", host(rng), rng.u16(1..)),
+                url: format!("https://{}:{}/a?b=c", v4(rng), rng.u16(1..)),
                 token_file: some(rng, file),
                 ca: some(rng, file),
             },
@@ -233,9 +276,16 @@ fn config(rng: &mut Rng) -> Config {
     // A port is found by its name.
     ports.sort_by(|a, b| a.name.cmp(&b.name));
     ports.dedup_by(|a, b| a.name == b.name);
-    let route = |rng: &mut Rng| Route {
-        to: IpNet::new(host(rng).into(), rng.u8(..=32)).unwrap().trunc(),
-        via: (0..rng.usize(1..4)).map(|_| IpAddr::V4(host(rng))).collect(),
+    let route = |rng: &mut Rng| {
+        let family = family(rng);
+        Route {
+            to: IpNet::new(host(rng, family), rng.u8(..=family.bits())).unwrap().trunc(),
+            via: (0..rng.usize(1..4)).map(|_| host(rng, family)).collect(),
+        }
+    };
+    let neighbor = |rng: &mut Rng| {
+        let family = family(rng);
+        Neighbor { address: host(rng, family), mac: mac(rng) }
     };
     Config {
         director: director(rng, &ports),
@@ -245,7 +295,7 @@ fn config(rng: &mut Rng) -> Config {
         },
         announce: some(rng, |rng| Announce { protocol: rng.u8(19..), table: or(rng, 254, |rng| rng.u32(256..)) }),
         checks: or(rng, Checks::default(), |rng| Checks {
-            stand_ins: Ipv4Net::new_assert(host(rng), rng.u8(8..=29)).trunc(),
+            stand_ins: Ipv4Net::new_assert(v4(rng), rng.u8(8..=29)).trunc(),
         }),
         mirror: some(rng, |rng| Mirror {
             table: or(rng, 254, |rng| rng.u32(1..)),
@@ -265,7 +315,7 @@ fn config(rng: &mut Rng) -> Config {
             expire_quiescent_template: rng.bool(),
         },
         routes: several(rng, 3, route),
-        neighbors: several(rng, 3, |rng| Neighbor { address: host(rng).into(), mac: mac(rng) }),
+        neighbors: several(rng, 3, neighbor),
         marks: several(rng, 3, |rng| Mark { mark: rng.u32(1..), pattern: pattern(rng, &ports) }),
         notify: several(rng, 3, |rng| notify(rng, &ports)),
         services: several(rng, 4, |rng| Arc::new(service(rng, &ports))),

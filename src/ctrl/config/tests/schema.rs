@@ -155,8 +155,8 @@ fn a_key_may_hold_what_its_reader_takes() {
     check_table::<Mark>("mark[0]", &[]);
     check_table::<Match>("mark[0].match", &[]);
     check_table::<Notify>("notify[0]", &["url", "token_file", "ca"].map(|key| (key, "notify[1]")));
-    check_table::<Service>("service[0]", &[("match", "service[1]"), ("mark", "service[2]")]);
-    check_table::<Key>("service[0]", &[("match", "service[1]"), ("mark", "service[2]")]);
+    check_table::<Service>("service[0]", &[("match", "service[1]"), ("mark", "service[2]"), ("family", "service[2]")]);
+    check_table::<Key>("service[0]", &[("match", "service[1]"), ("mark", "service[2]"), ("family", "service[2]")]);
     check_table::<Persistence>("service[0].persistence", &[]);
     check_table::<Sorry>("service[0].sorry_server", &[]);
     check_table::<Real>("service[0].real[0]", &[]);

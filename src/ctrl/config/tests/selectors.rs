@@ -47,7 +47,6 @@ fn mistakes_in_ranges() {
         ("203.0.113.0/28:http", "\"http\" is not a port: a number from 1 to 65535, or 0 for every port"),
         ("203.0.113.0/28:80-65536", "\"65536\" is not a port: a number from 1 to 65535, or 0 for every port"),
         ("203.0.113.1:0-80", "the range 0-80 begins with 0, which is no port: write 1-80"),
-        ("2001:db8::/64:80", "\"2001:db8::/64:80\": IPv6 is not supported yet by this version"),
         ("224.0.0.0/24:80", "224.0.0.0 is a multicast address, not a host's"),
         ("my-host:80", "\"my\" is not an IP address"),
     ] {
@@ -73,7 +72,7 @@ fn mistakes_in_what_a_service_is_for() {
         ("match = 7", "10: service[0].match: write it as a table, match"),
         (
             "match = {}",
-            "10: service[0].match: an empty match is every packet there is: write to = \"0.0.0.0/0\" if that is meant",
+            "10: service[0].match: an empty match is every packet there is: write to = \"0.0.0.0/0\" or \"::/0\" if that is meant",
         ),
         (
             "match = { ingress = 'wam' }",

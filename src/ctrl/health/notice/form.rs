@@ -124,7 +124,7 @@ fn written(real: SocketAddr) -> String {
 
 fn keepalived(service: &Selector) -> String {
     match service {
-        Selector::Mark(mark) => format!("FWM {mark}"),
+        Selector::Mark(mark, _) => format!("FWM {mark}"),
         Selector::Socket(address, _) => format!("[{}]:{}:{}", address.ip(), protocol(service), address.port()),
         Selector::Range(_) | Selector::Match(_) => {
             format!("[{}]:{}:{}", service.addresses(), protocol(service), service.ports())
@@ -139,7 +139,7 @@ fn keepalived_real(service: &Selector, real: &SocketAddr) -> String {
 /// keepalived has `none` where a mark's service has no protocol of its own.
 fn protocol(service: &Selector) -> String {
     match service {
-        Selector::Mark(_) => "none".to_owned(),
+        Selector::Mark(..) => "none".to_owned(),
         service => service.protocol().to_lowercase(),
     }
 }
@@ -159,6 +159,7 @@ mod tests {
 
     use super::super::Event;
     use super::*;
+    use crate::dataplane::address::Family;
     use crate::dataplane::selector::{Pattern, Ports};
     use crate::dataplane::service::Protocol;
 
@@ -180,12 +181,27 @@ mod tests {
 
     #[test]
     fn arguments_are_what_keepalived_writes_into_its_fifo() {
-        let range = Pattern { ports: Ports { first: 80, last: 81 }, protocol: Some(Protocol::Udp), ..Pattern::EVERY };
+        let range = Pattern {
+            ports: Ports { first: 80, last: 81 },
+            protocol: Some(Protocol::Udp),
+            ..Pattern::every(Family::V4)
+        };
         for (service, real, event, words) in [
             (web(), Some("10.0.0.11:8080"), Event::ServerDown, "RS|[10.0.0.11]:tcp:8080|[203.0.113.10]:tcp:80|DOWN"),
             (web(), None, Event::QuorumUp, "VS|[203.0.113.10]:tcp:80|UP"),
-            (Selector::Mark(7), Some("10.0.0.11:0"), Event::MaintenanceOn, "RS|[10.0.0.11]:none:0|FWM 7|MAINTENANCE"),
+            (
+                Selector::Mark(7, Family::V4),
+                Some("10.0.0.11:0"),
+                Event::MaintenanceOn,
+                "RS|[10.0.0.11]:none:0|FWM 7|MAINTENANCE",
+            ),
             (Selector::Range(range), None, Event::QuorumDown, "VS|[0.0.0.0/0]:udp:80-81|DOWN"),
+            (
+                Selector::Socket("[2001:db8::10]:80".parse().unwrap(), Protocol::Tcp),
+                Some("[2001:db8:1::b]:8080"),
+                Event::ServerDown,
+                "RS|[2001:db8:1::b]:tcp:8080|[2001:db8::10]:tcp:80|DOWN",
+            ),
         ] {
             assert_eq!(told(Some(service), real, event, "").arguments().join("|"), words);
         }

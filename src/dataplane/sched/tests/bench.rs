@@ -1,6 +1,6 @@
 //! A service on the bench: its real servers, their connections, and workers that schedule them, without packets.
 
-use crate::dataplane::address::{Address, TransportAddress};
+use crate::dataplane::address::{Address, Family, TransportAddress};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -91,7 +91,7 @@ impl Bench {
         self.service[1] = Some(Arc::new(Service {
             id: SERVICE,
             address: TransportAddress::new(Address::v4(0xc000_0201), 80),
-            selector: Selector::Mark(1),
+            selector: Selector::Mark(1, Family::V4),
             scheduler,
             plan,
             version,

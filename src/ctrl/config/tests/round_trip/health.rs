@@ -89,7 +89,11 @@ pub fn check(rng: &mut Rng, port_known: bool, seen: bool) -> Check {
         delay: or(rng, Duration::ZERO, |rng| time(rng, 0, 86_400_000)),
         damping: or(rng, Duration::from_secs(300), |rng| time(rng, 0, 86_400_000)),
         starts_up: rng.bool(),
-        address: some(rng, |rng| host(rng).into()).filter(|_| network && !through),
+        address: some(rng, |rng| {
+            let family = family(rng);
+            host(rng, family)
+        })
+        .filter(|_| network && !through),
         port: (asked_port && (!port_known || rng.bool())).then(|| rng.u16(1..)),
         path: if through { Path::Vip } else { Path::Real },
         observe: some(rng, observe).filter(|_| seen),

@@ -1,6 +1,7 @@
 //! Commands, and the hooks of services.
 
 use super::*;
+use crate::dataplane::address::Family;
 
 /// Writes down which notice it was run for, and how many were lost before.
 const NOTE: &str = r#"echo "$MILLRACE_SEQUENCE $MILLRACE_LOST" >> "$HERE/told""#;
@@ -169,7 +170,7 @@ fn a_reload_keeps_who_stays_and_tells_who_goes_what_waited() {
 fn who_asked_for_some_is_told_of_those() {
     let folder = Folder::new("some");
     let script = folder.script("script", r#"echo "$1 $MILLRACE_EVENT" >> "$HERE/told""#);
-    let other = Selector::Mark(7);
+    let other = Selector::Mark(7, Family::V4);
     on_runtime(async {
         let notifier = Notifier::new();
         notifier.set(&[
