@@ -5,7 +5,6 @@ mod support;
 
 use std::net::Ipv4Addr;
 
-use etherparse::{IpNumber, PacketBuilder};
 use millrace::dataplane::conn::Table;
 use millrace::dataplane::port::memory::{MemoryLimits, MemoryPort};
 use millrace::dataplane::punt::Class;
@@ -38,24 +37,6 @@ fn director(services: &str, wan: bool, lan: bool, workers: usize) -> Director {
         }
     }
     Director::with_config(&parse(&text), workers, Table::new(65_536, [3, 5, 7, 9]).unwrap())
-}
-
-/// A packet of a protocol without ports.
-fn packet(from: Ipv4Addr, to: Ipv4Addr, to_mac: [u8; 6], protocol: u8) -> Vec<u8> {
-    let builder = PacketBuilder::ethernet2(CLIENT_MAC, to_mac).ipv4(from.octets(), to.octets(), 1);
-    let mut bytes = Vec::new();
-    builder.write(&mut bytes, IpNumber(protocol), b"hello").unwrap();
-    bytes
-}
-
-/// The same frame as a fragment: `word` is that of flags and offset.
-fn fragment(mut frame: Vec<u8>, word: u16) -> Vec<u8> {
-    let old = u16::from_be_bytes([frame[20], frame[21]]);
-    frame[20..22].copy_from_slice(&word.to_be_bytes());
-    let sum = u32::from(!u16::from_be_bytes([frame[24], frame[25]])) + u32::from(!old) + u32::from(word);
-    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
-    frame[24..26].copy_from_slice(&sum.to_be_bytes());
-    frame
 }
 
 fn to_station(mut frame: Vec<u8>, mac: [u8; 6]) -> Vec<u8> {

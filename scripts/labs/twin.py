@@ -42,7 +42,7 @@ def run(lab, options):
     host = Host(lab, stage)
     host.start()
     host.set_up()
-    for step in (host.echo, host.out, host.balanced, host.announced, host.transit, host.lives_on, host.cable, host.flood, host.firewall, host.signals,
+    for step in (host.echo, host.out, host.balanced, host.announced, host.transit, host.routed, host.lives_on, host.cable, host.flood, host.firewall, host.signals,
                  host.renamed, host.accounts, host.stopped):
         print(f"\n{step.__doc__.splitlines()[0]}")
         step()
@@ -175,6 +175,38 @@ class Host:
         self.check("r1 fetches a page from outside, which the host forwards and masquerades", page.stdout == "from outside\n",
                    page.stderr.strip())
 
+    def routed(self):
+        """The same, routed by the director itself"""
+        r1 = self.stage.servers[0]
+        # The host forwards no more, and the clients' router has a way back by the director.
+        self.namespace.sysctl("net.ipv4.ip_forward", 0)
+        self.check("r1 reaches nobody while the host does not forward", not self._fetched())
+        self.stage.router.ip("route", "add", f"{r1.address}/32", "via", OWN)
+        self.director.transit = "route"
+        self.director.configure(self.stage.services("nat"))
+        self.director.reload()
+        (before,) = self.counted("forwarded_transit")
+        captures = [traffic.Capture(self.lab, self.namespace, twin, f"routed-{twin}", f"host {r1.address} and host {CLIENT}") for twin in TWINS]
+        from_r1 = traffic.Capture(self.lab, self.stage.client, "eth0", "from-r1", f"tcp and src host {r1.address}")
+        self.check("with transit = \"route\" r1 fetches the page", self._fetched())
+        self.check("by its own address", from_r1.text().splitlines())
+        (after,) = self.counted("forwarded_transit")
+        self.check("the director has routed both ways", after - before >= 10, f"{after - before} packets")
+        done = self.stage.client.run("ping", "-c", 3, "-i", 0.2, "-W", 2, r1.address, check=False)
+        self.check("a client's pings are answered by r1", done.returncode == 0 and " 3 received" in done.stdout, done.stdout.splitlines()[-2:])
+        seen = [line for capture in captures for line in capture.text().splitlines()]
+        self.check("the twins hear nothing of it", not seen, "; ".join(seen[:3]))
+        done = self.stage.client.run("ping", "-c", 1, "-W", 2, "-t", 2, r1.address, check=False)
+        self.check("one whose TTL ends at the director is told so by it", f"From {OWN}" in done.stdout and "Time to live exceeded" in done.stdout,
+                   done.stdout.splitlines()[1:2])
+        outcome = traffic.requests(self.stage.client, VIP, 20, 10)
+        self.check("and requests to the VIP are answered as ever", outcome.complete(), outcome.summary())
+
+    def _fetched(self):
+        """Has r1 fetch the page from outside; returns whether it came."""
+        page = self.stage.servers[0].namespace.run("curl", "-sS", "--max-time", 3, f"http://{CLIENT}:{PAGES}/", check=False)
+        return page.stdout == "from outside\n"
+
     def lives_on(self):
         """A session of the host's while the director is restarted, and killed"""
         session = self.lab.start(self.stage.client, "session", *self.lab.program("session.py"), "talk", OWN, SESSION)
@@ -284,7 +316,9 @@ class Host:
 
     def stopped(self):
         """Without millrace nothing of this works"""
+        self.check("r1 fetches the page from outside", self._fetched())
         self.director.stop()
+        self.check("with millrace stopped, it does not", not self._fetched())
         self.stage.near.ip("neigh", "flush", "dev", "eth0")
         for what, line in (("ping", ("ping", "-c", 1, "-W", 1, OWN)), ("a request", ("curl", "-s", "--max-time", 1, f"http://{NEAR_VIP}/"))):
             code = self.stage.near.run(*line, check=False).returncode

@@ -4,6 +4,7 @@
 //! [`snapshot`] (what they look at), [`conn`] (the connection table).
 
 pub mod address;
+mod answer_error;
 pub mod classify;
 pub mod clock;
 pub mod conn;
@@ -44,6 +45,7 @@ pub mod stateless;
 pub mod stats;
 pub(crate) mod sync;
 mod through_vip;
+mod transit;
 pub mod waiting;
 pub mod wire;
 pub mod worker;

@@ -11,7 +11,8 @@
 //!            ├─► client's packet ──► connect (found or made) ──► forward by NAT, tunnel or direct ─┐
 //!            ├─► server's packet ──► connect (found)         ──► NAT back                         ─┤
 //!            ├─► ARP, echo       ──► local                                                         │
-//!            └─► the host's, by the port's twin; or a drop      next hop's address, outbox, wait ◄─┘
+//!            ├─► the host's, by the port's twin                                                    │
+//!            └─► in transit, or a drop                          next hop's address, outbox, wait ◄─┘
 //! ```
 //! Each frame ends in one [`Outcome`], counted when it is sent ([`super::outbox`]) or here.
 
@@ -23,14 +24,13 @@ use super::clock::Now;
 use super::conn::{Socket, WorkerCounts};
 use super::connect::{Connector, Reply};
 use super::error_limit::ErrorLimit;
-use super::forward::icmp_error::{self, Problem};
 use super::forward::ip_ids::IpIds;
 use super::forward::{self, direct, ipip, link, nat};
 use super::local::{self, Answer};
 use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed, parse};
 use super::port::{BURST, Burst, Frame};
-use super::punt::{self, Class, Limits};
+use super::punt::{self, Class, Limits, Transit};
 use super::route::{NextHop, Several, Target, flow};
 use super::sched::{Cursor, Share};
 use super::service::{EndpointId, Forwarding, Local, PortId, Protocol, RealId, RealServer};
@@ -74,8 +74,8 @@ pub struct Memory {
 pub struct Stages<'a> {
     /// What handles connections; made once, for the whole burst.
     pub(super) connector: Connector<'a>,
-    ids: &'a mut IpIds,
-    errors: &'a mut ErrorLimit,
+    pub(super) ids: &'a mut IpIds,
+    pub(super) errors: &'a mut ErrorLimit,
     pub(super) punts: &'a mut [Limits],
     pub(super) snapshot: &'a Snapshot,
     pub(super) shared: &'a Shared,
@@ -87,8 +87,8 @@ pub struct Stages<'a> {
     pub(super) back: PortId,
     /// Where the host is, if it hears of this port.
     twin: Option<PortId>,
-    /// Whether the host may have a use for what would end here.
-    host: bool,
+    /// Whether what would end here may go on: to the host, or in transit.
+    goes_on: bool,
 }
 
 /// A parsed packet and what is to be done with it.
@@ -139,16 +139,16 @@ impl<'a> Stages<'a> {
             asked_by_host: false,
         };
         let twin = snapshot.ports[ingress.index()].twin;
-        let host = twin.is_some() || !snapshot.stand_ins.is_empty();
+        let goes_on = twin.is_some() || !snapshot.stand_ins.is_empty() || snapshot.transit == Transit::Route;
         let back = ingress;
-        Self { connector, ids, errors, punts, snapshot, shared, stats, now, ingress, back, twin, host }
+        Self { connector, ids, errors, punts, snapshot, shared, stats, now, ingress, back, twin, goes_on }
     }
 
     /// The surroundings of what the host sent on the twin of the port that these are of.
     pub fn of_host(mut self, twin: PortId) -> Self {
         self.back = twin;
-        // It does not get back what it sent.
-        self.host = false;
+        // It does not get back what it sent, nor is that in transit.
+        self.goes_on = false;
         self.connector.asked_by_host = true;
         self
     }
@@ -212,12 +212,12 @@ impl<'a> Stages<'a> {
     pub fn handle<F: Frame>(&mut self, frame: &mut F, staged: &Staged) -> Fate {
         match self.take(frame, &staged.packet, &staged.step) {
             Ok(fate) => fate,
-            Err(outcome) if self.host => self.punt(frame, staged, outcome),
+            Err(outcome) if self.goes_on => self.punt(frame, staged, outcome),
             Err(outcome) => Fate::End(outcome),
         }
     }
 
-    /// Ends a frame with `outcome`, unless it is the host's.
+    /// Ends a frame with `outcome`, unless it is the host's or in transit.
     #[cold]
     #[inline(never)]
     fn punt<F: Frame>(&mut self, frame: &mut F, staged: &Staged, outcome: Outcome) -> Fate {
@@ -226,9 +226,9 @@ impl<'a> Stages<'a> {
         if parsed && let Some(fate) = self.check_answered(frame, &staged.packet, outcome) {
             return fate;
         }
-        let Some(twin) = self.twin else { return Fate::End(outcome) };
+        let Some(twin) = self.twin else { return self.transit(frame, outcome) };
         match punt::class(self.snapshot, self.ingress, frame.bytes(), outcome) {
-            None => Fate::End(outcome),
+            None => self.transit(frame, outcome),
             Some(class) if self.admit(class) => Fate::Send(twin, Outcome::Punted),
             Some(_) => Fate::End(Outcome::DropPuntLimit),
         }
@@ -431,38 +431,11 @@ impl<'a> Stages<'a> {
 
     /// Answers a packet that cannot go on with an ICMP error, in its own frame; `None` if it can go on.
     #[inline(always)]
-    fn refuse<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, room: u16) -> Option<Fate> {
+    pub(super) fn refuse<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, room: u16) -> Option<Fate> {
         if packet.ttl > 1 && packet.ip_octets <= room {
             return None;
         }
         Some(self.answer_error(frame, packet, room))
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub(super) fn answer_error<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, room: u16) -> Fate {
-        let problem = if packet.ttl <= 1 {
-            Problem::TimeExceeded
-        } else if packet.dont_fragment {
-            Problem::FragmentationNeeded { mtu: room }
-        } else {
-            return Fate::End(Outcome::DropTooBig);
-        };
-        let family = packet.family();
-        let own = || self.snapshot.ports[self.ingress.index()].source(family);
-        let any = || self.snapshot.ports.iter().find_map(|port| port.source(family));
-        // The host takes nothing that bears an address of its own: it hears of the trouble from whom it spoke to.
-        let asked = self.connector.asked_by_host.then_some(packet.dst);
-        let Some(source) = asked.or_else(own).or_else(any) else {
-            return Fate::End(problem.dropped());
-        };
-        if !self.errors.allow(self.now) {
-            return Fate::End(problem.dropped());
-        }
-        match icmp_error::answer(frame, problem, Ipv4Addr::from_bits(source.low()), self.ids.draw()) {
-            Ok(answered) => Fate::Send(self.back, answered),
-            Err(dropped) => Fate::End(dropped),
-        }
     }
 
     /// Writes the Ethernet addresses for a next hop, as far as they are known.

@@ -11,7 +11,7 @@
 //! | to groups and broadcasts, whatever else it is | link |
 //! | IPv6 to an own address, to a link-local one, or to any but a VIP where the port has no IPv6 address of its own | session, own |
 //! | other EtherTypes, to the port's Ethernet address | own |
-//! | IP to addresses that are neither the director's nor a VIP, where `transit` is the kernel's | transit |
+//! | IP to addresses that are neither the director's nor a VIP, where `transit` is the kernel's; else see [`super::transit`] | transit |
 //!
 //! To a VIP only the director answers: what fits no service there is dropped as ever. ARP requests for own addresses and VIPs
 //! the director answers too, so that there is one answer whatever the host has; ARP replies are learned from and then
@@ -41,6 +41,8 @@ pub enum Transit {
     Drop,
     /// The host gets them, to forward, masquerade or drop.
     Kernel,
+    /// They are routed here ([`super::transit`]).
+    Route,
 }
 
 /// Frames for the host that share a limit.
@@ -120,21 +122,32 @@ pub fn class(snapshot: &Snapshot, ingress: PortId, frame: &[u8], outcome: Outcom
             let packet = packet()?;
             (packet.source().is_unspecified() && is_for_many(snapshot, ingress, &packet)).then_some(Class::Link)
         }
-        Outcome::DropFragment => {
-            let packet = packet()?;
-            let served = first_fragment(&packet).is_some_and(|first| is_served(snapshot, &first, ingress));
-            if served { None } else { addressed(snapshot, &packet) }
-        }
-        Outcome::DropProtocol
-        | Outcome::DropIcmpType
-        | Outcome::DropNoService
-        | Outcome::DropNoConnectionReply
-        | Outcome::DropNotForUs => addressed(snapshot, &packet()?),
-        _ => None,
+        _ => addressed(snapshot, &sound(snapshot, ingress, frame, outcome)?),
     }
 }
 
-type Packet<'a> = ipv4::Packet<&'a [u8]>;
+pub(super) type Packet<'a> = ipv4::Packet<&'a [u8]>;
+
+/// The IPv4 packet of a frame that would end as `outcome`, if nothing is wrong with it but that it is neither a service's nor a
+/// connection's: its destination is one host's, and so is that of its frame.
+pub(super) fn sound<'a>(snapshot: &Snapshot, ingress: PortId, frame: &'a [u8], outcome: Outcome) -> Option<Packet<'a>> {
+    let candidates = [
+        Outcome::DropFragment,
+        Outcome::DropProtocol,
+        Outcome::DropIcmpType,
+        Outcome::DropNoService,
+        Outcome::DropNoConnectionReply,
+        Outcome::DropNotForUs,
+    ];
+    if !candidates.contains(&outcome) {
+        return None;
+    }
+    // The version tells it from IPv6.
+    let packet = ipv4::Packet::new_checked(frame.get(ethernet::HEADER_OCTETS..)?).ok()?;
+    let first = || beginning(&packet).filter(|first| is_served(snapshot, first, ingress));
+    let served = outcome == Outcome::DropFragment && first().is_some();
+    (!served).then_some(packet)
+}
 
 /// The class of a packet that is for one host.
 fn addressed(snapshot: &Snapshot, packet: &Packet<'_>) -> Option<Class> {
@@ -204,14 +217,13 @@ fn is_hosts(snapshot: &Snapshot, ingress: PortId, address: Ipv6Addr) -> bool {
 /// many is not (§3.3.6).
 fn is_for_many(snapshot: &Snapshot, ingress: PortId, packet: &Packet<'_>) -> bool {
     let destination = packet.destination();
-    let nets = || snapshot.ports.get(ingress.index()).into_iter().flat_map(|port| &port.addresses);
     destination.is_multicast()
         || destination.is_broadcast()
-        || nets().any(|net| net.prefix_len() < 31 && net.broadcast() == destination)
+        || snapshot.ports.get(ingress.index()).is_some_and(|port| port.has_broadcast(destination.into()))
 }
 
-/// What a first fragment tells of its datagram: who it is from and for.
-fn first_fragment(packet: &Packet<'_>) -> Option<Parsed> {
+/// What the beginning of a datagram tells, be it whole or a first fragment: who it is from and for. `None` for one without ports.
+pub(super) fn beginning(packet: &Packet<'_>) -> Option<Parsed> {
     let kind = match packet.protocol() {
         ip::Protocol::Tcp => Kind::Tcp,
         ip::Protocol::Udp => Kind::Udp,

@@ -255,4 +255,10 @@ impl PortSettings {
         let around = self.addresses.iter().find(|net| net.contains(&ip)).map(|net| net.addr().into());
         around.or(self.source(target.family()))
     }
+
+    /// Tells whether an address is for all on one of the port's own IPv4 networks (RFC 922; RFC 3021 for /31).
+    pub fn has_broadcast(&self, address: Address) -> bool {
+        let is = |net: &IpNet| matches!(net, IpNet::V4(net) if net.prefix_len() < 31 && Address::from(net.broadcast()) == address);
+        self.addresses.iter().any(is)
+    }
 }

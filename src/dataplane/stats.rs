@@ -69,6 +69,8 @@ outcomes! {
     ForwardedTunnel = "forwarded_tunnel", "sent on to a real server in an IP-in-IP tunnel";
     /// Client to direct-routing real server.
     ForwardedDirect = "forwarded_direct", "sent on to a real server by direct routing";
+    /// Packet for others, routed.
+    ForwardedTransit = "forwarded_transit", "in transit, neither the director's nor a service's: routed on";
     /// ARP request answered in place.
     AnsweredArp = "answered_arp", "ARP request for an own address or VIP, answered";
     /// ICMP echo answered in place.
@@ -77,6 +79,8 @@ outcomes! {
     AnsweredTooBig = "answered_too_big", "too big for the next link with DF set: ICMP fragmentation needed sent back";
     /// ICMP time exceeded sent back (RFC 792).
     AnsweredTimeExceeded = "answered_time_exceeded", "TTL ran out here: ICMP time exceeded sent back";
+    /// ICMP net unreachable sent back (RFC 792).
+    AnsweredUnreachable = "answered_unreachable", "in transit to where no route leads: ICMP net unreachable sent back";
     /// ARP message read for what it says.
     LearnedArp = "learned_arp", "ARP message that told or confirmed a neighbour's address";
     /// Given to the host, by the port's twin.

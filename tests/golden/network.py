@@ -165,6 +165,8 @@ class Config:
     )
     services: list = field(default_factory=list)
     marks: list = field(default_factory=list)
+    transit: str = ""
+    """What becomes of packets for others; empty for what the director does unless it is told."""
 
     def change_port(self, port, **changes):
         """Gives the port of that name other settings, and returns it."""
@@ -183,6 +185,8 @@ class Config:
     def toml(self):
         """Returns the configuration file's text."""
         parts = ["[director]\nworkers = [0]\nmax_connections = 10000\n"]
+        if self.transit:
+            parts[0] += f'transit = "{self.transit}"\n'
         for port in self.ports.values():
             addresses = ", ".join(f'"{a}"' for a in port.addresses)
             parts.append(

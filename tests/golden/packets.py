@@ -117,6 +117,11 @@ def time_exceeded(source, packet):
     return error(source, packet, ICMP(type=11, code=0))
 
 
+def net_unreachable(source, packet):
+    """Returns the ICMP message that no route leads to where `packet` is sent (RFC 792, RFC 1812 §5.2.7.1)."""
+    return error(source, packet, ICMP(type=3, code=0))
+
+
 def fragmentation_needed(source, packet, mtu):
     """Returns the ICMP message that `packet` is too big for a link of `mtu` octets (RFC 1191 §4)."""
     return error(source, packet, ICMP(type=3, code=4, nexthopmtu=mtu))

@@ -237,6 +237,24 @@ pub fn echo(from: Ipv4Addr, to: Ipv4Addr, to_mac: [u8; 6], payload: &[u8]) -> Ve
     bytes
 }
 
+/// A packet of a protocol without ports.
+pub fn packet(from: Ipv4Addr, to: Ipv4Addr, to_mac: [u8; 6], protocol: u8) -> Vec<u8> {
+    let builder = PacketBuilder::ethernet2(CLIENT_MAC, to_mac).ipv4(from.octets(), to.octets(), 1);
+    let mut bytes = Vec::new();
+    builder.write(&mut bytes, IpNumber(protocol), b"hello").unwrap();
+    bytes
+}
+
+/// The same frame as a fragment: `word` is that of flags and offset.
+pub fn fragment(mut frame: Vec<u8>, word: u16) -> Vec<u8> {
+    let old = u16::from_be_bytes([frame[20], frame[21]]);
+    frame[20..22].copy_from_slice(&word.to_be_bytes());
+    let sum = u32::from(!u16::from_be_bytes([frame[24], frame[25]])) + u32::from(!old) + u32::from(word);
+    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    frame[24..26].copy_from_slice(&sum.to_be_bytes());
+    frame
+}
+
 /// Checks the checksums of a frame, those inside a tunnel too.
 pub fn verify(frame: &[u8]) {
     let packet = SlicedPacket::from_ethernet(frame).unwrap_or_else(|error| panic!("{error}: {frame:02x?}"));

@@ -65,6 +65,8 @@ class Director:
         self.scheduler = "rr"
         self.api = []
         """Further lines of [api]."""
+        self.transit = None
+        """What becomes of packets for others, if the file is to say."""
         self.process = None
         self.memory = None
         """What the running process was given; what is free now may be less, for it has taken some, or more."""
@@ -88,7 +90,7 @@ class Director:
         self.memory = memory or (self.memory if running else memory_arguments())
         args = ", ".join(f'"{argument}"' for argument in self.memory)
         lines = ["[director]", f"workers = {self.workers}", f"max_connections = {max_connections:_}", f'poll = "{self.poll}"',
-                 f"dpdk_args = [{args}]", "", "[api]", f'socket = "{self.socket}"', *self.api]
+                 f"dpdk_args = [{args}]", *([f'transit = "{self.transit}"'] if self.transit else []), "", "[api]", f'socket = "{self.socket}"', *self.api]
         for number, port in enumerate(self.ports):
             device = f"net_af_packet{number},iface={port.name},qpairs={len(self.workers)},framecnt=4096"
             addresses = ", ".join(f'"{address}"' for address in port.addresses)

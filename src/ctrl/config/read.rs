@@ -48,7 +48,8 @@ pub(super) const MIN_MTU: u64 = 68;
 pub(super) const MAX_MTU: u64 = 9216;
 
 pub(super) const POLLS: &[(&str, Poll)] = &[("busy", Poll::Busy), ("adaptive", Poll::Adaptive)];
-pub(super) const TRANSITS: &[(&str, Transit)] = &[("kernel", Transit::Kernel), ("drop", Transit::Drop)];
+pub(super) const TRANSITS: &[(&str, Transit)] =
+    &[("kernel", Transit::Kernel), ("route", Transit::Route), ("drop", Transit::Drop)];
 pub(super) const QUEUES: &[(&str, Queues)] = &[("per-worker", Queues::PerWorker)];
 pub(super) const FORWARDINGS: &[(&str, Forwarding)] = &[
     ("nat", Forwarding::Nat),
@@ -127,7 +128,7 @@ fn director(section: Option<Section<'_>>, ports: &[Port]) -> Result<Director, Co
         director.dpdk_args = arguments?;
     }
     if let Some(item) = section.get("transit") {
-        director.transit = item.word(TRANSITS, &["route"])?;
+        director.transit = item.word(TRANSITS, &[])?;
         if director.transit == Transit::Kernel && !ports.iter().any(|port| port.twin.is_some()) {
             return Err(item.error("no port has a twin, by which the kernel could get it"));
         }

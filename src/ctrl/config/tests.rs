@@ -108,7 +108,6 @@ fn what_this_version_does_not_do() {
         ("", "[[vrrp]]\nname = 'a'\n", "1: vrrp: "),
         ("", "[sync]\n", "1: sync: "),
         ("", "[[local_pool]]\n", "1: local_pool: "),
-        ("", "[director]\ntransit = 'route'\n", "2: director.transit: \"route\" is "),
         (
             "",
             "[[port]]\nname = 'a'\ndevice = 'net_ring0'\naddresses = [\n'192.0.2.2/24',\n'2001:db8::2/64']\n",

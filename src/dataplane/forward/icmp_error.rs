@@ -40,6 +40,8 @@ pub enum Problem {
     },
     /// Its time to live would run out here (RFC 792, type 11 code 0).
     TimeExceeded,
+    /// Nothing leads to its destination (RFC 1812 §5.2.7.1, type 3 code 0).
+    NoRoute,
 }
 
 impl Problem {
@@ -48,6 +50,7 @@ impl Problem {
         match self {
             Self::FragmentationNeeded { .. } => Outcome::AnsweredTooBig,
             Self::TimeExceeded => Outcome::AnsweredTimeExceeded,
+            Self::NoRoute => Outcome::AnsweredUnreachable,
         }
     }
 
@@ -56,6 +59,7 @@ impl Problem {
         match self {
             Self::FragmentationNeeded { .. } => Outcome::DropTooBig,
             Self::TimeExceeded => Outcome::DropTtl,
+            Self::NoRoute => Outcome::DropNoRoute,
         }
     }
 }
@@ -131,6 +135,11 @@ pub fn answer<F: Frame>(
         Problem::TimeExceeded => {
             message.set_kind(icmp::Type::TimeExceeded);
             message.set_code(0);
+            message.set_rest(0);
+        }
+        Problem::NoRoute => {
+            message.set_kind(icmp::Type::DestinationUnreachable);
+            message.set_code(icmp::CODE_NET_UNREACHABLE);
             message.set_rest(0);
         }
     }

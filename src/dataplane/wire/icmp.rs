@@ -15,6 +15,9 @@ use super::{Error, put_u16, put_u32, u16_at, u32_at};
 /// Length of the part that every message has, in octets.
 pub const HEADER_OCTETS: usize = 8;
 
+/// Code of [`Type::DestinationUnreachable`]: no route leads there.
+pub const CODE_NET_UNREACHABLE: u8 = 0;
+
 /// Code of [`Type::DestinationUnreachable`]: too big for the next link and not to be fragmented.
 pub const CODE_FRAGMENTATION_NEEDED: u8 = 4;
 

@@ -17,6 +17,7 @@ from . import (  # noqa: F401
     one_packet,
     schedule,
     sctp,
+    transit,
     tunnel,
     weights,
 )

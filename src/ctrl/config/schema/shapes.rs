@@ -158,7 +158,8 @@ impl Shape for Director {
         (
             "transit",
             Kind::Word(|| words(TRANSITS)),
-            "What becomes of packets for others, such as NAT real servers send on their own. Default kernel if a port has a twin, else drop.",
+            "What becomes of packets for others, such as NAT real servers send on their own: the host gets them, they are routed as they \
+             are, or dropped. Default kernel if a port has a twin, else drop.",
         ),
         ("watch", Kind::Boolean, "Whether the configuration file is applied again whenever it changes. Default false."),
     ];

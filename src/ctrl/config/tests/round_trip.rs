@@ -213,7 +213,8 @@ fn service(rng: &mut Rng, known: &[Port]) -> Service {
 fn port(rng: &mut Rng) -> Port {
     let interface = |rng: &mut Rng| match family(rng) {
         Family::V4 => IpNet::new(Ipv4Addr::new(10, rng.u8(..), rng.u8(..), 77).into(), 24).unwrap(),
-        Family::V6 => IpNet::new(host(rng, Family::V6), 64).unwrap(),
+        // No real server's: that would be the host, which is Local by whatever method.
+        Family::V6 => IpNet::new(Ipv6Addr::from_bits(0x2a00 << 112 | rng.u128(1..999)).into(), 64).unwrap(),
     };
     Port {
         name: text(rng, "aZ09-_.", 32),
@@ -236,7 +237,7 @@ fn director(rng: &mut Rng, ports: &[Port]) -> Director {
         max_templates: or(rng, max_connections / 10, size),
         poll: or(rng, Poll::Busy, |_| Poll::Adaptive),
         dpdk_args: several(rng, 3, |rng| format!("--{}", text(rng, "x=\"'\\ é\t", 9))),
-        transit: or(rng, Config::default_transit(ports), |_| Transit::Drop),
+        transit: or(rng, Config::default_transit(ports), |rng| *rng.choice(&[Transit::Route, Transit::Drop]).unwrap()),
         watch: rng.bool(),
     }
 }

@@ -79,11 +79,14 @@ fn the_hosts_answers_are_told_apart_like_those_of_any_real_server() {
 }
 
 #[test]
-fn the_kernel_gets_what_is_in_transit_where_it_can() {
+fn the_kernel_gets_what_is_in_transit_where_it_can_if_nothing_else_is_said() {
     let transit = |text: &str| accept(text).director.transit;
     assert_eq!(transit(&port("a", "")), Transit::Drop);
     assert_eq!(transit(&(port("a", "") + &port("b", "twin = 'b0'"))), Transit::Kernel);
     assert_eq!(transit(&format!("{}[director]\ntransit = 'drop'\n", port("a", "twin = 'a0'"))), Transit::Drop);
+    for twin in ["", "twin = 'a0'"] {
+        assert_eq!(transit(&format!("[director]\ntransit = 'route'\n{}", port("a", twin))), Transit::Route);
+    }
     let without = format!("[director]\ntransit = 'kernel'\n{}", port("a", ""));
     assert_eq!(refusal(&without), "2: director.transit: no port has a twin, by which the kernel could get it");
 }

@@ -103,6 +103,14 @@ fn a_long_packet_is_quoted_up_to_576_octets_in_all() {
 }
 
 #[test]
+fn where_no_route_leads_the_net_is_unreachable() {
+    let offending = hops(64).udp(socket(CLIENT), socket(SERVICE), b"hello");
+    assert_eq!(answered(&offending, Problem::NoRoute), Ok(error(3, 0, 0, &offending[14..])));
+    let later = Ip { flags_offset: 0x0001, ..hops(64) }.frame(b"hello");
+    assert_eq!(answered(&later, Problem::NoRoute), Err(Outcome::DropNoRoute));
+}
+
+#[test]
 fn the_answer_reads_back_through_the_parser() {
     let offending = hops(64).tcp(socket(CLIENT), socket(SERVICE), 0x18, &[0x42; 1460]);
     let after = answered(&offending, TOO_BIG).unwrap();
