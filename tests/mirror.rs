@@ -4,7 +4,7 @@
 //!   test: unshare --net (with a user namespace where it is not root) ──► test --inside
 //! ```
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Command, exit};
 use std::time::Duration;
@@ -47,6 +47,9 @@ fn main() {
     if arguments.iter().any(|argument| argument == INSIDE) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(the_kernels_routes_are_known());
+        if Path::new("/proc/net/if_inet6").exists() {
+            runtime.block_on(so_are_those_of_ipv6());
+        }
         println!("test {NAME} ... ok");
         return;
     }
@@ -78,7 +81,11 @@ struct Known {
 impl Known {
     fn routes(&self) -> Vec<(String, Vec<Hop>)> {
         let routes = self.learned.routes.iter().flat_map(|(to, all)| all.iter().map(move |one| (to.to_string(), one)));
-        let leg = |via: Option<Ipv4Addr>| via.map_or(0, |via| via.octets()[3]);
+        let leg = |via: Option<IpAddr>| match via {
+            Some(IpAddr::V4(via)) => via.octets()[3],
+            Some(IpAddr::V6(via)) => via.octets()[15],
+            None => 0,
+        };
         routes.map(|(to, one)| (to, one.legs.iter().map(|it| (it.port.0, leg(it.via), it.weight)).collect())).collect()
     }
 
@@ -123,7 +130,7 @@ async fn the_kernels_routes_are_known() {
 
     // What is there; ports' own networks, what is by other interfaces and announced VIPs are not.
     known.becomes(&[("0.0.0.0/0", &[(0, 1, 1)])]).await;
-    let station = (PortId(0), Ipv4Addr::new(192, 0, 2, 9));
+    let station = (PortId(0), IpAddr::from([192, 0, 2, 9]));
     assert_eq!(known.learned.neighbors.get(&station), Some(&[2, 0, 0, 0, 0, 9]));
 
     // What comes, goes and changes.
@@ -161,4 +168,52 @@ async fn the_kernels_routes_are_known() {
     ip("link set lan0 up");
     ip("route add 10.6.0.0/16 via 10.0.0.6 dev lan0");
     known.becomes(&[("10.6.0.0/16", &[(1, 6, 1)])]).await;
+}
+
+/// After the other, and on the same twins.
+async fn so_are_those_of_ipv6() {
+    ip("link del wan0");
+    ip("link del lan0");
+    twins();
+    let mut config = config();
+    for (port, twin) in [("a", "wan0"), ("b", "lan0")] {
+        let own = format!("2001:db8:{port}::2/64");
+        ip(&format!("addr add {own} dev {twin} nodad"));
+        config.ports[usize::from(twin == "lan0")].addresses.push(own.parse().expect("an address"));
+    }
+    ip("route add default via 2001:db8:a::1 dev wan0");
+    ip("route add blackhole 2001:db8:ff::10 proto 109");
+    ip("neigh add 2001:db8:a::9 lladdr 02:00:00:00:00:09 dev wan0 nud permanent");
+    let kernel = Kernel::open(&config, &config.mirror.clone().expect("asked for")).expect("netlink answers");
+    let mut known = Known { kernel, learned: Learned::default() };
+
+    // What is there; link-local and multicast networks are not.
+    let default: Route<'_> = ("::/0", &[(0, 1, 1)]);
+    known.becomes(&[default]).await;
+    let station = (PortId(0), "2001:db8:a::9".parse().expect("an address"));
+    assert_eq!(known.learned.neighbors.get(&station), Some(&[2, 0, 0, 0, 0, 9]));
+
+    // What comes, goes and changes.
+    ip("route add 2001:db8:8::/48 via 2001:db8:a::3 dev wan0 metric 50");
+    ip("route add 2001:db8:8::/48 via 2001:db8:b::3 dev lan0 metric 20");
+    let of_50: Route<'_> = ("2001:db8:8::/48", &[(0, 3, 1)]);
+    known.becomes(&[default, ("2001:db8:8::/48", &[(1, 3, 1)]), of_50]).await;
+    ip("route append 2001:db8:8::/48 via 2001:db8:b::4 dev lan0 metric 20");
+    known.becomes(&[default, ("2001:db8:8::/48", &[(1, 3, 1), (1, 4, 1)]), of_50]).await;
+    ip("route del 2001:db8:8::/48 via 2001:db8:b::3 dev lan0 metric 20");
+    known.becomes(&[default, ("2001:db8:8::/48", &[(1, 4, 1)]), of_50]).await;
+    ip("route del 2001:db8:8::/48 metric 50");
+    ip(
+        "-6 route replace default nexthop via 2001:db8:a::1 dev wan0 weight 2 nexthop via 2001:db8:b::fe dev lan0 weight 1",
+    );
+    let several: Route<'_> = ("::/0", &[(0, 1, 2), (1, 254, 1)]);
+    known.becomes(&[several, ("2001:db8:8::/48", &[(1, 4, 1)])]).await;
+    ip("route add 2001:db8:9::/48 via fe80::5 dev lan0");
+    ip("neigh del 2001:db8:a::9 dev wan0");
+    known.becomes(&[several, ("2001:db8:8::/48", &[(1, 4, 1)]), ("2001:db8:9::/48", &[(1, 5, 1)])]).await;
+    assert!(known.learned.neighbors.is_empty());
+
+    // What the kernel forgets without a word. It does not tell the weight of one alone.
+    ip("link del lan0");
+    known.becomes(&[default]).await;
 }

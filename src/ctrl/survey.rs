@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::iter;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use hashbrown::HashMap;
 
@@ -82,11 +82,8 @@ impl Survey<'_> {
         let states: HashMap<_, _> = neighbors.map(|known| ((known.port, known.address), known.state)).collect();
         let hop = |(leg, usable): (&Leg, &bool)| HopReport {
             port: self.port_name(leg.port.index()),
-            via: leg.via.map(IpAddr::V4),
-            via_state: leg
-                .via
-                .and_then(|via| states.get(&(leg.port, IpAddr::from(via))))
-                .map(|state| state.name().to_owned()),
+            via: leg.via,
+            via_state: leg.via.and_then(|via| states.get(&(leg.port, via))).map(|state| state.name().to_owned()),
             weight: leg.weight,
             usable: *usable,
         };

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use anyhow::ensure;
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use millrace::ctrl::config::Config;
 use millrace::ctrl::routing::learned::{Change, News, Side};
 use millrace::ctrl::routing::{Candidate, Leg, Origin};
@@ -59,13 +59,13 @@ pub(super) fn measure(rig: &mut Rig, plan: Plan) -> anyhow::Result<Vec<Record>> 
 }
 
 /// The nth of many prefixes.
-fn net(n: u32) -> Ipv4Net {
-    Ipv4Net::new_assert(Ipv4Addr::from_bits(0x1000_0000 + (n << 8)), 24)
+fn net(n: u32) -> IpNet {
+    Ipv4Net::new_assert(Ipv4Addr::from_bits(0x1000_0000 + (n << 8)), 24).into()
 }
 
 /// A route by one of a few gateways.
 fn candidate(n: u32) -> Candidate {
-    let via = Some(Ipv4Addr::new(192, 0, 2, 10 + (n % 4) as u8));
+    let via = Some(Ipv4Addr::new(192, 0, 2, 10 + (n % 4) as u8).into());
     let origin = Origin::Kernel { protocol: 12, metric: 32 };
     Candidate { origin, legs: vec![Leg { port: WAN, via, weight: 1 }] }
 }

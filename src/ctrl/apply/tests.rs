@@ -66,12 +66,12 @@ impl Random {
         let mut leg = || {
             let (port, last) = (self.below(2), 250 + self.below(3) as u8);
             let via = if port == 0 { Ipv4Addr::new(10, 0, 0, last) } else { Ipv4Addr::new(198, 51, 100, last) };
-            Leg { port: PortId(port as u8), via: Some(via), weight: 1 + self.below(3) as u16 }
+            Leg { port: PortId(port as u8), via: Some(via.into()), weight: 1 + self.below(3) as u16 }
         };
         let legs = [leg(), leg()];
         let origin = Origin::Kernel { protocol: 12, metric: self.below(2) as u32 };
         let candidate = Candidate { origin, legs: legs[..self.below(3)].to_vec() };
-        let station = (PortId(0), Ipv4Addr::new(10, 0, 0, 10 + self.below(5) as u8));
+        let station = (PortId(0), Ipv4Addr::new(10, 0, 0, 10 + self.below(5) as u8).into());
         match self.below(4) {
             0 => vec![News::Neighbor(station, (self.below(2) == 0).then_some([2, 0, 0, 0, 0, 7]))],
             1 => vec![News::All(vec![(to, candidate)], Vec::new())],

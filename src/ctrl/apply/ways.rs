@@ -8,7 +8,7 @@ use std::mem;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use super::super::config::{self, Config, Selector};
 use super::super::routing::learned::{Learned, News};
@@ -102,7 +102,7 @@ impl Build<'_> {
     }
 
     /// Makes the table of the routes that packets take.
-    fn table<'a>(&self, choices: impl Iterator<Item = (Ipv4Net, Choice<'a>)>, hops: &Hops) -> Routes {
+    fn table<'a>(&self, choices: impl Iterator<Item = (IpNet, Choice<'a>)>, hops: &Hops) -> Routes {
         let hop = |leg: &Leg| hops.get(&(leg.port, leg.via?.into())).copied().flatten();
         let usable = |leg: &Leg| self.ways.can_use(leg);
         let mut draft = Draft::default();
@@ -118,7 +118,10 @@ impl Build<'_> {
                     *several.entry(hops).or_insert_with_key(|hops| draft.via(hops))
                 }
             };
-            draft.add(to, target, up);
+            // The table of routes is of IPv4.
+            if let IpNet::V4(to) = to {
+                draft.add(to, target, up);
+            }
         }
         draft.finish()
     }

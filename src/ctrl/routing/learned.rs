@@ -5,24 +5,24 @@
 
 use std::collections::BTreeMap;
 use std::mem;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use hashbrown::HashMap;
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::{Candidate, Origin, Table};
 use crate::dataplane::service::PortId;
 
 /// A station on one of the links.
-pub type Station = (PortId, Ipv4Addr);
+pub type Station = (PortId, IpAddr);
 
 /// Something that the kernel told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// All there is.
-    All(Vec<(Ipv4Net, Candidate)>, Vec<(Station, [u8; 6])>),
+    All(Vec<(IpNet, Candidate)>, Vec<(Station, [u8; 6])>),
     /// Of routes to a prefix.
-    Route(Ipv4Net, Change),
+    Route(IpNet, Change),
     /// Of a station: its Ethernet address, or none if that is not fixed any more.
     Neighbor(Station, Option<[u8; 6]>),
 }
@@ -71,7 +71,7 @@ impl Learned {
         changed
     }
 
-    fn begin_anew(&mut self, routes: Vec<(Ipv4Net, Candidate)>, neighbors: Vec<(Station, [u8; 6])>) -> bool {
+    fn begin_anew(&mut self, routes: Vec<(IpNet, Candidate)>, neighbors: Vec<(Station, [u8; 6])>) -> bool {
         let mut all = Self { routes: BTreeMap::new(), neighbors: neighbors.into_iter().collect() };
         for (to, candidate) in routes {
             insert(all.routes.entry(to).or_default(), candidate, Side::Behind);
@@ -79,7 +79,7 @@ impl Learned {
         mem::replace(self, all) != *self
     }
 
-    fn change(&mut self, to: Ipv4Net, change: Change) -> bool {
+    fn change(&mut self, to: IpNet, change: Change) -> bool {
         let known = self.routes.entry(to).or_default();
         let changed = match change {
             Change::Added(candidate, _) if known.contains(&candidate) => false,
@@ -137,12 +137,12 @@ mod tests {
     use super::super::Leg;
     use super::*;
 
-    fn to() -> Ipv4Net {
+    fn to() -> IpNet {
         "10.9.0.0/16".parse().unwrap()
     }
 
     fn route(gateway: u8, metric: u32) -> Candidate {
-        let via = Some(Ipv4Addr::new(192, 0, 2, gateway));
+        let via = Some(IpAddr::from([192, 0, 2, gateway]));
         Candidate {
             origin: Origin::Kernel { protocol: 12, metric },
             legs: vec![Leg { port: PortId(0), via, weight: 1 }],
@@ -151,7 +151,8 @@ mod tests {
 
     fn gateways(learned: &Learned) -> Vec<u8> {
         let routes = learned.routes.get(&to()).into_iter().flatten();
-        routes.map(|one| one.legs[0].via.unwrap().octets()[3]).collect()
+        let last = |via: IpAddr| (0..=u8::MAX).find(|last| via == IpAddr::from([192, 0, 2, *last])).unwrap();
+        routes.map(|one| last(one.legs[0].via.unwrap())).collect()
     }
 
     #[test]
@@ -184,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_look_at_all_there_is_forgets_the_rest() {
-        let station = (PortId(0), Ipv4Addr::new(192, 0, 2, 9));
+        let station = (PortId(0), IpAddr::from([192, 0, 2, 9]));
         let mut learned = Learned::default();
         let early = vec![
             News::Route(to(), Change::Added(route(1, 0), Side::Before)),

@@ -10,15 +10,15 @@ pub mod mirror;
 
 use std::collections::BTreeMap;
 use std::iter;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use super::config::Config;
 use crate::dataplane::service::PortId;
 
 /// All routes, by destination; those to one prefix in the order in which they are preferred.
-pub type Table = BTreeMap<Ipv4Net, Vec<Candidate>>;
+pub type Table = BTreeMap<IpNet, Vec<Candidate>>;
 
 /// A route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub struct Leg {
     /// The port that it is by.
     pub port: PortId,
     /// The gateway; none where the destination itself is on the link.
-    pub via: Option<Ipv4Addr>,
+    pub via: Option<IpAddr>,
     /// Its share of the flows.
     pub weight: u16,
 }
@@ -99,7 +99,7 @@ impl Standing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// Its destinations.
-    pub to: Ipv4Net,
+    pub to: IpNet,
     /// What it is.
     pub candidate: Candidate,
     /// What becomes of it.
@@ -142,7 +142,7 @@ impl<'a> Choice<'a> {
 }
 
 /// Goes through the prefixes of two tables, in order.
-pub fn choices<'a>(configured: &'a Table, learned: &'a Table) -> impl Iterator<Item = (Ipv4Net, Choice<'a>)> {
+pub fn choices<'a>(configured: &'a Table, learned: &'a Table) -> impl Iterator<Item = (IpNet, Choice<'a>)> {
     let (mut ours, mut theirs) = (configured.iter().peekable(), learned.iter().peekable());
     iter::from_fn(move || {
         let to = *match (ours.peek(), theirs.peek()) {
@@ -174,7 +174,6 @@ pub fn list(configured: &Table, learned: &Table, usable: impl Fn(&Leg) -> bool) 
 pub fn configured(config: &Config) -> Table {
     let mut table = Table::new();
     let mut add = |to: IpNet, origin, legs: Vec<Leg>| {
-        let IpNet::V4(to) = to else { return };
         let (same, candidate) = (table.entry(to.trunc()).or_default(), Candidate { origin, legs });
         // A port may have several addresses of one network.
         if !same.contains(&candidate) {
@@ -189,8 +188,7 @@ pub fn configured(config: &Config) -> Table {
     }
     for route in &config.routes {
         let leg = |gateway: &IpAddr| {
-            let (IpAddr::V4(via), port) = (*gateway, config.on_link(*gateway)?) else { return None };
-            Some(Leg { port: PortId(port as u8), via: Some(via), weight: 1 })
+            Some(Leg { port: PortId(config.on_link(*gateway)? as u8), via: Some(*gateway), weight: 1 })
         };
         add(route.to, Origin::Configured, route.via.iter().filter_map(leg).collect());
     }
@@ -244,7 +242,7 @@ via = '192.0.2.9'
     #[test]
     fn the_first_with_a_link_is_taken() {
         let table = configured(&parse(Path::new("x.toml"), TEXT).unwrap().config);
-        let of = |to: &str| Choice { configured: &table[&to.parse::<Ipv4Net>().unwrap()], learned: &[] };
+        let of = |to: &str| Choice { configured: &table[&to.parse::<IpNet>().unwrap()], learned: &[] };
         let taken = |to, ports| of(to).taken(up(ports)).map(|(candidate, up)| (candidate.origin, up));
         let standings = |to, ports| of(to).standings(up(ports)).map(|(_, standing)| standing).collect::<Vec<_>>();
         use Origin::*;
@@ -265,7 +263,7 @@ via = '192.0.2.9'
     #[test]
     fn what_is_configured_is_preferred_to_what_was_learned() {
         let ours = configured(&parse(Path::new("x.toml"), TEXT).unwrap().config);
-        let via = |port, last| Leg { port: PortId(port), via: Some(Ipv4Addr::new(192, 0, 2, last)), weight: 1 };
+        let via = |port, last| Leg { port: PortId(port), via: Some(IpAddr::from([192, 0, 2, last])), weight: 1 };
         let kernel =
             |legs: &[Leg]| Candidate { origin: Origin::Kernel { protocol: 12, metric: 0 }, legs: legs.to_vec() };
         let theirs = Table::from([

@@ -13,7 +13,7 @@ mod tests;
 use std::fmt;
 use std::io;
 use std::mem;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +21,8 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use log::{error, warn};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
-use rtnetlink::packet_route::route::{RouteProtocol, RouteType};
-use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol, RouteType};
 use rtnetlink::sys::AsyncSocket;
 use rtnetlink::{
     Error, Handle, MulticastGroup, RouteMessageBuilder, new_connection_with_strict_check, new_multicast_connection,
@@ -92,14 +92,18 @@ impl Kernel {
     /// # Errors
     /// If the kernel offers no netlink socket.
     pub fn open(config: &Config, wanted: &Mirror) -> io::Result<Self> {
-        let groups =
-            [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv4Route, MulticastGroup::Neigh];
+        let reader = Reader::new(config, wanted.clone());
+        let mut groups =
+            vec![MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv4Route, MulticastGroup::Neigh];
+        if reader.has_ipv6() {
+            groups.extend([MulticastGroup::Ipv6Ifaddr, MulticastGroup::Ipv6Route]);
+        }
         let (mut connection, _, told) = new_multicast_connection(&groups)?;
         // With less all must be looked at more often.
         let _ = set_socket_recv_buffer_size_force(connection.socket_mut().socket_ref(), ROOM);
         let (asking, handle, _) = new_connection_with_strict_check()?;
         Ok(Self {
-            reader: Reader::new(config, wanted.clone()),
+            reader,
             wanted: wanted.clone(),
             handle,
             told: Box::pin(told.map(|(message, _)| message)),
@@ -153,8 +157,13 @@ impl Kernel {
         };
         let (reader, news) = (&mut self.reader, &mut self.gathered);
         match told {
-            NewRoute(route) => news.extend(reader.came(route, message.header.flags)),
-            DelRoute(route) => news.extend(reader.went(route)),
+            NewRoute(route) | DelRoute(route) => {
+                let (flags, gone) = (message.header.flags, matches!(told, DelRoute(_)));
+                news.extend(if gone { reader.went(route) } else { reader.came(route, flags) });
+                if reader.has_ipv6() && Reader::is_part(route, flags, gone) {
+                    self.look_in(OVERRUN);
+                }
+            }
             NewNeighbour(neighbor) => {
                 news.extend(reader.neighbor(neighbor).map(|(station, mac)| News::Neighbor(station, mac)));
             }
@@ -181,27 +190,39 @@ impl Kernel {
         while let Some(link) = links.try_next().await? {
             self.reader.link(&link, false);
         }
-        let mut routes = Vec::new();
-        // As it begins, a builder asks for static unicast ones only.
-        let of_table = RouteMessageBuilder::<Ipv4Addr>::new().protocol(RouteProtocol::Unspec).kind(RouteType::Unspec);
-        let mut listed = pin!(self.handle.route().get(of_table.table_id(self.wanted.table).build()).execute());
-        loop {
-            match listed.try_next().await {
-                Ok(Some(route)) => routes.extend(self.reader.listed(&route)),
-                Ok(None) => break,
-                Err(Error::NetlinkError(error)) if error.raw_code() == NO_SUCH_TABLE => break,
-                Err(error) => return Err(error),
+        let (mut routes, mut neighbors) = (Vec::new(), Vec::new());
+        for question in self.questions() {
+            let family = question.header.address_family;
+            let mut listed = pin!(self.handle.route().get(question).execute());
+            loop {
+                match listed.try_next().await {
+                    Ok(Some(route)) => routes.extend(self.reader.listed(&route)),
+                    Ok(None) => break,
+                    Err(Error::NetlinkError(error)) if error.raw_code() == NO_SUCH_TABLE => break,
+                    Err(error) => return Err(error),
+                }
             }
-        }
-        let mut neighbors = Vec::new();
-        if self.wanted.neighbors {
-            let mut listed = pin!(self.handle.neighbours().get().set_address_family(AddressFamily::Inet).execute());
-            while let Some(neighbor) = listed.try_next().await? {
-                neighbors.extend(self.reader.neighbor(&neighbor).and_then(|(station, mac)| Some((station, mac?))));
+            if self.wanted.neighbors {
+                let mut listed = pin!(self.handle.neighbours().get().set_address_family(family).execute());
+                while let Some(neighbor) = listed.try_next().await? {
+                    neighbors.extend(self.reader.neighbor(&neighbor).and_then(|(station, mac)| Some((station, mac?))));
+                }
             }
         }
         self.look = Instant::now() + LOOK;
         Ok(News::All(routes, neighbors))
+    }
+
+    /// What is asked to list the routes of each family. As it begins, a builder asks for static unicast ones only.
+    fn questions(&self) -> Vec<RouteMessage> {
+        fn all<T>(builder: RouteMessageBuilder<T>, table: u32) -> RouteMessage {
+            builder.protocol(RouteProtocol::Unspec).kind(RouteType::Unspec).table_id(table).build()
+        }
+        let mut questions = vec![all(RouteMessageBuilder::<Ipv4Addr>::new(), self.wanted.table)];
+        if self.reader.has_ipv6() {
+            questions.push(all(RouteMessageBuilder::<Ipv6Addr>::new(), self.wanted.table));
+        }
+        questions
     }
 }
 

@@ -1,10 +1,11 @@
 //! What messages mean.
 
-use std::net::Ipv6Addr;
+use std::net::IpAddr;
 use std::path::Path;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
 use rtnetlink::packet_route::route::{
@@ -48,7 +49,17 @@ fn link(index: u32, name: &str, up: bool) -> LinkMessage {
 }
 
 fn reader(mirror: &str) -> Reader {
-    let config = parse(Path::new("x.toml"), &format!("[mirror]\n{mirror}\n{TEXT}")).unwrap().config;
+    reader_of(parse(Path::new("x.toml"), &format!("[mirror]\n{mirror}\n{TEXT}")).unwrap().config)
+}
+
+/// Of a director whose first port has an IPv6 address too.
+fn reader_of_both() -> Reader {
+    let mut config = parse(Path::new("x.toml"), &format!("[mirror]\n{TEXT}")).unwrap().config;
+    config.ports[0].addresses.push("2001:db8:a::2/64".parse().unwrap());
+    reader_of(config)
+}
+
+fn reader_of(config: Config) -> Reader {
     let mut reader = Reader::new(&config, config.mirror.clone().unwrap());
     for (index, name) in [(WAN, "wan0"), (FAR, "far0"), (ETH, "eth0")] {
         assert_eq!(reader.link(&link(index, name, true), false), index != ETH);
@@ -56,24 +67,35 @@ fn reader(mirror: &str) -> Reader {
     reader
 }
 
-fn address(last: u8) -> Ipv4Addr {
-    Ipv4Addr::new(192, 0, 2, last)
+fn address(last: u8) -> IpAddr {
+    [192, 0, 2, last].into()
+}
+
+fn told(address: IpAddr) -> RouteAddress {
+    match address {
+        IpAddr::V4(address) => RouteAddress::Inet(address),
+        IpAddr::V6(address) => RouteAddress::Inet6(address),
+    }
 }
 
 fn gateway(last: u8) -> RouteAttribute {
-    RouteAttribute::Gateway(RouteAddress::Inet(address(last)))
+    RouteAttribute::Gateway(told(address(last)))
+}
+
+fn by(address: &str) -> RouteAttribute {
+    RouteAttribute::Gateway(told(address.parse().unwrap()))
 }
 
 fn route(to: &str, attributes: &[RouteAttribute]) -> RouteMessage {
-    let to: Ipv4Net = to.parse().unwrap();
+    let to: IpNet = to.parse().unwrap();
     let mut message = RouteMessage::default();
-    message.header.address_family = AddressFamily::Inet;
+    message.header.address_family = if to.addr().is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     message.header.destination_prefix_length = to.prefix_len();
     message.header.table = 254;
     message.header.protocol = RouteProtocol::Bird;
     message.header.kind = RouteType::Unicast;
     if to.prefix_len() > 0 {
-        message.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(to.addr())));
+        message.attributes.push(RouteAttribute::Destination(told(to.addr())));
     }
     message.attributes.extend(attributes.iter().cloned());
     message
@@ -98,7 +120,7 @@ fn legs(reader: &Reader, message: &RouteMessage) -> Option<Vec<Leg>> {
 #[test]
 fn a_route_by_a_twin_is_read() {
     let reader = reader("");
-    let net = |text: &str| text.parse::<Ipv4Net>().unwrap();
+    let net = |text: &str| text.parse::<IpNet>().unwrap();
     let wan = leg(0, Some(1), 1);
     assert_eq!(reader.listed(&by_wan("10.9.0.0/16")), Some((net("10.9.0.0/16"), candidate(0, &[wan]))));
     let metric = [RouteAttribute::Priority(32), RouteAttribute::Oif(WAN), gateway(1), RouteAttribute::Table(254)];
@@ -137,13 +159,7 @@ fn what_is_not_the_directors_is_left_alone() {
         ("by another interface", route("10.9.0.0/16", &[RouteAttribute::Oif(ETH), gateway(1)])),
         ("a port's own network", route("192.0.2.0/24", &[RouteAttribute::Oif(WAN)])),
         ("by the director itself", route("10.9.0.0/16", &[RouteAttribute::Oif(WAN), gateway(2)])),
-        (
-            "by IPv6",
-            route(
-                "10.9.0.0/16",
-                &[RouteAttribute::Oif(WAN), RouteAttribute::Gateway(RouteAddress::Inet6(Ipv6Addr::LOCALHOST))],
-            ),
-        ),
+        ("by IPv6", route("10.9.0.0/16", &[RouteAttribute::Oif(WAN), by("2001:db8:a::1")])),
         (
             "of another table",
             route("10.9.0.0/16", &[RouteAttribute::Oif(WAN), gateway(1), RouteAttribute::Table(1000)]),
@@ -156,7 +172,8 @@ fn what_is_not_the_directors_is_left_alone() {
         change(&mut message);
         message
     };
-    others.push(("IPv6", changed(|message| message.header.address_family = AddressFamily::Inet6)));
+    others.push(("mixed", changed(|message| message.header.address_family = AddressFamily::Inet6)));
+    others.push(("IPv6", route("2001:db8:9::/48", &[RouteAttribute::Oif(WAN), by("2001:db8:a::1")])));
     others.push(("by type of service", changed(|message| message.header.tos = 4)));
     others.push(("a cached one", changed(|message| message.header.flags = RouteFlags::Cloned)));
     others.push(("the host's own", changed(|message| message.header.kind = RouteType::Local)));
@@ -251,7 +268,7 @@ fn permanent_neighbours_of_twins_are_static() {
         message.header.ifindex = index;
         message.header.state = state;
         message.attributes = vec![
-            NeighbourAttribute::Destination(NeighbourAddress::Inet(address(last))),
+            NeighbourAttribute::Destination(NeighbourAddress::Inet([192, 0, 2, last].into())),
             NeighbourAttribute::LinkLayerAddress(mac.to_vec()),
         ];
         message
@@ -274,6 +291,63 @@ fn permanent_neighbours_of_twins_are_static() {
     let mut stand_in = neighbor(WAN, 9, Permanent, &mac);
     let gateway = Ipv4Addr::new(198, 18, 0, 1);
     stand_in.attributes[0] = NeighbourAttribute::Destination(NeighbourAddress::Inet(gateway));
-    assert_eq!(read.neighbor(&stand_in), Some(((PortId(0), gateway), None)));
+    assert_eq!(read.neighbor(&stand_in), Some(((PortId(0), gateway.into()), None)));
     assert_eq!(reader("neighbors = false").neighbor(&neighbor(WAN, 9, Permanent, &mac)), None);
+}
+
+#[test]
+fn ipv6_is_mirrored_where_a_port_has_an_address_of_it() {
+    assert!(!reader("").has_ipv6());
+    let reader = reader_of_both();
+    assert!(reader.has_ipv6());
+    let one = |to: &str, attributes: &[RouteAttribute]| legs(&reader, &route(to, attributes));
+    let via = |text: &str| Leg { port: PortId(0), via: Some(text.parse().unwrap()), weight: 1 };
+    let wan = RouteAttribute::Oif(WAN);
+    assert_eq!(one("::/0", &[wan.clone(), by("2001:db8:a::1")]), Some(vec![via("2001:db8:a::1")]));
+    assert_eq!(one("2001:db8:9::/48", &[wan.clone(), by("fe80::1")]), Some(vec![via("fe80::1")]), "the link is known");
+    assert_eq!(one("10.9.0.0/16", &[wan.clone(), gateway(1)]), Some(vec![leg(0, Some(1), 1)]));
+    let mut hop = RouteNextHop::default();
+    (hop.interface_index, hop.attributes) = (WAN, vec![by("2001:db8:a::1")]);
+    let mut other = hop.clone();
+    other.attributes = vec![by("2001:db8:a::3")];
+    let several = [RouteAttribute::MultiPath(vec![hop, other])];
+    assert_eq!(one("::/0", &several), Some(vec![via("2001:db8:a::1"), via("2001:db8:a::3")]));
+    for (what, to, attributes) in [
+        ("a port's own network", "2001:db8:a::/64", vec![wan.clone()]),
+        ("by the director itself", "2001:db8:9::/48", vec![wan.clone(), by("2001:db8:a::2")]),
+        ("by another interface", "2001:db8:9::/48", vec![RouteAttribute::Oif(ETH), by("2001:db8:a::1")]),
+        ("by IPv4", "2001:db8:9::/48", vec![wan.clone(), gateway(1)]),
+        ("link-local", "fe80::/64", vec![wan.clone()]),
+        ("multicast", "ff00::/8", vec![wan.clone()]),
+    ] {
+        assert_eq!(one(to, &attributes), None, "{what}");
+    }
+    let mac = [2, 0, 0, 0, 0, 9];
+    let mut neighbor = NeighbourMessage::default();
+    neighbor.header.family = AddressFamily::Inet6;
+    neighbor.header.ifindex = WAN;
+    neighbor.header.state = NeighbourState::Permanent;
+    neighbor.attributes = vec![
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6("2001:db8:a::9".parse().unwrap())),
+        NeighbourAttribute::LinkLayerAddress(mac.to_vec()),
+    ];
+    let station = (PortId(0), "2001:db8:a::9".parse().unwrap());
+    assert_eq!(reader.neighbor(&neighbor), Some((station, Some(mac))));
+    assert_eq!(self::reader("").neighbor(&neighbor), None);
+}
+
+#[test]
+fn of_ipv6_a_next_hop_more_or_less_is_looked_at() {
+    let six = route("::/0", &[RouteAttribute::Oif(WAN), by("2001:db8:a::1")]);
+    let four = by_wan("10.9.0.0/16");
+    for (flags, gone, expected) in [
+        (NLM_F_CREATE | NLM_F_EXCL, false, false),
+        (NLM_F_REPLACE, false, false),
+        (NLM_F_CREATE, false, true),
+        (NLM_F_CREATE | NLM_F_APPEND, false, true),
+        (0, true, true),
+    ] {
+        assert_eq!(Reader::is_part(&six, flags, gone), expected, "{flags:#x}");
+        assert!(!Reader::is_part(&four, flags, gone));
+    }
 }
