@@ -55,6 +55,18 @@ class Namespace:
             return self.run("cat", f"/proc/sys/{key.replace('.', '/')}").stdout.strip()
         return self.run("sysctl", "-qw", f"{key}={value}")
 
+    def enable_ipv6(self):
+        """Switches IPv6 on, for the devices there are and those to come: no address waits for duplicates to be heard of,
+        and nothing is learnt from routers."""
+        for scope in ("default", "all"):
+            self.sysctl(f"net.ipv6.conf.{scope}.accept_dad", 0)
+            self.sysctl(f"net.ipv6.conf.{scope}.accept_ra", 0)
+            self.sysctl(f"net.ipv6.conf.{scope}.disable_ipv6", 0)
+
+    def add_address(self, address, device):
+        """Gives a device an address of either family, at once."""
+        self.ip("addr", "add", address, "dev", device, *(["nodad"] if ":" in address else []))
+
     def addresses(self, device):
         """Returns the addresses of a device, of both families."""
         lines = self.ip("-o", "addr", "show", "dev", device).stdout.splitlines()
@@ -112,7 +124,7 @@ class Network:
         command("ip", "link", "add", one_device, "netns", one.full_name, "type", "veth",
                 "peer", "name", other_device, "netns", other.full_name)
         if address:
-            one.ip("addr", "add", address, "dev", one_device)
+            one.add_address(address, one_device)
         if master:
             other.ip("link", "set", other_device, "master", master)
         for end, device in ((one, one_device), (other, other_device)):
