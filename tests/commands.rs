@@ -101,7 +101,7 @@ fn check_refuses_bad_files_with_one_line_and_status_2() {
         ),
         (
             good.replace("10.0.0.2", "2001:db8::2"),
-            "9: service[0].real[0].address: 2001:db8::2 is IPv6, its service 192.0.2.1:80 is IPv4",
+            "9: service[0].real[0].address: 2001:db8::2 is IPv6, its service 192.0.2.1:80 is IPv4: only tunnels lead from one to the other",
         ),
         (
             good.replace("net_ring0", "net_af_packet0,iface=millrace-none"),

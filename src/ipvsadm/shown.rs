@@ -76,6 +76,8 @@ fn mask(prefix: u8, family: Family) -> Mask {
 
 #[cfg(test)]
 mod tests {
+    use super::super::command::{Layout, Listed, Listing};
+    use super::super::layout::{self, Spoken};
     use super::*;
 
     #[test]
@@ -85,5 +87,68 @@ mod tests {
         }
         assert_eq!(mask(64, Family::V6).to_string(), "64");
         assert!(mask(128, Family::V6).is_whole());
+    }
+
+    const STATS: &str = r#""stats":{"active":0,"inactive":0,"persistent":0,"connections":0,"in_packets":0,"in_octets":0,"out_packets":0,"out_octets":0}"#;
+
+    /// What a director of both families answers.
+    fn both() -> Shown {
+        let real = |address: &str, forwarding: &str| {
+            format!(r#"{{"address":"{address}","forwarding":"{forwarding}","running_weight":1,{STATS}}}"#)
+        };
+        let service = |key: &str, persistence: &str, reals: &[String]| {
+            format!(r#"{{{key},"persistence":{persistence},{STATS},"real":[{}]}}"#, reals.join(","))
+        };
+        let services = [
+            service(
+                r#""address":"[2001:db8::10]:80","protocol":"tcp""#,
+                r#"{"timeout":600,"mask":64}"#,
+                &[real("[2001:db8:1::5]:8080", "nat"), real("10.0.0.1:80", "tunnel")],
+            ),
+            service(r#""mark":7,"family":"ipv6""#, r#"{"timeout":300}"#, &[real("2001:db8:1::5", "direct")]),
+            service(r#""mark":7"#, r#"{"timeout":300}"#, &[]),
+            service(r#""address":"[2001:db8::/64]:80","protocol":"tcp""#, r#"{"timeout":300}"#, &[]),
+        ];
+        let answer = format!(r#"{{"version":1,"max_connections":4096,"services":[{}]}}"#, services.join(","));
+        all(&serde_json::from_str(&answer).unwrap(), As::TheyRun).unwrap()
+    }
+
+    #[test]
+    fn ipv6_is_listed_and_saved_as_ipvsadm_has_it() {
+        let mut shown = both();
+        layout::sort(&mut shown);
+        let plain = Listing {
+            what: Listed::All,
+            layout: Layout::Plain,
+            numeric: true,
+            exact: false,
+            sorted: true,
+            engines: false,
+        };
+        let expected = "\
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+TCP  [2001:db8::10]:80 wlc persistent 600 mask 64
+  -> 10.0.0.1:80                  Tunnel  1      0          0         ·
+  -> [2001:db8:1::5]:8080         Masq    1      0          0         ·
+FWM  7 wlc persistent 300
+FWM  7 IPv6 wlc persistent 300
+  -> [2001:db8:1::5]:0            Route   1      0          0         ·
+TCP  [2001:db8::/64]:80 wlc persistent 300
+";
+        assert_eq!(layout::listing(&shown, &plain, Spoken::Numbers), expected.replace('·', ""));
+        let expected = "\
+-A -t [2001:db8::10]:80 -s wlc -p 600 -M 64
+-a -t [2001:db8::10]:80 -r 10.0.0.1:80 -i -w 1 --tun-type ipip
+-a -t [2001:db8::10]:80 -r [2001:db8:1::5]:8080 -m -w 1
+-A -f 7 -s wlc -p 300
+-A -f 7 -6 -s wlc -p 300
+-a -f 7 -6 -r [2001:db8:1::5]:0 -g -w 1
+";
+        assert_eq!(
+            layout::save(&shown, Spoken::Numbers),
+            (expected.to_owned(), vec!["TCP [2001:db8::/64]:80".to_owned()])
+        );
     }
 }

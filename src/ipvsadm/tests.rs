@@ -3,9 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::arguments::read;
+use super::changes;
 use super::command::*;
 use super::mistake::Mistake;
 use super::names::Few;
+use crate::ctrl::change::Change;
+use crate::ctrl::config::parts;
 use crate::dataplane::service::{Forwarding, Protocol};
 
 fn words(line: &str) -> Vec<String> {
@@ -344,5 +347,35 @@ fn what_cannot_be_read_is_the_option_parsers() {
         ("-L --stats=1", "--stats=1: option does not take an argument"),
     ] {
         assert_eq!(refused(line), Mistake { text: complaint.to_owned(), status: 255, ends: false }, "{line}");
+    }
+}
+
+#[test]
+fn what_is_asked_of_the_director() {
+    for (line, asked) in [
+        (
+            "-A -t [2001:db8::10]:80 -s rr -p 600 -M 64",
+            r#"{"op":"add-service","service":{"address":"[2001:db8::10]:80","protocol":"tcp","scheduler":"rr","persistence":{"timeout":600,"mask":64}}}"#,
+        ),
+        (
+            "-A -t 192.0.2.10:80 -s rr -p 600 -M 255.255.255.0",
+            r#"{"op":"add-service","service":{"address":"192.0.2.10:80","protocol":"tcp","scheduler":"rr","persistence":{"timeout":600,"mask":"255.255.255.0"}}}"#,
+        ),
+        ("-A -f 7 -6", r#"{"op":"add-service","service":{"mark":7,"family":"ipv6","scheduler":"wlc"}}"#),
+        ("-D -f 7", r#"{"op":"remove-service","service":{"mark":7}}"#),
+        (
+            "-a -t [2001:db8::10]:80 -r 10.0.0.1 -i",
+            r#"{"op":"add-real","service":{"address":"[2001:db8::10]:80","protocol":"tcp"},"real":{"address":"10.0.0.1:80","forwarding":"tunnel","weight":1,"upper":0,"lower":0}}"#,
+        ),
+        (
+            "-d -f 7 -6 -r 2001:db8:1::5",
+            r#"{"op":"remove-real","service":{"mark":7,"family":"ipv6"},"real":"2001:db8:1::5"}"#,
+        ),
+    ] {
+        let change = changes::change(&command(line)).unwrap().unwrap();
+        assert_eq!(serde_json::to_string(&change).unwrap(), asked, "{line}");
+        if let Change::AddService { service } = change {
+            parts::foreign_service(&service).unwrap();
+        }
     }
 }
