@@ -1,22 +1,17 @@
 //! The kernel's routes by netlink, on veth pairs in a network namespace of this test's own.
-//!
-//! ```text
-//!   test: unshare --net (with a user namespace where it is not root) ──► test --inside
-//! ```
+
+mod namespace;
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::process::{Command, exit};
 use std::time::Duration;
 
 use millrace::ctrl::config::{self, Config};
 use millrace::ctrl::routing::learned::Learned;
 use millrace::ctrl::routing::mirror::Kernel;
 use millrace::dataplane::service::PortId;
+use namespace::ip;
 use tokio::time::{Instant, timeout};
-
-const INSIDE: &str = "--inside";
-const NAME: &str = "the_kernels_routes_are_known";
 
 const TEXT: &str = "\
 [announce]
@@ -34,37 +29,12 @@ twin = 'lan0'
 ";
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.iter().any(|argument| argument == "--list") {
-        println!("{NAME}: test");
-        return;
-    }
-    // As the usual harness has it: words are filters.
-    let mut filters = arguments.iter().filter(|argument| !argument.starts_with('-')).peekable();
-    if filters.peek().is_some() && !filters.any(|filter| NAME.contains(filter.as_str())) {
-        return;
-    }
-    if arguments.iter().any(|argument| argument == INSIDE) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(the_kernels_routes_are_known());
-        if Path::new("/proc/net/if_inet6").exists() {
-            runtime.block_on(so_are_those_of_ipv6());
+    namespace::run("the_kernels_routes_are_known", || async {
+        the_kernels_routes_are_known().await;
+        if namespace::has_ipv6() {
+            so_are_those_of_ipv6().await;
         }
-        println!("test {NAME} ... ok");
-        return;
-    }
-    let this = std::env::current_exe().expect("this program has a path");
-    // Root in a user namespace of its own: also where the caller is nobody.
-    let status = Command::new("unshare").args(["--map-root-user", "--net"]).arg(this).arg(INSIDE).status();
-    match status {
-        Ok(status) => exit(status.code().unwrap_or(1)),
-        Err(cause) => panic!("unshare does not run: {cause}"),
-    }
-}
-
-fn ip(command: &str) {
-    let status = Command::new("ip").args(command.split(' ')).status().expect("ip runs");
-    assert!(status.success(), "ip {command}");
+    });
 }
 
 /// A next hop: port, the last octet of its gateway, or 0, and its weight.

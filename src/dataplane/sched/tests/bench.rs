@@ -1,11 +1,11 @@
 //! A service on the bench: its real servers, their connections, and workers that schedule them, without packets.
 
-use crate::dataplane::address::{Address, Family, TransportAddress};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::super::*;
+use crate::dataplane::address::{Address, Family, TransportAddress};
 use crate::dataplane::clock::Now;
 use crate::dataplane::conn::{Connections, Counts, State, Tick, Value};
 use crate::dataplane::neigh::NeighborId;
