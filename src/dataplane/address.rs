@@ -9,7 +9,7 @@
 //! never meet in one value.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// The word before an IPv4 address.
 const MAPPED: u32 = 0xffff;
@@ -144,11 +144,17 @@ impl Address {
         Self::from_bits(self.to_bits() & mask)
     }
 
+    /// The IPv6 address that it is; an IPv4 one is mapped.
+    #[inline]
+    pub const fn to_v6(self) -> Ipv6Addr {
+        Ipv6Addr::from_bits(self.to_bits())
+    }
+
     /// As the standard library has it.
     pub const fn to_ip(self) -> IpAddr {
         match self.as_v4() {
             Some(bits) => IpAddr::V4(Ipv4Addr::from_bits(bits)),
-            None => IpAddr::V6(Ipv6Addr::from_bits(self.to_bits())),
+            None => IpAddr::V6(self.to_v6()),
         }
     }
 }
@@ -207,15 +213,6 @@ impl TransportAddress {
         Self { address, port }
     }
 
-    /// As the standard library has an IPv4 one.
-    #[inline(always)]
-    pub const fn as_v4(self) -> Option<SocketAddrV4> {
-        match self.address.as_v4() {
-            Some(address) => Some(SocketAddrV4::new(Ipv4Addr::from_bits(address), self.port)),
-            None => None,
-        }
-    }
-
     /// As the standard library has it.
     pub const fn to_socket(self) -> SocketAddr {
         SocketAddr::new(self.address.to_ip(), self.port)
@@ -232,6 +229,12 @@ impl From<SocketAddrV4> for TransportAddress {
 impl From<SocketAddr> for TransportAddress {
     fn from(socket: SocketAddr) -> Self {
         Self::new(socket.ip().into(), socket.port())
+    }
+}
+
+impl From<SocketAddrV6> for TransportAddress {
+    fn from(socket: SocketAddrV6) -> Self {
+        Self::new((*socket.ip()).into(), socket.port())
     }
 }
 

@@ -1,7 +1,5 @@
 //! Telling the sender of a packet that it cannot go on: the director's ICMP errors, from which address and how many.
 
-use std::net::Ipv4Addr;
-
 use super::forward::icmp_error::{self, Problem};
 use super::parse::Parsed;
 use super::pipeline::{Fate, Stages};
@@ -16,7 +14,7 @@ impl Stages<'_> {
         let problem = if packet.ttl <= 1 {
             Problem::TimeExceeded
         } else if packet.dont_fragment {
-            Problem::FragmentationNeeded { mtu: room }
+            Problem::TooBig { mtu: room }
         } else {
             return Fate::End(Outcome::DropTooBig);
         };
@@ -37,7 +35,7 @@ impl Stages<'_> {
         if !self.errors.allow(self.now) {
             return Fate::End(problem.dropped());
         }
-        match icmp_error::answer(frame, problem, Ipv4Addr::from_bits(source.low()), self.ids.draw()) {
+        match icmp_error::answer(frame, problem, source, self.ids.draw()) {
             Ok(answered) => Fate::Send(self.back, answered),
             Err(dropped) => Fate::End(dropped),
         }

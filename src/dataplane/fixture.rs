@@ -2,8 +2,11 @@
 //!
 //! Nothing here uses the views or the checksum module: what they get wrong must not be right here in the same way.
 
+mod six;
+
 use std::net::SocketAddrV4;
 
+pub use self::six::Ip6;
 use super::port::memory::{Arrival, MemoryFrame, MemoryLimits, MemoryPort};
 use super::port::{Burst, Port, RxChecksum};
 
@@ -116,51 +119,70 @@ impl Ip {
     /// Returns the frame of a TCP segment, its checksum right.
     pub fn tcp(self, from: SocketAddrV4, to: SocketAddrV4, flags: u8, data: &[u8]) -> Vec<u8> {
         let ip = self.with_addresses(6, from, to);
-        let mut segment = ports(from, to);
-        segment.extend([0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0, 0x50, flags, 0xfa, 0xf0, 0, 0, 0, 0]);
-        segment.extend(data);
-        let sum = !naive_sum(&[ip.pseudo(segment.len()), segment.clone()].concat());
-        segment[16..18].copy_from_slice(&sum.to_be_bytes());
-        ip.frame(&segment)
+        ip.frame(&tcp(|octets| ip.pseudo(octets), (from.port(), to.port()), flags, data))
     }
 
     /// Returns the frame of a UDP datagram, its checksum right.
     pub fn udp(self, from: SocketAddrV4, to: SocketAddrV4, data: &[u8]) -> Vec<u8> {
         let ip = self.with_addresses(17, from, to);
-        let mut datagram = ports(from, to);
-        datagram.extend((8 + data.len() as u16).to_be_bytes());
-        datagram.extend([0, 0]);
-        datagram.extend(data);
-        let sum = !naive_sum(&[ip.pseudo(datagram.len()), datagram.clone()].concat());
-        datagram[6..8].copy_from_slice(&if sum == 0 { 0xffff } else { sum }.to_be_bytes());
-        ip.frame(&datagram)
+        ip.frame(&udp(|octets| ip.pseudo(octets), (from.port(), to.port()), data))
     }
 
     /// Returns the frame of an SCTP packet, its checksum right; `chunks` are all that follows the common header.
     pub fn sctp(self, from: SocketAddrV4, to: SocketAddrV4, chunks: &[u8]) -> Vec<u8> {
-        let ip = self.with_addresses(132, from, to);
-        let mut packet = ports(from, to);
-        packet.extend([0x12, 0x34, 0x56, 0x78, 0, 0, 0, 0]);
-        packet.extend(chunks);
-        let sum = naive_crc(&packet);
-        packet[8..12].copy_from_slice(&sum.to_le_bytes());
-        ip.frame(&packet)
+        self.with_addresses(132, from, to).frame(&sctp((from.port(), to.port()), chunks))
     }
 
     /// Returns the frame of an ICMP message, its checksum right.
     pub fn icmp(mut self, kind: u8, code: u8, rest: u32, data: &[u8]) -> Vec<u8> {
         self.protocol = 1;
-        let mut message = vec![kind, code, 0, 0];
-        message.extend(rest.to_be_bytes());
-        message.extend(data);
-        let sum = !naive_sum(&message);
-        message[2..4].copy_from_slice(&sum.to_be_bytes());
-        self.frame(&message)
+        self.frame(&icmp(|_| Vec::new(), kind, code, rest, data))
     }
 }
 
-fn ports(from: SocketAddrV4, to: SocketAddrV4) -> Vec<u8> {
-    [from.port().to_be_bytes(), to.port().to_be_bytes()].concat()
+fn ports((from, to): (u16, u16)) -> Vec<u8> {
+    [from.to_be_bytes(), to.to_be_bytes()].concat()
+}
+
+/// A TCP segment, its checksum right over the pseudo header for its length.
+fn tcp(pseudo: impl Fn(usize) -> Vec<u8>, between: (u16, u16), flags: u8, data: &[u8]) -> Vec<u8> {
+    let mut segment = ports(between);
+    segment.extend([0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0, 0x50, flags, 0xfa, 0xf0, 0, 0, 0, 0]);
+    segment.extend(data);
+    let sum = !naive_sum(&[pseudo(segment.len()), segment.clone()].concat());
+    segment[16..18].copy_from_slice(&sum.to_be_bytes());
+    segment
+}
+
+/// A UDP datagram, its checksum right over the pseudo header for its length.
+fn udp(pseudo: impl Fn(usize) -> Vec<u8>, between: (u16, u16), data: &[u8]) -> Vec<u8> {
+    let mut datagram = ports(between);
+    datagram.extend((8 + data.len() as u16).to_be_bytes());
+    datagram.extend([0, 0]);
+    datagram.extend(data);
+    let sum = !naive_sum(&[pseudo(datagram.len()), datagram.clone()].concat());
+    datagram[6..8].copy_from_slice(&if sum == 0 { 0xffff } else { sum }.to_be_bytes());
+    datagram
+}
+
+/// An SCTP packet, its checksum right.
+fn sctp(between: (u16, u16), chunks: &[u8]) -> Vec<u8> {
+    let mut packet = ports(between);
+    packet.extend([0x12, 0x34, 0x56, 0x78, 0, 0, 0, 0]);
+    packet.extend(chunks);
+    let sum = naive_crc(&packet);
+    packet[8..12].copy_from_slice(&sum.to_le_bytes());
+    packet
+}
+
+/// An ICMP message, its checksum right over the pseudo header for its length; IPv4's is empty.
+fn icmp(pseudo: impl Fn(usize) -> Vec<u8>, kind: u8, code: u8, rest: u32, data: &[u8]) -> Vec<u8> {
+    let mut message = vec![kind, code, 0, 0];
+    message.extend(rest.to_be_bytes());
+    message.extend(data);
+    let sum = !naive_sum(&[pseudo(message.len()), message.clone()].concat());
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    message
 }
 
 /// Computes anew the header checksum of the IPv4 packet that `packet` begins with, however long it says its header is.
@@ -171,10 +193,13 @@ pub fn fix_header_checksum(packet: &mut [u8]) {
     packet[10..12].copy_from_slice(&sum.to_be_bytes());
 }
 
-/// Asserts that every checksum in a frame's IPv4 packet is right, and those of the packet inside it too.
+/// Asserts that every checksum in a frame's IP packet is right, and those of the packet inside it too.
 pub fn assert_sound(frame: &[u8]) {
-    assert_eq!(frame[12..14], [0x08, 0x00], "an IPv4 frame");
-    assert_packet_sound(&frame[14..]);
+    match be16(frame, 12) {
+        0x0800 => assert_packet_sound(&frame[14..]),
+        0x86dd => six::assert_packet_sound(&frame[14..]),
+        other => panic!("not an IP frame: {other:#06x}"),
+    }
 }
 
 fn assert_packet_sound(packet: &[u8]) {
@@ -186,9 +211,17 @@ fn assert_packet_sound(packet: &[u8]) {
     let pseudo = [&packet[12..20], &[0, packet[9]], &(data.len() as u16).to_be_bytes()].concat();
     match packet[9] {
         1 => assert_eq!(naive_sum(data), 0xffff, "ICMP checksum of {data:02x?}"),
-        4 => assert_packet_sound(data),
         17 if be16(data, 6) == 0 => {}
-        6 | 17 => assert_eq!(naive_sum(&[&pseudo, data].concat()), 0xffff, "transport checksum of {data:02x?}"),
+        protocol => assert_data_sound(protocol, &pseudo, data),
+    }
+}
+
+/// What both families have in common.
+fn assert_data_sound(protocol: u8, pseudo: &[u8], data: &[u8]) {
+    match protocol {
+        4 => assert_packet_sound(data),
+        41 => six::assert_packet_sound(data),
+        6 | 17 => assert_eq!(naive_sum(&[pseudo, data].concat()), 0xffff, "transport checksum of {data:02x?}"),
         132 => {
             let blank = [&data[..8], &[0; 4], &data[12..]].concat();
             assert_eq!(data[8..12], naive_crc(&blank).to_le_bytes(), "CRC32c of {data:02x?}");

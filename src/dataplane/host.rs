@@ -24,7 +24,7 @@ use super::classify::{Step, answer_key, answer_to_service, six_reply_key};
 use super::connect::Reply;
 use super::forward::{link, nat};
 use super::parse::{Parsed, parse};
-use super::pipeline::{Fate, Stages, count, four, kept_port, transport, unforwarded};
+use super::pipeline::{Fate, Stages, count, kept_port, transport, unforwarded};
 use super::port::Frame;
 use super::punt::{self, Class};
 use super::service::{Forwarding, PortId, PortSettings, RealServer};
@@ -66,7 +66,7 @@ impl Stages<'_> {
         let to = TransportAddress::new(own.unwrap_or(real.address.address), real.address.port);
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
         let to = kept_port(to, packet.dst_port);
-        nat::deliver(frame.bytes_mut(), l3, l4, transport(packet), four(to)?).map_err(unforwarded)?;
+        nat::deliver(frame.bytes_mut(), l3, l4, transport(packet), to).map_err(unforwarded)?;
         // Another port's twin has another address.
         let sender = ethernet::Frame::new_unchecked(frame.bytes()).source();
         link::readdress(frame.bytes_mut(), port.mac, sender).map_err(unforwarded)?;
@@ -100,7 +100,7 @@ impl Stages<'_> {
         };
         let Reply { service, from, real } = reply.ok()?;
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
-        nat::answer(frame.bytes_mut(), l3, l4, transport(&packet), from.as_v4()?).ok()?;
+        nat::answer(frame.bytes_mut(), l3, l4, transport(&packet), from).ok()?;
         let octets = u64::from(packet.ip_octets);
         count(&self.stats.services[service.index()], octets, false);
         count(&self.stats.reals[real.index()], octets, false);

@@ -6,7 +6,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::address::Address;
+use super::address::{Address, Family};
 use super::clock::Now;
 use super::forward::echo;
 use super::neigh::Neighbors;
@@ -138,7 +138,7 @@ pub fn icmp<F: Frame>(snapshot: &Snapshot, packet: &Parsed, frame: &mut F, asked
     if !asks || packet.icmp_code != 0 {
         return Answer::End(Outcome::DropIcmpType);
     }
-    match echo::reply(frame.bytes_mut(), usize::from(packet.l3_offset), usize::from(packet.l4_offset)) {
+    match echo::reply(frame, usize::from(packet.l3_offset), usize::from(packet.l4_offset), Family::V4) {
         Ok(()) => Answer::Reply(Outcome::AnsweredEcho),
         Err(_) => Answer::End(Outcome::DropIcmpMalformed),
     }

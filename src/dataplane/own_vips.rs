@@ -52,7 +52,7 @@ impl Stages<'_> {
             Local::Virtual => return None,
         };
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
-        nat::answer(frame.bytes_mut(), l3, l4, transport(packet), reply.from.as_v4()?).ok()?;
+        nat::answer(frame.bytes_mut(), l3, l4, transport(packet), reply.from).ok()?;
         link::readdress(frame.bytes_mut(), port.mac, STATION).ok()?;
         let octets = u64::from(packet.ip_octets);
         count(&self.stats.services[reply.service.index()], octets, false);

@@ -16,7 +16,7 @@
 //! ```
 //! Each frame ends in one [`Outcome`], counted when it is sent ([`super::outbox`]) or here.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 
 use super::address::{Address, Family, TransportAddress};
 use super::classify::{Lead, Step, Way, answer_key, classify, request_key, six_reply_key, unanswered};
@@ -313,14 +313,15 @@ impl<'a> Stages<'a> {
             // The host is no next hop away: what is for it is delivered ([`super::host`]) and does not get here.
             Forwarding::Nat | Forwarding::Local => {
                 let to = kept_port(real, packet.dst_port);
-                (nat::inbound(frame.bytes_mut(), l3, l4, transport(packet), four(to)?), Outcome::ForwardedNatIn)
+                (nat::inbound(frame.bytes_mut(), l3, l4, transport(packet), to), Outcome::ForwardedNatIn)
             }
-            Forwarding::Direct => (direct::hop(frame.bytes_mut(), l3), Outcome::ForwardedDirect),
+            Forwarding::Direct => (direct::hop(frame.bytes_mut(), l3, Family::V4), Outcome::ForwardedDirect),
             Forwarding::Tunnel => {
                 let source = self.snapshot.ports[hop.port.index()].source(Family::V4).ok_or(Outcome::DropNoRoute)?;
                 let id = self.ids.draw();
                 let [source, real] = [source, real.address].map(|address| Ipv4Addr::from_bits(address.low()));
-                (ipip::encapsulate(frame, source, real, id), Outcome::ForwardedTunnel)
+                let outer = ipip::Outer::V4 { source, destination: real, identification: id };
+                (ipip::encapsulate(frame, Family::V4, outer), Outcome::ForwardedTunnel)
             }
         };
         rewritten.map(|()| outcome).map_err(unforwarded)
@@ -393,7 +394,7 @@ impl<'a> Stages<'a> {
             return Ok(fate);
         }
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
-        nat::outbound(frame.bytes_mut(), l3, l4, transport(packet), four(from)?).map_err(unforwarded)?;
+        nat::outbound(frame.bytes_mut(), l3, l4, transport(packet), from).map_err(unforwarded)?;
         let octets = u64::from(packet.ip_octets);
         count(&self.stats.services[service.index()], octets, false);
         count(&self.stats.reals[real.index()], octets, false);
@@ -456,7 +457,7 @@ impl<'a> Stages<'a> {
 #[inline(always)]
 pub(super) fn room(forwarding: Forwarding, mtu: u16) -> u16 {
     match forwarding {
-        Forwarding::Tunnel => ipip::inner_mtu(mtu),
+        Forwarding::Tunnel => ipip::inner_mtu(mtu, Family::V4),
         Forwarding::Nat | Forwarding::Direct | Forwarding::Local => mtu,
     }
 }
@@ -475,11 +476,6 @@ pub(super) fn transport(packet: &Parsed) -> Protocol {
 #[inline]
 pub(super) fn kept_port(real: TransportAddress, port: u16) -> TransportAddress {
     if real.port == 0 { TransportAddress::new(real.address, port) } else { real }
-}
-
-#[inline(always)]
-pub(super) fn four(end: TransportAddress) -> Result<SocketAddrV4, Outcome> {
-    end.as_v4().ok_or(Outcome::DropIpv6)
 }
 
 /// What a rewrite's error means for the packet. The parser has vouched for its lengths.

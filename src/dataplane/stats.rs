@@ -79,8 +79,8 @@ outcomes! {
     AnsweredTooBig = "answered_too_big", "too big for the next link with DF set: ICMP fragmentation needed sent back";
     /// ICMP time exceeded sent back (RFC 792).
     AnsweredTimeExceeded = "answered_time_exceeded", "TTL ran out here: ICMP time exceeded sent back";
-    /// ICMP net unreachable sent back (RFC 792).
-    AnsweredUnreachable = "answered_unreachable", "in transit to where no route leads: ICMP net unreachable sent back";
+    /// ICMP destination unreachable sent back (RFC 792, RFC 4443 §3.1).
+    AnsweredUnreachable = "answered_unreachable", "cannot get where it is sent to: ICMP destination unreachable sent back";
     /// ARP message read for what it says.
     LearnedArp = "learned_arp", "ARP message that told or confirmed a neighbour's address";
     /// Given to the host, by the port's twin.

@@ -19,9 +19,9 @@
 //! its two addresses, so that all fragments of a datagram go one way. IPv4 options stay as they are. IPv6 in transit is dropped by
 //! this version.
 
-use super::address::Address;
+use super::address::{Address, Family};
 use super::forward::direct;
-use super::forward::icmp_error::Problem;
+use super::forward::icmp_error::{Problem, Unreachable};
 use super::parse::Parsed;
 use super::pipeline::{Fate, Stages, unforwarded};
 use super::port::Frame;
@@ -29,6 +29,8 @@ use super::punt::{self, Packet, Transit};
 use super::service::Local;
 use super::snapshot::Snapshot;
 use super::stats::Outcome;
+
+const NO_ROUTE: Problem = Problem::Unreachable { what: Unreachable::Net, dropped: Outcome::DropNoRoute };
 
 impl Stages<'_> {
     /// Ends a frame with `outcome`, unless it is in transit and the director is to route it.
@@ -54,14 +56,14 @@ impl Stages<'_> {
         // Of what the parser refused the padding is still there.
         frame.truncate(packet.frame_octets());
         let hop = match self.hop(packet) {
-            Err(Outcome::DropNoRoute) => return Ok(self.answer_problem(frame, packet, Problem::NoRoute)),
+            Err(Outcome::DropNoRoute) => return Ok(self.answer_problem(frame, packet, NO_ROUTE)),
             found => found?,
         };
         let mtu = self.snapshot.ports[hop.port.index()].mtu;
         if let Some(fate) = self.refuse(frame, packet, mtu) {
             return Ok(fate);
         }
-        direct::hop(frame.bytes_mut(), usize::from(packet.l3_offset)).map_err(unforwarded)?;
+        direct::hop(frame.bytes_mut(), usize::from(packet.l3_offset), Family::V4).map_err(unforwarded)?;
         Ok(self.towards(frame, hop, Outcome::ForwardedTransit))
     }
 }

@@ -84,7 +84,7 @@ impl Applier {
     /// Goes over to other routes and static neighbours.
     fn go_by(&mut self, ways: Ways, whole: bool, generation: u64) {
         for ((port, address), mac) in ways.refixed(&self.ways) {
-            if let Some(neighbor) = self.shared.neighbors.find(port, address.into()) {
+            if let Some(neighbor) = self.shared.neighbors.find(port, address) {
                 self.shared.neighbors.fix(neighbor, mac);
             }
         }

@@ -30,6 +30,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::stand_ins::gateway;
 use crate::ctrl::config::Config;
+use crate::dataplane::address::Family;
 use crate::dataplane::forward::ipip;
 use crate::dataplane::service::PortId;
 use crate::dataplane::shared::Shared;
@@ -83,7 +84,7 @@ impl HostRoute {
         let (connection, handle, _) = new_connection_with_strict_check()?;
         let connection = tokio::spawn(connection);
         let least = config.ports.iter().map(|port| port.mtu).min().unwrap_or_default();
-        let (prefix, mtu) = (config.checks.stand_ins, ipip::inner_mtu(least).into());
+        let (prefix, mtu) = (config.checks.stand_ins, ipip::inner_mtu(least, Family::V4).into());
         let (over, there, refused) = (None, Arc::default(), String::new());
         Ok(Some(Self { prefix, mtu, twins, handle, connection, over, there, refused }))
     }

@@ -6,6 +6,12 @@
 //! ```
 //! TCP's and UDP's two checksums are updated incrementally (RFC 1624): the change of the address counts in both, TTL only in the
 //! header's, and the port only in the transport's. A checksum that was wrong stays wrong, for the other end to find.
+//! IPv6's header has none; there ICMP's covers the addresses (RFC 4443 §2.3).
+//!
+//! A UDP checksum of 0 is none, and stays none. Over IPv6 only tunnels may send such datagrams (RFC 8200 §8.1, RFC 6935), and whoever
+//! is not such a tunnel's end throws them away. Which port is one the real server knows, not its director: RFC 6936 §5 has
+//! middleboxes forward both kinds. A sum computed here would hide what was damaged, and one that is updated as if it were there
+//! would be wrong.
 //!
 //! SCTP's covers no address, so it changes with the port alone; and as no octet's share in a CRC is known without all
 //! that follow, it is computed over the whole packet. RFC 9260 §6.8 has the receiver throw a packet with a wrong
@@ -14,33 +20,39 @@
 //! Addresses within chunks (INIT's of a host with several, RFC 9260 §3.3.2.1) are left as they are, as IPVS does:
 //! translated associations have one path.
 
-use std::net::SocketAddrV4;
-
-use super::{Error, split};
+use super::Error;
+use super::header::{End, Header, Ipv4Window, Ipv6Window, split};
+use crate::dataplane::address::{Family, TransportAddress};
 use crate::dataplane::service::Protocol;
 use crate::dataplane::wire::checksum::Delta;
-use crate::dataplane::wire::{ethernet, ipv4, sctp, tcp, udp};
+use crate::dataplane::wire::{ethernet, icmpv6, ipv4, ipv6, sctp, tcp, udp};
 
 /// Sends a client's packet on to the real server `to`: destination address and port, TTL, checksums.
 ///
-/// `l3` and `l4` are where the IPv4 and the transport header begin in `frame`. The TTL must not be 0.
+/// `l3` and `l4` are where the IP and the transport header begin in `frame`. The packet is of `to`'s family, and its TTL is not 0.
 ///
 /// # Errors
 /// [`Error::Truncated`] if the frame does not hold both headers.
 #[inline(always)]
-pub fn inbound(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, to: SocketAddrV4) -> Result<(), Error> {
+pub fn inbound(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, to: TransportAddress) -> Result<(), Error> {
     translate::<true, true>(frame, (l3, l4), protocol, to)
 }
 
 /// Sends a real server's packet on to the client, as coming from the service `from`: source address and port, TTL,
 /// checksums.
 ///
-/// `l3` and `l4` are where the IPv4 and the transport header begin in `frame`. The TTL must not be 0.
+/// `l3` and `l4` are where the IP and the transport header begin in `frame`. The packet is of `from`'s family, and its TTL is not 0.
 ///
 /// # Errors
 /// [`Error::Truncated`] if the frame does not hold both headers.
 #[inline(always)]
-pub fn outbound(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, from: SocketAddrV4) -> Result<(), Error> {
+pub fn outbound(
+    frame: &mut [u8],
+    l3: usize,
+    l4: usize,
+    protocol: Protocol,
+    from: TransportAddress,
+) -> Result<(), Error> {
     translate::<false, true>(frame, (l3, l4), protocol, from)
 }
 
@@ -48,20 +60,22 @@ pub fn outbound(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, from
 ///
 /// # Errors
 /// [`Error::Truncated`] if the frame does not hold both headers.
-pub fn deliver(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, to: SocketAddrV4) -> Result<(), Error> {
-    translate_at::<true, false>(frame, (l3, l4), protocol, to)
+pub fn deliver(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, to: TransportAddress) -> Result<(), Error> {
+    translate::<true, false>(frame, (l3, l4), protocol, to)
 }
 
 /// As [`outbound`], for a real server that is the host: the TTL stays.
 ///
 /// # Errors
 /// [`Error::Truncated`] if the frame does not hold both headers.
-pub fn answer(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, from: SocketAddrV4) -> Result<(), Error> {
-    translate_at::<false, false>(frame, (l3, l4), protocol, from)
+pub fn answer(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, from: TransportAddress) -> Result<(), Error> {
+    translate::<false, false>(frame, (l3, l4), protocol, from)
 }
 
-/// Where the headers of nearly all packets begin: no tag, no IP options.
+/// Where the headers of nearly all IPv4 packets begin: no tag, no options. None of IPv6 begin there.
 const USUAL: (usize, usize) = (ethernet::HEADER_OCTETS, ethernet::HEADER_OCTETS + ipv4::HEADER_OCTETS);
+/// Where those of nearly all IPv6 packets begin: no tag, no extension headers.
+const USUAL_V6: (usize, usize) = (ethernet::HEADER_OCTETS, ethernet::HEADER_OCTETS + ipv6::HEADER_OCTETS);
 
 /// Replaces the destination if `INBOUND`, else the source; on its way further, if `HOP`.
 #[inline(always)]
@@ -69,68 +83,79 @@ fn translate<const INBOUND: bool, const HOP: bool>(
     frame: &mut [u8],
     offsets: (usize, usize),
     protocol: Protocol,
-    new: SocketAddrV4,
+    new: TransportAddress,
 ) -> Result<(), Error> {
     // The same twice, once with constants: they need one check of the frame's length instead of six.
     if offsets == USUAL {
-        translate_at::<INBOUND, HOP>(frame, USUAL, protocol, new)
+        translate_at::<Ipv4Window<'_>, INBOUND, HOP>(frame, USUAL, protocol, new)
     } else {
         translate_anywhere::<INBOUND, HOP>(frame, offsets, protocol, new)
     }
 }
 
-#[cold]
+#[inline(never)]
 fn translate_anywhere<const INBOUND: bool, const HOP: bool>(
     frame: &mut [u8],
     offsets: (usize, usize),
     protocol: Protocol,
-    new: SocketAddrV4,
+    new: TransportAddress,
 ) -> Result<(), Error> {
-    translate_at::<INBOUND, HOP>(frame, offsets, protocol, new)
+    match new.address.family() {
+        Family::V6 if offsets == USUAL_V6 => {
+            translate_at::<Ipv6Window<'_>, INBOUND, HOP>(frame, USUAL_V6, protocol, new)
+        }
+        Family::V6 => translate_elsewhere::<Ipv6Window<'_>, INBOUND, HOP>(frame, offsets, protocol, new),
+        Family::V4 => translate_elsewhere::<Ipv4Window<'_>, INBOUND, HOP>(frame, offsets, protocol, new),
+    }
+}
+
+#[cold]
+fn translate_elsewhere<'a, H: Header<'a>, const INBOUND: bool, const HOP: bool>(
+    frame: &'a mut [u8],
+    offsets: (usize, usize),
+    protocol: Protocol,
+    new: TransportAddress,
+) -> Result<(), Error> {
+    translate_at::<H, INBOUND, HOP>(frame, offsets, protocol, new)
 }
 
 #[inline(always)]
-fn translate_at<const INBOUND: bool, const HOP: bool>(
-    frame: &mut [u8],
+fn translate_at<'a, H: Header<'a>, const INBOUND: bool, const HOP: bool>(
+    frame: &'a mut [u8],
     (l3, l4): (usize, usize),
     protocol: Protocol,
-    new: SocketAddrV4,
+    new: TransportAddress,
 ) -> Result<(), Error> {
-    let (mut ip, transport) = split(frame, l3, l4)?;
-    let old = if INBOUND { ip.destination() } else { ip.source() };
-    let address = Delta::u32(old.to_bits(), new.ip().to_bits());
+    let (mut ip, transport) = split::<H>(frame, l3, l4)?;
+    let end = if INBOUND { End::Destination } else { End::Source };
+    let address = ip.change(end, new.address);
     match protocol {
         Protocol::Tcp => {
             let window = transport.first_chunk_mut::<{ tcp::HEADER_OCTETS }>().ok_or(Error::Truncated)?;
             let mut segment = tcp::Packet::new_unchecked(window);
             let old = if INBOUND { segment.destination_port() } else { segment.source_port() };
-            let delta = address.and(Delta::u16(old, new.port()));
+            let delta = address.and(Delta::u16(old, new.port));
             segment.set_checksum(delta.adjust(segment.checksum()));
-            if INBOUND { segment.set_destination_port(new.port()) } else { segment.set_source_port(new.port()) }
+            if INBOUND { segment.set_destination_port(new.port) } else { segment.set_source_port(new.port) }
         }
         Protocol::Udp => {
             let window = transport.first_chunk_mut::<{ udp::HEADER_OCTETS }>().ok_or(Error::Truncated)?;
             let mut datagram = udp::Packet::new_unchecked(window);
             let old = if INBOUND { datagram.destination_port() } else { datagram.source_port() };
-            let delta = address.and(Delta::u16(old, new.port()));
+            let delta = address.and(Delta::u16(old, new.port));
             datagram.set_checksum(delta.adjust_udp(datagram.checksum()));
-            if INBOUND { datagram.set_destination_port(new.port()) } else { datagram.set_source_port(new.port()) }
+            if INBOUND { datagram.set_destination_port(new.port) } else { datagram.set_source_port(new.port) }
         }
-        Protocol::Sctp => translate_sctp::<INBOUND>(transport, new.port())?,
-        // Its checksum covers no addresses, and an identifier is no port to translate.
+        Protocol::Sctp => translate_sctp::<INBOUND>(transport, new.port)?,
+        // An identifier is no port to translate.
+        Protocol::Icmp if H::ICMP_COVERS_ADDRESSES => {
+            let window = transport.first_chunk_mut::<{ icmpv6::HEADER_OCTETS }>().ok_or(Error::Truncated)?;
+            let mut message = icmpv6::Packet::new_unchecked(window);
+            message.set_checksum(address.adjust(message.checksum()));
+        }
         Protocol::Icmp => {}
     }
-    if HOP {
-        ip.set_checksum(address.and(Delta::TTL_DECREMENT).adjust(ip.checksum()));
-        ip.set_ttl(ip.ttl().wrapping_sub(1));
-    } else {
-        ip.set_checksum(address.adjust(ip.checksum()));
-    }
-    if INBOUND {
-        ip.set_destination(*new.ip())
-    } else {
-        ip.set_source(*new.ip())
-    }
+    ip.readdress::<HOP>(end, new.address, address);
     Ok(())
 }
 

@@ -11,17 +11,11 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use super::{Error, split};
+use super::Error;
+use super::header::{End, Ipv4Window, split};
 use crate::dataplane::service::Protocol;
 use crate::dataplane::wire::checksum::Delta;
 use crate::dataplane::wire::{icmp, ip, ipv4, tcp, udp};
-
-/// Which end of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Source,
-    Destination,
-}
 
 /// Replaces the destination address.
 ///
@@ -30,7 +24,7 @@ enum End {
 /// # Errors
 /// [`Error::Truncated`] if the frame does not hold both headers.
 pub fn to(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, vip: Ipv4Addr) -> Result<(), Error> {
-    let (mut ip, transport) = split(frame, l3, l4)?;
+    let (mut ip, transport) = split::<Ipv4Window<'_>>(frame, l3, l4)?;
     let address = Delta::u32(ip.destination().to_bits(), vip.to_bits());
     cover(transport, protocol, address)?;
     ip.set_checksum(address.adjust(ip.checksum()));
@@ -45,7 +39,7 @@ pub fn to(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, vip: Ipv4A
 /// # Errors
 /// [`Error::Truncated`] if the frame does not hold both headers.
 pub fn from(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, new: SocketAddrV4) -> Result<(), Error> {
-    let (mut ip, transport) = split(frame, l3, l4)?;
+    let (mut ip, transport) = split::<Ipv4Window<'_>>(frame, l3, l4)?;
     let address = Delta::u32(ip.source().to_bits(), new.ip().to_bits());
     if protocol != Protocol::Icmp {
         cover(transport, protocol, address.and(change_of(transport, End::Source, new.port())?))?;
@@ -115,12 +109,12 @@ pub fn from_error(
     destination: SocketAddrV4,
 ) -> Result<(), Error> {
     let (inner, transport) = quote.offsets;
-    split(frame, l3, l4)?;
+    split::<Ipv4Window<'_>>(frame, l3, l4)?;
     if inner < l4 + icmp::HEADER_OCTETS {
         return Err(Error::Truncated);
     }
     let changed = requote(frame, inner, transport, quote.protocol, destination)?;
-    let (mut ip, message) = split(frame, l3, l4)?;
+    let (mut ip, message) = split::<Ipv4Window<'_>>(frame, l3, l4)?;
     let mut message = icmp::Packet::new_unchecked(message);
     message.set_checksum(changed.adjust(message.checksum()));
     if let Some(source) = source {
@@ -132,7 +126,7 @@ pub fn from_error(
 
 /// Replaces the destination of a quoted packet, and returns how all the words change that the error's checksum covers.
 fn requote(frame: &mut [u8], l3: usize, l4: usize, protocol: Protocol, new: SocketAddrV4) -> Result<Delta, Error> {
-    let (mut ip, transport) = split(frame, l3, l4)?;
+    let (mut ip, transport) = split::<Ipv4Window<'_>>(frame, l3, l4)?;
     let address = Delta::u32(ip.destination().to_bits(), new.ip().to_bits());
     let mut changed = address;
     if protocol != Protocol::Icmp {

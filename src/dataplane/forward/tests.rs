@@ -2,6 +2,7 @@
 //! from nothing, and all of its checksums are computed anew.
 
 mod answers;
+mod six;
 mod stand_ins;
 mod translation;
 mod tunnel;
@@ -12,6 +13,7 @@ use proptest::prelude::*;
 
 use super::icmp_error::Problem;
 use super::*;
+use crate::dataplane::address::{Family, TransportAddress};
 use crate::dataplane::fixture::{Ip, PEER_MAC, PORT_MAC, assert_sound, be16, fix_header_checksum, received};
 use crate::dataplane::parse::{Kind, parse_octets};
 use crate::dataplane::port::{Frame, HEADROOM, RxChecksum};
@@ -25,6 +27,10 @@ const DIRECTOR: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
 fn socket(text: &str) -> SocketAddrV4 {
     text.parse().unwrap()
+}
+
+fn end(text: &str) -> TransportAddress {
+    socket(text).into()
 }
 
 fn hops(ttl: u8) -> Ip {
@@ -50,7 +56,7 @@ mod direct_routing {
     fn only_the_ttl_and_its_checksum_change() {
         for ttl in 1..=255 {
             let mut frame = hops(ttl).tcp(socket(CLIENT), socket(SERVICE), 0x18, b"data");
-            direct::hop(&mut frame, 14).unwrap();
+            direct::hop(&mut frame, 14, Family::V4).unwrap();
             assert_eq!(frame, hops(ttl - 1).tcp(socket(CLIENT), socket(SERVICE), 0x18, b"data"));
         }
     }
@@ -60,7 +66,7 @@ mod direct_routing {
         let whole = hops(64).udp(socket(CLIENT), socket(SERVICE), b"");
         for length in 0..34 {
             let mut frame = whole[..length].to_vec();
-            assert_eq!(direct::hop(&mut frame, 14), Err(Error::Truncated));
+            assert_eq!(direct::hop(&mut frame, 14, Family::V4), Err(Error::Truncated));
             assert_eq!(frame, whole[..length]);
         }
     }

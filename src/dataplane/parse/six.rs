@@ -33,7 +33,7 @@ pub(super) fn parse(octets: &[u8], to_group: bool) -> Result<Parsed, Outcome> {
         dont_fragment: true,
         ..ARP
     };
-    if to_group || !is_host(destination) || !is_host(source) {
+    if to_group || !ipv6::is_host(destination) || !ipv6::is_host(source) {
         return unusual(octets, to_group, parsed);
     }
     let data = &octets[L3 + ipv6::HEADER_OCTETS..L3 + total];
@@ -42,15 +42,6 @@ pub(super) fn parse(octets: &[u8], to_group: bool) -> Result<Parsed, Outcome> {
         UDP => parse_udp(data, parsed),
         _ => behind(octets, parsed),
     }
-}
-
-/// Tells whether an address may be one host's: not the unspecified, the loopback, a multicast one (RFC 4291 §2.4) or one that
-/// stands for an IPv4 address (§2.5.5), which no packet bears.
-#[inline]
-pub const fn is_host(address: Ipv6Addr) -> bool {
-    let bits = address.to_bits();
-    // ::/96 has the unspecified and the loopback; ::ffff:0:0/96 is next to it.
-    bits >> 32 != 0 && bits >> 32 != 0xffff && bits >> 120 != 0xff
 }
 
 /// Parses what is neither TCP nor UDP right behind the fixed header.
@@ -88,11 +79,11 @@ fn behind(octets: &[u8], parsed: Parsed) -> Result<Parsed, Outcome> {
 fn unusual(octets: &[u8], to_group: bool, parsed: Parsed) -> Result<Parsed, Outcome> {
     let (source, destination) = (parsed.src.to_bits(), Ipv6Addr::from_bits(parsed.dst.to_bits()));
     let group = destination.is_multicast();
-    let from_somebody = is_host(Ipv6Addr::from_bits(source));
+    let from_somebody = ipv6::is_host(Ipv6Addr::from_bits(source));
     if !from_somebody && source != 0 {
         return Err(Outcome::DropIpSource);
     }
-    if !group && !is_host(destination) || to_group && !group {
+    if !group && (to_group || !ipv6::is_host(destination)) {
         return Err(Outcome::DropIpGroup);
     }
     let refused = if from_somebody { Outcome::DropIpGroup } else { Outcome::DropIpSource };

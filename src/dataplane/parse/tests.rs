@@ -408,7 +408,7 @@ fn assert_promises_v6(octets: &[u8], header: usize, parsed: &Parsed) {
     assert!(upper.fragment.is_none_or(|fragment| fragment.offset == 0 && !fragment.more));
     let data = &octets[header..packet.total_octets()];
     let discovery = parsed.kind == Kind::Icmpv6 && (133..=137).contains(&parsed.message_type);
-    assert!(discovery || six::is_host(source) && six::is_host(destination));
+    assert!(discovery || ipv6::is_host(source) && ipv6::is_host(destination));
     assert!(parsed.src.family() == Family::V6 && parsed.dst.family() == Family::V6);
     match parsed.kind {
         Kind::Tcp => {

@@ -121,6 +121,14 @@ impl Delta {
         Self(!old as u64 + new as u64)
     }
 
+    /// Eight neighbouring 16-bit words that change, such as an IPv6 address, in host order. They must begin at an even place.
+    #[inline]
+    pub const fn u128(old: u128, new: u128) -> Self {
+        let upper =
+            Self::u32((old >> 96) as u32, (new >> 96) as u32).and(Self::u32((old >> 64) as u32, (new >> 64) as u32));
+        upper.and(Self::u32((old >> 32) as u32, (new >> 32) as u32)).and(Self::u32(old as u32, new as u32))
+    }
+
     /// Adds another change under the same checksum.
     #[inline]
     pub const fn and(self, other: Self) -> Self {
@@ -133,7 +141,7 @@ impl Delta {
         !fold(!checksum as u64 + self.0)
     }
 
-    /// Returns what a UDP checksum over IPv4 becomes: an absent one (0) stays absent, a computed 0 is sent as 0xffff.
+    /// Returns what a UDP checksum becomes: an absent one (0) stays absent, a computed 0 is sent as 0xffff.
     #[inline]
     pub const fn adjust_udp(self, checksum: u16) -> u16 {
         if checksum == 0 { 0 } else { udp(self.adjust(checksum)) }

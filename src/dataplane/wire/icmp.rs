@@ -17,6 +17,10 @@ pub const HEADER_OCTETS: usize = 8;
 
 /// Code of [`Type::DestinationUnreachable`]: no route leads there.
 pub const CODE_NET_UNREACHABLE: u8 = 0;
+/// Code of [`Type::DestinationUnreachable`]: nobody answers for its address.
+pub const CODE_HOST_UNREACHABLE: u8 = 1;
+/// Code of [`Type::DestinationUnreachable`]: nobody serves its port.
+pub const CODE_PORT_UNREACHABLE: u8 = 3;
 
 /// Code of [`Type::DestinationUnreachable`]: too big for the next link and not to be fragmented.
 pub const CODE_FRAGMENTATION_NEEDED: u8 = 4;

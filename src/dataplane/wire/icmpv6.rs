@@ -16,6 +16,13 @@ use super::{Error, array_at, put, put_u16, put_u32, u16_at, u32_at};
 /// Length of the part that every message has, in octets.
 pub const HEADER_OCTETS: usize = 8;
 
+/// Codes of [`Type::DestinationUnreachable`] (RFC 4443 §3.1): no route leads there; nobody answers for the address; nobody serves the port.
+pub const CODE_NO_ROUTE: u8 = 0;
+/// See [`CODE_NO_ROUTE`].
+pub const CODE_ADDRESS_UNREACHABLE: u8 = 3;
+/// See [`CODE_NO_ROUTE`].
+pub const CODE_PORT_UNREACHABLE: u8 = 4;
+
 /// What a message is (IANA "ICMPv6 type Numbers").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Type {

@@ -359,7 +359,7 @@ impl Repr {
     ///
     /// # Panics
     /// If the buffer is shorter.
-    #[inline]
+    #[inline(always)]
     pub fn emit<T: AsRef<[u8]> + AsMut<[u8]>>(&self, packet: &mut Packet<T>) {
         packet.set_version_and_header_octets(HEADER_OCTETS);
         packet.set_tos(self.tos);
@@ -374,7 +374,7 @@ impl Repr {
     }
 
     /// Adds up the header from its fields: reading back what was just written would wait for the stores.
-    #[inline]
+    #[inline(always)]
     fn sum(&self) -> Sum {
         let flags = if self.dont_fragment { DONT_FRAGMENT } else { 0 };
         Sum::pseudo_v4(self.source, self.destination, self.protocol.into(), self.payload_octets)

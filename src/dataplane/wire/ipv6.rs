@@ -20,6 +20,18 @@ use super::{Error, array_at, put, put_u16, put_u32, u16_at, u32_at};
 /// Length of the fixed header, in octets.
 pub const HEADER_OCTETS: usize = 40;
 
+/// The MTU that every link has at least, in octets (RFC 8200 §5). No sender makes its packets smaller than that for a path.
+pub const MIN_MTU: u16 = 1280;
+
+/// Tells whether an address may be one host's: not the unspecified, the loopback, a multicast one (RFC 4291 §2.4) or one that
+/// stands for an IPv4 address (§2.5.5), which no packet bears.
+#[inline]
+pub const fn is_host(address: Ipv6Addr) -> bool {
+    let bits = address.to_bits();
+    // ::/96 has the unspecified and the loopback; ::ffff:0:0/96 is next to it.
+    bits >> 32 != 0 && bits >> 32 != 0xffff && bits >> 120 != 0xff
+}
+
 /// The most extension headers that [`Packet::upper`] walks over. RFC 8200 §4.1 recommends each at most once, but
 /// destination options twice, which makes six before the upper layer.
 pub const MAX_EXTENSION_HEADERS: usize = 8;
@@ -270,6 +282,41 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     pub fn payload_mut(&mut self) -> &mut [u8] {
         let end = self.total_octets();
         &mut self.buffer.as_mut()[field::PAYLOAD..end]
+    }
+}
+
+/// A fixed header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repr {
+    /// DSCP and ECN.
+    pub traffic_class: u8,
+    /// What tells flows apart where ports are not seen (RFC 6437): 20 bits.
+    pub flow_label: u32,
+    /// The hop limit.
+    pub hop_limit: u8,
+    /// What follows.
+    pub next_header: Protocol,
+    /// The source address.
+    pub source: Ipv6Addr,
+    /// The destination address.
+    pub destination: Ipv6Addr,
+    /// The length of all that follows, in octets.
+    pub payload_octets: u16,
+}
+
+impl Repr {
+    /// Writes all [`HEADER_OCTETS`] octets of the header.
+    ///
+    /// # Panics
+    /// If the buffer is shorter.
+    #[inline]
+    pub fn emit<T: AsRef<[u8]> + AsMut<[u8]>>(&self, packet: &mut Packet<T>) {
+        packet.set_version_class_label(self.traffic_class, self.flow_label);
+        packet.set_payload_octets(self.payload_octets);
+        packet.set_next_header(self.next_header);
+        packet.set_hop_limit(self.hop_limit);
+        packet.set_source(self.source);
+        packet.set_destination(self.destination);
     }
 }
 

@@ -3,7 +3,7 @@
 //! This room knows bytes and RFCs and nothing else of the director. As in smoltcp there are two layers:
 //! - a `Packet<T: AsRef<[u8]>>` (for Ethernet, a `Frame<T>`) has one getter and one setter per field. Its offsets lie
 //!   in one `mod field`. `new_checked` is for octets that somebody sent us, `new_unchecked` for octets we are writing;
-//! - a `Repr` says what a header means, where that is small: [`arp`], [`ipv4`] and ICMP echo ([`icmp`]).
+//! - a `Repr` says what a header means, where that is small: [`arp`], [`ipv4`], [`ipv6`] and ICMP echo ([`icmp`]).
 //!
 //! Integers and addresses come out and go in in host order; network order exists only inside the views.
 //!

@@ -6,7 +6,7 @@ fn a_clients_packet_goes_to_the_real_server() {
         for length in [0, 1, 2, 3, 64, 1399, 1400] {
             let data = vec![0x5a; length];
             let mut frame = built(hops(57), protocol, socket(CLIENT), socket(SERVICE), &data);
-            nat::inbound(&mut frame, 14, 34, protocol, socket(REAL)).unwrap();
+            nat::inbound(&mut frame, 14, 34, protocol, end(REAL)).unwrap();
             assert_eq!(frame, built(hops(56), protocol, socket(CLIENT), socket(REAL), &data));
             assert_sound(&frame);
         }
@@ -19,7 +19,7 @@ fn a_real_servers_packet_goes_to_the_client() {
         for length in [0, 1, 2, 3, 64, 1399, 1400] {
             let data = vec![0xc3; length];
             let mut frame = built(hops(2), protocol, socket(REAL), socket(CLIENT), &data);
-            nat::outbound(&mut frame, 14, 34, protocol, socket(SERVICE)).unwrap();
+            nat::outbound(&mut frame, 14, 34, protocol, end(SERVICE)).unwrap();
             assert_eq!(frame, built(hops(1), protocol, socket(SERVICE), socket(CLIENT), &data));
             assert_sound(&frame);
         }
@@ -30,7 +30,7 @@ fn a_real_servers_packet_goes_to_the_client() {
 fn options_are_stepped_over() {
     let ip = |ttl| Ip { options: vec![0x94, 0x04, 0, 0, 1, 1, 1, 0], ..hops(ttl) };
     let mut frame = ip(9).tcp(socket(CLIENT), socket(SERVICE), 0x02, b"odd");
-    nat::inbound(&mut frame, 14, 42, Protocol::Tcp, socket(REAL)).unwrap();
+    nat::inbound(&mut frame, 14, 42, Protocol::Tcp, end(REAL)).unwrap();
     assert_eq!(frame, ip(8).tcp(socket(CLIENT), socket(REAL), 0x02, b"odd"));
 }
 
@@ -38,9 +38,9 @@ fn options_are_stepped_over() {
 fn an_absent_udp_checksum_stays_absent() {
     let mut frame = hops(64).udp(socket(CLIENT), socket(SERVICE), b"data");
     frame[40..42].fill(0);
-    nat::inbound(&mut frame, 14, 34, Protocol::Udp, socket(REAL)).unwrap();
+    nat::inbound(&mut frame, 14, 34, Protocol::Udp, end(REAL)).unwrap();
     assert_eq!(be16(&frame, 40), 0);
-    nat::outbound(&mut frame, 14, 34, Protocol::Udp, socket(SERVICE)).unwrap();
+    nat::outbound(&mut frame, 14, 34, Protocol::Udp, end(SERVICE)).unwrap();
     assert_eq!(be16(&frame, 40), 0);
     assert_sound(&frame);
 }
@@ -57,7 +57,7 @@ fn a_udp_checksum_that_becomes_zero_is_sent_as_ffff() {
     let data = zero_sum_data(Protocol::Udp, socket(CLIENT), socket(REAL));
     let mut frame = hops(64).udp(socket(CLIENT), socket(SERVICE), &data);
     assert!(!matches!(be16(&frame, 40), 0 | 0xffff));
-    nat::inbound(&mut frame, 14, 34, Protocol::Udp, socket(REAL)).unwrap();
+    nat::inbound(&mut frame, 14, 34, Protocol::Udp, end(REAL)).unwrap();
     assert_eq!(be16(&frame, 40), 0xffff);
     assert_sound(&frame);
 }
@@ -67,7 +67,7 @@ fn a_udp_checksum_of_ffff_is_a_number_like_others() {
     let data = zero_sum_data(Protocol::Udp, socket(CLIENT), socket(SERVICE));
     let mut frame = hops(64).udp(socket(CLIENT), socket(SERVICE), &data);
     assert_eq!(be16(&frame, 40), 0xffff);
-    nat::inbound(&mut frame, 14, 34, Protocol::Udp, socket(REAL)).unwrap();
+    nat::inbound(&mut frame, 14, 34, Protocol::Udp, end(REAL)).unwrap();
     assert_eq!(frame, hops(63).udp(socket(CLIENT), socket(REAL), &data));
     assert!(!matches!(be16(&frame, 40), 0 | 0xffff));
 }
@@ -76,10 +76,10 @@ fn a_udp_checksum_of_ffff_is_a_number_like_others() {
 fn a_tcp_checksum_may_become_zero_and_come_back() {
     let data = zero_sum_data(Protocol::Tcp, socket(CLIENT), socket(REAL));
     let mut frame = hops(64).tcp(socket(CLIENT), socket(SERVICE), 0x18, &data);
-    nat::inbound(&mut frame, 14, 34, Protocol::Tcp, socket(REAL)).unwrap();
+    nat::inbound(&mut frame, 14, 34, Protocol::Tcp, end(REAL)).unwrap();
     assert_eq!(be16(&frame, 50), 0, "0 is not special to TCP");
     assert_sound(&frame);
-    nat::inbound(&mut frame, 14, 34, Protocol::Tcp, socket(SERVICE)).unwrap();
+    nat::inbound(&mut frame, 14, 34, Protocol::Tcp, end(SERVICE)).unwrap();
     assert_eq!(frame, hops(62).tcp(socket(CLIENT), socket(SERVICE), 0x18, &data));
 }
 
@@ -87,7 +87,7 @@ fn a_tcp_checksum_may_become_zero_and_come_back() {
 fn a_wrong_checksum_is_not_mended() {
     let mut frame = hops(64).tcp(socket(CLIENT), socket(SERVICE), 0x18, b"data");
     frame[50] ^= 0x10;
-    nat::inbound(&mut frame, 14, 34, Protocol::Tcp, socket(REAL)).unwrap();
+    nat::inbound(&mut frame, 14, 34, Protocol::Tcp, end(REAL)).unwrap();
     let right = hops(63).tcp(socket(CLIENT), socket(REAL), 0x18, b"data");
     assert_ne!(be16(&frame, 50), be16(&right, 50));
     assert_eq!((&frame[..50], &frame[52..]), (&right[..50], &right[52..]));
@@ -101,7 +101,7 @@ fn a_wrong_crc_keeps_its_wrong_bits() {
         let crc = |frame: &[u8]| u32::from_le_bytes(frame[42..46].try_into().unwrap());
         let spoilt = crc(&frame) ^ wrong;
         frame[42..46].copy_from_slice(&spoilt.to_le_bytes());
-        nat::inbound(&mut frame, 14, 34, Protocol::Sctp, socket(REAL)).unwrap();
+        nat::inbound(&mut frame, 14, 34, Protocol::Sctp, end(REAL)).unwrap();
         assert_eq!(crc(&frame) ^ crc(&right), wrong);
         assert_eq!((&frame[..42], &frame[46..]), (&right[..42], &right[46..]));
     }
@@ -111,7 +111,7 @@ fn a_wrong_crc_keeps_its_wrong_bits() {
 fn damage_on_the_way_is_not_hidden() {
     let mut frame = hops(64).sctp(socket(CLIENT), socket(SERVICE), b"chunks");
     frame[48] ^= 0x04;
-    nat::inbound(&mut frame, 14, 34, Protocol::Sctp, socket(REAL)).unwrap();
+    nat::inbound(&mut frame, 14, 34, Protocol::Sctp, end(REAL)).unwrap();
     frame[48] ^= 0x04;
     assert_eq!(frame, hops(63).sctp(socket(CLIENT), socket(REAL), b"chunks"));
 }
@@ -122,7 +122,7 @@ fn an_address_alone_does_not_change_a_crc() {
     let mut frame = hops(64).sctp(from, socket(SERVICE), b"chunks");
     frame[42] ^= 1;
     let before = frame[34..].to_vec();
-    nat::inbound(&mut frame, 14, 34, Protocol::Sctp, to).unwrap();
+    nat::inbound(&mut frame, 14, 34, Protocol::Sctp, to.into()).unwrap();
     assert_eq!(frame[34..], before);
     frame[42] ^= 1;
     assert_eq!(frame, hops(63).sctp(from, to, b"chunks"));
@@ -135,13 +135,13 @@ fn a_frame_without_its_headers_is_refused_and_unchanged() {
         let transport = whole.len();
         for length in 0..transport {
             let mut frame = whole[..length].to_vec();
-            assert_eq!(nat::inbound(&mut frame, 14, 34, protocol, socket(REAL)), Err(Error::Truncated));
-            assert_eq!(nat::outbound(&mut frame, 14, 34, protocol, socket(REAL)), Err(Error::Truncated));
+            assert_eq!(nat::inbound(&mut frame, 14, 34, protocol, end(REAL)), Err(Error::Truncated));
+            assert_eq!(nat::outbound(&mut frame, 14, 34, protocol, end(REAL)), Err(Error::Truncated));
             assert_eq!(frame, whole[..length]);
         }
         let mut frame = whole.clone();
         for (l3, l4) in [(14, 33), (34, 14), (60, 34), (usize::MAX, 34), (14, usize::MAX)] {
-            assert_eq!(nat::inbound(&mut frame, l3, l4, protocol, socket(REAL)), Err(Error::Truncated));
+            assert_eq!(nat::inbound(&mut frame, l3, l4, protocol, end(REAL)), Err(Error::Truncated));
         }
         assert_eq!(frame, whole);
     }
@@ -161,11 +161,11 @@ proptest! {
     ) {
         let ip = |ttl| Ip { ttl, tos, identification, ..Ip::default() };
         let mut frame = built(ip(ttl), protocol, client, service, &data);
-        nat::inbound(&mut frame, 14, 34, protocol, real).unwrap();
+        nat::inbound(&mut frame, 14, 34, protocol, real.into()).unwrap();
         prop_assert_eq!(&frame, &built(ip(ttl - 1), protocol, client, real, &data));
 
         let mut frame = built(ip(ttl), protocol, real, client, &data);
-        nat::outbound(&mut frame, 14, 34, protocol, service).unwrap();
+        nat::outbound(&mut frame, 14, 34, protocol, service.into()).unwrap();
         prop_assert_eq!(&frame, &built(ip(ttl - 1), protocol, service, client, &data));
     }
 }

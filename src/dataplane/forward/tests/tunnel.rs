@@ -1,4 +1,8 @@
+use super::super::ipip::Outer;
 use super::*;
+
+pub(super) const OUTER: Outer =
+    Outer::V4 { source: DIRECTOR, destination: Ipv4Addr::new(10, 0, 0, 11), identification: 0xbeef };
 
 /// What the tunnel is to make of `inner`, a frame whose hop has been taken.
 fn tunnelled(inner: &[u8], tos: u8, flags_offset: u16, ttl: u8) -> Vec<u8> {
@@ -17,7 +21,7 @@ fn tunnelled(inner: &[u8], tos: u8, flags_offset: u16, ttl: u8) -> Vec<u8> {
 
 fn encapsulate(octets: &[u8]) -> Result<Vec<u8>, Error> {
     let mut frame = received(octets);
-    ipip::encapsulate(&mut frame, DIRECTOR, *socket(REAL).ip(), 0xbeef).map(|()| frame.bytes().to_vec())
+    ipip::encapsulate(&mut frame, Family::V4, OUTER).map(|()| frame.bytes().to_vec())
 }
 
 #[test]
@@ -60,7 +64,7 @@ fn without_headroom_the_frame_is_refused_and_unchanged() {
     let filler = HEADROOM - 19;
     frame.prepend(filler).unwrap().copy_within(filler.., 0);
     frame.set_len(octets.len()).unwrap();
-    assert_eq!(ipip::encapsulate(&mut frame, DIRECTOR, DIRECTOR, 0), Err(Error::NoHeadroom));
+    assert_eq!(ipip::encapsulate(&mut frame, Family::V4, OUTER), Err(Error::NoHeadroom));
     assert_eq!(frame.bytes(), octets);
 }
 
@@ -85,8 +89,8 @@ fn a_frame_without_its_header_is_refused() {
 
 #[test]
 fn the_tunnel_takes_twenty_octets_of_the_mtu() {
-    assert_eq!(ipip::inner_mtu(1500), 1480);
-    assert_eq!(ipip::inner_mtu(19), 0);
+    assert_eq!(ipip::inner_mtu(1500, Family::V4), 1480);
+    assert_eq!(ipip::inner_mtu(19, Family::V4), 0);
 }
 
 proptest! {
@@ -99,7 +103,9 @@ proptest! {
         let flags_offset = if dont_fragment { 0x4000 } else { 0 };
         let ip = |ttl| Ip { ttl, tos, identification, flags_offset, ..Ip::default() };
         let mut frame = received(&ip(ttl).udp(socket(CLIENT), socket(SERVICE), &data));
-        ipip::encapsulate(&mut frame, source.into(), destination.into(), outer).unwrap();
+        let outer_header =
+            Outer::V4 { source: source.into(), destination: destination.into(), identification: outer };
+        ipip::encapsulate(&mut frame, Family::V4, outer_header).unwrap();
         let inner = ip(ttl - 1).udp(socket(CLIENT), socket(SERVICE), &data);
         let expected = Ip {
             ttl: ttl - 1, tos, identification: outer, flags_offset, protocol: 4, source, destination, options: vec![]

@@ -126,6 +126,13 @@ proptest! {
     }
 
     #[test]
+    fn an_address_changes_as_its_words_do(before: [u8; 16], after: [u8; 16], rest: [u8; 4]) {
+        let sum = |address: &[u8]| !naive_sum(&[&[0, 58], address, &rest].concat());
+        let delta = Delta::u128(u128::from_be_bytes(before), u128::from_be_bytes(after));
+        prop_assert_eq!(delta.adjust(sum(&before)), sum(&after));
+    }
+
+    #[test]
     fn a_wrong_checksum_stays_as_wrong(checksum: u16, error in 1..0xffffu16, old: u32, new: u32) {
         let wrong = (Sum::word(checksum) + Sum::word(error)).fold();
         let delta = Delta::u32(old, new);

@@ -53,6 +53,33 @@ fn golden_octets_are_built_over_anything() {
 }
 
 #[test]
+fn a_repr_is_built_over_anything() {
+    let mut buffer = [0xa5; 44];
+    let repr = Repr {
+        traffic_class: 0xb9,
+        flow_label: 0xfff1_2345,
+        hop_limit: 64,
+        next_header: Protocol::Udp,
+        source: address("2001:db8::7"),
+        destination: address("2001:db8:1::10"),
+        payload_octets: 4,
+    };
+    repr.emit(&mut Packet::new_unchecked(&mut buffer[..40]));
+    assert_eq!(buffer[..40], PACKET[..40]);
+    assert_eq!(buffer[40..], [0xa5; 4]);
+}
+
+#[test]
+fn not_every_address_is_a_hosts() {
+    for text in ["2001:db8::1", "fe80::1", "fd00::1", "64:ff9b::192.0.2.1", "::1:0:0"] {
+        assert!(is_host(address(text)), "{text}");
+    }
+    for text in ["::", "::1", "ff02::1", "ffff::", "::2", "::192.0.2.1", "::ffff:192.0.2.1", "::ffff:0:0"] {
+        assert!(!is_host(address(text)), "{text}");
+    }
+}
+
+#[test]
 fn every_truncation_is_refused() {
     for length in 0..40 {
         assert_eq!(Packet::new_checked(&PACKET[..length]), Err(Error::Truncated));
