@@ -18,6 +18,7 @@ pub mod forward;
 mod from_host;
 mod host;
 pub mod local;
+pub mod nd;
 pub mod neigh;
 pub mod new_flows;
 mod one_packet;

@@ -5,6 +5,7 @@
 //! | [`nat`] | NAT, both directions | one address, one port, TTL, the checksums over them |
 //! | [`ipip`] | tunnel | TTL; puts an outer IP header in front |
 //! | [`direct`] | direct routing | TTL |
+//! | [`mss`] | all of them, before | a TCP SYN's maximum segment size |
 //! | [`link`] | all of them, last | the Ethernet addresses |
 //! | [`echo`] | none: the director answers | turns an echo request into its reply |
 //! | [`stand_in`] | all, before and after, for what the host asks through a VIP | one address, one port, the checksums over them |
@@ -24,6 +25,7 @@ pub mod icmp_error;
 pub mod ip_ids;
 pub mod ipip;
 pub mod link;
+pub mod mss;
 pub mod nat;
 pub mod stand_in;
 
