@@ -9,10 +9,12 @@
 
 mod draft;
 pub mod flow;
+mod table;
 
 use std::sync::Arc;
 
 pub use self::draft::Draft;
+use self::table::Table;
 use super::address::Address;
 use super::neigh::NeighborId;
 use super::service::PortId;
@@ -44,18 +46,11 @@ pub struct Several {
     count: u32,
 }
 
-/// All routes, immutable within a snapshot: the addresses in order, cut into spans where another target begins. An
-/// address's first octet tells its span, or a few, among which a binary search decides; where there are very many, its first two
-/// octets do.
+/// All routes, immutable within a snapshot.
 #[derive(Clone, Debug)]
 pub struct Routes {
-    /// The first address of each span, in host order; the first span's is 0.
-    starts: Arc<[u32]>,
-    targets: Arc<[Option<Target>]>,
-    /// By first octet: the first and the last span of its addresses.
-    octets: Arc<[(u32, u32); 256]>,
-    /// By the first two octets, the same; empty while an octet has few spans.
-    pairs: Arc<[(u32, u32)]>,
+    v4: Table<u32>,
+    v6: Table<u128>,
     /// The next hops of those who have several, each as often as its weight says.
     hops: Arc<[NextHop]>,
 }
@@ -67,23 +62,24 @@ impl Default for Routes {
 }
 
 impl Routes {
-    /// Finds where an address, in host order, leads.
+    /// Finds where an IPv4 address, in host order, leads.
     #[inline]
     pub fn find(&self, address: u32) -> Option<Target> {
-        let (first, last) = self.octets[(address >> 24) as usize];
-        let mut span = first as usize;
-        if first != last {
-            let (first, last) = self.pairs.get((address >> 16) as usize).copied().unwrap_or((first, last));
-            let later = self.starts.get(first as usize + 1..=last as usize)?;
-            span = first as usize + later.partition_point(|start| *start <= address);
-        }
-        *self.targets.get(span)?
+        self.v4.find(address)
     }
 
     /// Finds where an address leads.
     #[inline(always)]
     pub fn find_address(&self, address: Address) -> Option<Target> {
-        self.find(address.as_v4()?)
+        match address.as_v4() {
+            Some(bits) => self.v4.find(bits),
+            None => self.find_v6(address),
+        }
+    }
+
+    #[inline(never)]
+    fn find_v6(&self, address: Address) -> Option<Target> {
+        self.v6.find(address.to_bits())
     }
 
     /// Chooses the next hop of a flow, by its hash, out of those that [`find`](Self::find) has found.

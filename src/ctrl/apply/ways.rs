@@ -118,10 +118,7 @@ impl Build<'_> {
                     *several.entry(hops).or_insert_with_key(|hops| draft.via(hops))
                 }
             };
-            // The table of routes is of IPv4.
-            if let IpNet::V4(to) = to {
-                draft.add(to, target, up);
-            }
+            draft.add(to, target, up);
         }
         draft.finish()
     }

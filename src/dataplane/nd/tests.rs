@@ -117,10 +117,13 @@ fn other_options_are_stepped_over_and_the_first_of_several_counts() {
     assert_eq!(case.read(), Some(Message::Solicitation(Solicitation { link: None, ..asked() })));
 }
 
+/// What is wrong, and what makes it so.
+type Change = (&'static str, fn(&mut Case));
+
 /// Each of RFC 4861 §7.1's checks, and what no station says.
 #[test]
 fn what_is_to_be_discarded_is() {
-    let both: [(&str, fn(&mut Case)); 15] = [
+    let both: [Change; 15] = [
         ("has passed a router", |case| case.ip.hop_limit = 254),
         ("code", |case| case.code = 1),
         ("target is a group", |case| case.target = host("ff02::1")),
