@@ -22,7 +22,7 @@ import time
 
 from .kit import traffic
 from .kit.director import connections, outcomes
-from .kit.stage import CLIENT, ECHO, HTTP, NEAR, NEAR_VIP, SERVERS, VIP, Stage
+from .kit.stage import ECHO, HTTP, SERVERS, V4, Stage
 
 FORWARDED = {"nat": "forwarded_nat_in", "tunnel": "forwarded_tunnel", "direct": "forwarded_direct"}
 # What the director sends to clients: NAT's answers, and what it says itself.
@@ -52,25 +52,29 @@ def run(lab, options):
 
 
 class Method:
-    """All steps through one forwarding method."""
+    """All steps through one forwarding method; services and real servers are of the families of two plans."""
 
-    def __init__(self, lab, stage, method, options):
+    def __init__(self, lab, stage, method, options, name=None, service=V4, real=V4):
         self.lab = lab
         self.stage = stage
         self.method = method
+        self.name = name or method
+        self.plan = service
+        self.families = {"service": service, "real": real}
+        self.servers = real.servers
         self.options = options
         self.count = options.requests or (99 if options.quick else 2000)
-        self.figures = {"method": method}
+        self.figures = {"method": self.name}
 
     def check(self, what, held, detail=""):
         """Notes whether something held."""
-        return self.lab.report.check(f"{self.method}: {what}", held, detail)
+        return self.lab.report.check(f"{self.name}: {what}", held, detail)
 
     def run(self):
         """Sets the real servers up, starts the director, takes every step, and takes it all back."""
         director = self.stage.director
-        self.stage.setup_servers(self.method)
-        director.configure(self.stage.services(self.method))
+        self.stage.setup_servers(self.method, **self.families)
+        director.configure(self.services())
         try:
             director.start()
             self.silent_kernel()
@@ -80,9 +84,13 @@ class Method:
                 self.take(step)
         finally:
             code = director.stop()
-            self.stage.setup_servers(self.method, "--undo")
+            self.stage.setup_servers(self.method, "--undo", **self.families)
         self.check("millrace ends cleanly when asked", code == 0, f"exit {code}")
         self.lab.report.row("Requests and transfers", **self.figures)
+
+    def services(self, *weights, **more):
+        """Returns the services of a configuration."""
+        return self.stage.services(self.method, *weights, **more, **self.families)
 
     def steps(self):
         """Returns the steps, in their order."""
@@ -109,7 +117,7 @@ class Method:
 
     def real_servers_right(self):
         """real-server-setup --check finds nothing wrong with what real-server-setup did."""
-        found = self.stage.setup_servers(self.method, "--check", "--client", CLIENT)
+        found = self.stage.setup_servers(self.method, "--check", "--client", self.plan.client, **self.families)
         wrong = [line for done in found for line in done.stdout.splitlines() if line.startswith("WRONG")]
         self.check("the real servers are set up right", not wrong and all(done.returncode == 0 for done in found),
                    "; ".join(wrong) or "real-server-setup --check finds nothing")
@@ -117,15 +125,15 @@ class Method:
     def requests(self, parallel=10):
         """HTTP requests, one connection each: all answered, by every real server in its turn."""
         before = self.stage.director.stats()
-        outcome = traffic.requests(self.stage.client, VIP, self.count, parallel)
+        outcome = traffic.requests(self.stage.client, self.plan.vip, self.count, parallel)
         after = self.stage.director.settled()
         self.figures |= {"requests": outcome.sent, "answered": outcome.answered, "slow": outcome.slow,
                          **{name: outcome.shares[name] for name in SERVERS}, "per second": outcome.answered / outcome.seconds}
         self.check("every request is answered", outcome.complete(), outcome.summary())
         self.even("requests", {name: outcome.shares[name] for name in SERVERS})
-        service = (f"{VIP}:{HTTP}", "tcp")
+        service = (self.plan.socket(self.plan.vip, HTTP), "tcp")
         earlier, later = connections(before, *service), connections(after, *service)
-        made = {name: later[address] - earlier[address] for name, address in SERVERS.items()}
+        made = {name: later[address] - earlier[address] for name, address in self.servers.items()}
         self.check("millrace scheduled exactly these connections", made == {name: outcome.shares[name] for name in SERVERS},
                    ", ".join(f"{name} {count}" for name, count in made.items()))
 
@@ -137,33 +145,39 @@ class Method:
 
     def requests_captured(self):
         """The same under a capture at the client: a single system image."""
-        capture = traffic.Capture(self.lab, self.stage.client, "eth0", f"{self.method}-client")
+        capture = self.capture(self.stage.client, "client")
         self.requests(parallel=50)
         packets, addresses = capture.addresses()
-        self.check("the client sees no address but the VIP's", packets >= self.count * 8 and addresses == {CLIENT, VIP},
+        self.check("the client sees no address but the VIP's",
+                   packets >= self.count * 8 and addresses == {self.plan.client, self.plan.vip},
                    f"{packets} packets, {', '.join(sorted(addresses))}")
 
+    def capture(self, namespace, name):
+        """Starts to capture what a client sends and receives."""
+        return traffic.Capture(self.lab, namespace, "eth0", f"{self.name}-{name}", self.plan.traffic)
+
     def near_client(self):
-        """A client on the director's own segment, and a VIP that it finds by ARP; and the far one to that VIP."""
-        capture = traffic.Capture(self.lab, self.stage.near, "eth0", f"{self.method}-near")
-        outcome = traffic.requests(self.stage.near, NEAR_VIP, 300, 20)
+        """A client on the director's own segment, and a VIP that it finds there; and the far one to that VIP."""
+        near, vip = self.plan.near, self.plan.near_vip
+        capture = self.capture(self.stage.near, "near")
+        outcome = traffic.requests(self.stage.near, vip, 300, 20)
         packets, addresses = capture.addresses()
         self.check("a client on the director's segment is served", outcome.complete(), outcome.summary())
-        self.check("it sees no address but the VIP's", packets >= 300 * 8 and addresses == {NEAR, NEAR_VIP},
+        self.check("it sees no address but the VIP's", packets >= 300 * 8 and addresses == {near, vip},
                    f"{packets} packets, {', '.join(sorted(addresses))}")
-        outcome = traffic.requests(self.stage.client, NEAR_VIP, 300, 20)
-        self.check("a VIP found by ARP serves far clients", outcome.complete(), outcome.summary())
+        outcome = traffic.requests(self.stage.client, vip, 300, 20)
+        self.check("a VIP found on the segment serves far clients", outcome.complete(), outcome.summary())
 
     def files(self):
         """A large file down and up, whole."""
         large, megabytes = self.stage.documents / "large", self.options.megabytes
         wanted, copy = traffic.checksum(large), self.lab.folder / "copy"
-        found, seconds = traffic.download(self.stage.client, VIP, copy)
+        found, seconds = traffic.download(self.stage.client, self.plan.vip, copy)
         copy.unlink()
         self.check(f"a {megabytes} MB download is whole", found == wanted, f"{found[:16]}, {seconds:.1f} s")
         self.figures["down MB/s"] = megabytes / seconds
-        sent = self.stage.documents / "upload" / self.method
-        seconds = traffic.upload(self.stage.client, VIP, large, self.method)
+        sent = self.stage.documents / "upload" / self.name
+        seconds = traffic.upload(self.stage.client, self.plan.vip, large, self.name)
         found = traffic.checksum(sent)
         sent.unlink()
         self.check(f"a {megabytes} MB upload is whole", found == wanted, f"{found[:16]}, {seconds:.1f} s")
@@ -172,7 +186,7 @@ class Method:
     def throughput(self):
         """TCP for 20 seconds, never at a standstill; by NAT the other way too."""
         for name, options in [("iperf3", ())] + ([("iperf3 back", ("-R",))] if self.method == "nat" else []):
-            found = traffic.iperf3(self.stage.client, VIP, 20, *options)
+            found = traffic.iperf3(self.stage.client, self.plan.vip, 20, *options)
             self.figures[f"{name} Gb/s"] = found.gigabits
             self.check(f"{name} for 20 s without a stall", found.least > 0 and found.intervals >= 19,
                        f"{found.gigabits:.2f} Gb/s, least second {found.least:.3f} Gb/s, {found.retransmissions} retransmissions")
@@ -180,17 +194,17 @@ class Method:
     def datagrams(self):
         """UDP of every size: each comes back as it was sent."""
         before = self.stage.director.stats()
-        found = traffic.udp_echo(self.lab, self.stage.client, VIP, ECHO, 10_000)
+        found = traffic.udp_echo(self.lab, self.stage.client, self.plan.vip, ECHO, 10_000)
         after = self.stage.director.settled()
         self.figures |= {"datagrams": found["sent"], "echoed": found["answered"]}
         self.check("10,000 datagrams of 0 to 1,400 octets are echoed", found["answered"] == found["sent"] == 10_000, found)
-        earlier, later = (connections(stats, f"{VIP}:{ECHO}", "udp") for stats in (before, after))
-        self.even("UDP clients", {name: later[address] - earlier[address] for name, address in SERVERS.items()})
+        earlier, later = (connections(stats, self.plan.socket(self.plan.vip, ECHO), "udp") for stats in (before, after))
+        self.even("UDP clients", {name: later[address] - earlier[address] for name, address in self.servers.items()})
 
     def swap(self):
         """A real server is swapped during a loop of requests: quiesced, then removed, and not one request fails."""
         self.change({"r1": 1, "r2": 1})
-        loop = traffic.Loop(self.stage.client, VIP)
+        loop = traffic.Loop(self.stage.client, self.plan.vip)
         time.sleep(2)
         quiesced = self.change({"r1": 1, "r2": 0, "r3": 1})
         time.sleep(2)
@@ -209,7 +223,7 @@ class Method:
     def change(self, weights):
         """Changes the real servers and their weights; returns when that began and when it was done."""
         began = time.monotonic()
-        self.stage.director.configure(self.stage.services(self.method, weights, iperf_on="r1"))
+        self.stage.director.configure(self.services(weights, iperf_on="r1"))
         self.stage.director.reload()
         return began, time.monotonic()
 
@@ -217,17 +231,17 @@ class Method:
         """Without millrace nothing is answered; as soon as it goes on, everything is."""
         director = self.stage.director
         director.pause()
-        outcome = traffic.requests(self.stage.client, VIP, 10, 10, patience=2)
+        outcome = traffic.requests(self.stage.client, self.plan.vip, 10, 10, patience=2)
         self.check("with millrace stopped nothing is answered", outcome.answered == 0, outcome.summary())
         director.resume()
         time.sleep(0.5)
-        outcome = traffic.requests(self.stage.client, VIP, 30, 10)
+        outcome = traffic.requests(self.stage.client, self.plan.vip, 30, 10)
         self.check("it goes on where it was stopped", outcome.complete(), outcome.summary())
 
     def two_services(self):
         """Two services over the same three servers, one client address and port towards both."""
         rounds = 30
-        found = traffic.two_vips(self.lab, self.stage.client, (VIP, NEAR_VIP), HTTP, ECHO, rounds)
+        found = traffic.two_vips(self.lab, self.stage.client, (self.plan.vip, self.plan.near_vip), HTTP, ECHO, rounds)
         self.check("each reply comes from the right VIP", found["tcp"] == found["udp"] == 2 * rounds and not found["wrong"], found)
 
     def accounts(self):
@@ -251,7 +265,7 @@ class Method:
         if self.options.quick:
             return
         others = {name: count for name, count in sorted(counts.items()) if count and not name.startswith("forwarded")}
-        self.lab.report.row("Packets", method=self.method, arrived=new["heard"], missed=missed, forwarded=forwarded,
+        self.lab.report.row("Packets", method=self.name, arrived=new["heard"], missed=missed, forwarded=forwarded,
                             answers=counts["forwarded_nat_out"], other=" ".join(f"{n}={c}" for n, c in others.items()))
 
 

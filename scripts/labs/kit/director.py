@@ -179,8 +179,8 @@ def outcomes(stats):
 
 
 def connections(stats, address, protocol):
-    """Returns the connections that each real server of a service was given, by its address."""
+    """Returns the connections that each real server of a service was given, by its address without port and brackets."""
     for service in stats["services"]:
         if service["address"] == address and service["protocol"] == protocol:
-            return {real["address"].rsplit(":", 1)[0]: real["connections"] for real in service["reals"]}
+            return {real["address"].rsplit(":", 1)[0].strip("[]"): real["connections"] for real in service["reals"]}
     return {}

@@ -84,10 +84,10 @@ class Namespace:
         if Path("/proc/sys/net/bridge").exists():
             self.sysctl("net.bridge.bridge-nf-call-iptables", 0)
 
-    def count(self, device, chain, **rules):
-        """Counts arriving frames that match nftables expressions, one counter for each: see `counted`."""
+    def count(self, device, chain, *before, **rules):
+        """Counts arriving frames that match nftables expressions, one counter for each: see `counted`. Rules may go before them."""
         body = [f'{rule} counter comment "{name}"' for name, rule in rules.items()]
-        self.nft(device, chain, "priority -450; policy accept;", *body)
+        self.nft(device, chain, "priority -450; policy accept;", *before, *body)
 
     def nft(self, device, chain, *lines):
         """Adds a chain at the place where frames arrive from a device."""

@@ -32,9 +32,9 @@ class RealServer:
         self.folder = lab.folder / self.name
         self.folder.mkdir()
 
-    def start_nginx(self, ports):
+    def start_nginx(self, ports, ipv6=False):
         """Serves the shared documents, naming itself in a header; takes uploads."""
-        listen = " ".join(f"listen {port};" for port in ports)
+        listen = " ".join(f"listen {port};" + (f" listen [::]:{port} ipv6only=on;" if ipv6 else "") for port in ports)
         conf = self.folder / "nginx.conf"
         conf.write_text(NGINX.format(folder=self.folder, name=self.name, documents=self.documents, listen=listen))
         self.lab.start(self.namespace, f"{self.name}-nginx", "nginx", "-e", "stderr", "-c", conf)
@@ -46,7 +46,7 @@ class RealServer:
     def start_echo(self, sockets):
         """Sends back every datagram to these (address, port), from the address it was sent to."""
         self.lab.start(self.namespace, f"{self.name}-echo", *self.lab.program("udp_echo.py"),
-                       *(f"{address}:{port}" for address, port in sockets))
+                       *(f"[{address}]:{port}" for address, port in sockets))
 
     def start_ftp(self, port):
         """Serves the shared documents to anybody, by FTP."""

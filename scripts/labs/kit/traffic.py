@@ -40,7 +40,7 @@ class Requests:
 PORTS = itertools.cycle(range(CLIENT_PORTS.stop, 65536))
 
 REQUEST = """\
-url = "http://{vip}/index.html"
+url = "{url}"
 local-port = {port}
 output = /dev/null
 header = "Connection: close"
@@ -50,10 +50,15 @@ write-out = "%{{http_code}} %{{exitcode}} %{{time_total}} %header{{x-real-server
 """
 
 
+def url(host, path):
+    """Returns the URL of a path on a host, which is an address of either family, or one of IPv4 and a port."""
+    return f"http://[{host}]/{path}" if host.count(":") > 1 else f"http://{host}/{path}"
+
+
 def requests(namespace, vip, count, parallel, patience=20):
     """Sends HTTP requests with curl, each on a connection and from a port of its own, and counts the answers."""
     outcome = Requests(sent=count)
-    config = "next\n".join(REQUEST.format(vip=vip, port=next(PORTS), patience=patience) for _ in range(count))
+    config = "next\n".join(REQUEST.format(url=url(vip, "index.html"), port=next(PORTS), patience=patience) for _ in range(count))
     started = time.monotonic()
     done = namespace.run("curl", "-sS", "-Z", "--parallel-immediate", "--parallel-max", parallel, "-K", "-", input=config,
                          check=False)
@@ -78,14 +83,14 @@ def checksum(path):
 def download(namespace, vip, file):
     """Fetches /large; returns its checksum and the seconds it took."""
     started = time.monotonic()
-    namespace.run("curl", "-sS", "--fail", "--max-time", 180, "-o", file, f"http://{vip}/large")
+    namespace.run("curl", "-sS", "--fail", "--max-time", 180, "-o", file, url(vip, "large"))
     return checksum(file), time.monotonic() - started
 
 
 def upload(namespace, vip, file, name):
     """Sends a file to /upload/NAME; returns the seconds it took."""
     started = time.monotonic()
-    namespace.run("curl", "-sS", "--fail", "--max-time", 180, "-T", file, "-o", "/dev/null", f"http://{vip}/upload/{name}")
+    namespace.run("curl", "-sS", "--fail", "--max-time", 180, "-T", file, "-o", "/dev/null", url(vip, f"upload/{name}"))
     return time.monotonic() - started
 
 
@@ -124,20 +129,41 @@ def two_vips(lab, namespace, vips, http_port, udp_port, rounds):
 
 
 class Capture:
-    """A capture of all IP packets of a device, or of others, read as text or as the addresses in it."""
+    """A capture of all IP packets of a device, or of others, of the first octets of each (0: of all): read as text, as the
+    addresses in it, or by tshark."""
 
-    def __init__(self, lab, namespace, device, name, what="ip"):
+    def __init__(self, lab, namespace, device, name, what="ip", octets=64):
         self.file = lab.folder / f"{name}.pcap"
-        self.process = lab.start(namespace, f"{name}-capture", "tcpdump", "-Z", "root", "-i", device, "-n", "-U", "-s", 64, "-B", 16384,
+        self.process = lab.start(namespace, f"{name}-capture", "tcpdump", "-Z", "root", "-i", device, "-n", "-U", "-s", octets, "-B", 16384,
                                  "--immediate-mode", "-w", self.file, what)
         deadline = time.monotonic() + 5
         while "listening on" not in self.process.output() and time.monotonic() < deadline:
             time.sleep(0.02)
 
+    def end(self):
+        """Ends the capture, when what was sent has come."""
+        if self.process.alive():
+            time.sleep(0.3)
+            self.process.stop()
+
+    def bad(self, what="frame"):
+        """Ends the capture; returns what tshark finds malformed, or with a wrong checksum, among what it is to look at."""
+        self.end()
+        protocols = ("ip", "tcp", "udp")  # those whose sums tshark believes to be left to a card
+        options = [word for protocol in protocols for word in ("-o", f"{protocol}.check_checksum:TRUE")]
+        sums = " || ".join(f"{protocol}.checksum.status == Bad" for protocol in (*protocols, "icmp", "icmpv6"))
+        return subprocess.run(["tshark", "-n", "-r", self.file, *options, "-Y", f"({what}) && (_ws.malformed || {sums})"],
+                              text=True, capture_output=True, check=True).stdout.splitlines()
+
+    def packets(self, what):
+        """Ends the capture; returns how many packets of it a filter of tcpdump's wants."""
+        self.end()
+        listed = subprocess.run(["tcpdump", "-nn", "-q", "-t", "-r", self.file, what], text=True, capture_output=True, check=True)
+        return len(listed.stdout.splitlines())
+
     def text(self):
         """Ends the capture; returns its packets, a line each."""
-        time.sleep(0.3)
-        self.process.stop()
+        self.end()
         listed = subprocess.run(["tcpdump", "-nn", "-q", "-t", "-r", self.file], text=True, capture_output=True, check=True)
         self.file.unlink()
         return listed.stdout
@@ -147,11 +173,17 @@ class Capture:
         found, packets = set(), 0
         for line in self.text().splitlines():
             words = line.split()
-            if len(words) > 3 and words[0] == "IP":
+            if len(words) > 3 and words[0] in ("IP", "IP6"):
                 packets += 1
-                found |= {".".join(word.rstrip(":").split(".")[:4]) for word in (words[1], words[3])}
+                found |= {_address(words[1]), _address(words[3])}
         whole = "\n0 packets dropped by kernel" in self.process.output()
         return packets if whole else 0, found
+
+
+def _address(word):
+    """Returns the address in what tcpdump prints: ADDRESS, ADDRESS.PORT, either with a colon after it."""
+    parts = word.removesuffix(":").split(".")
+    return parts[0] if ":" in parts[0] else ".".join(parts[:4])
 
 
 @dataclass
@@ -170,7 +202,7 @@ class Loop(threading.Thread):
     def __init__(self, namespace, vip):
         super().__init__(daemon=True)
         self.line = namespace.inside("curl", "-sS", "-H", "Connection: close", "--max-time", 10, "-o", "/dev/null", "-w",
-                                     "%{http_code} %header{x-real-server}", f"http://{vip}/", "--local-port")
+                                     "%{http_code} %header{x-real-server}", url(vip, ""), "--local-port")
         self.answers = []
         self.ended = threading.Event()
         self.start()

@@ -9,6 +9,7 @@ import socket
 import sys
 
 vips, http_port, udp_port, rounds = sys.argv[1:3], *map(int, sys.argv[3:6])
+family = socket.AF_INET6 if ":" in vips[0] else socket.AF_INET
 result = {"tcp": 0, "udp": 0, "wrong": []}
 
 
@@ -18,7 +19,7 @@ def tcp_round():
     port = 0
     try:
         for vip in vips:
-            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            sock = socket.socket(family, socket.SOCK_STREAM)
             held.append(sock)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.settimeout(5)
@@ -26,7 +27,7 @@ def tcp_round():
             port = sock.getsockname()[1]
             sock.connect((vip, http_port))
         for vip, sock in zip(vips, held):
-            sock.sendall(f"GET /?{vip} HTTP/1.1\r\nHost: {vip}\r\nConnection: close\r\n\r\n".encode())
+            sock.sendall(f"GET /?{vip} HTTP/1.1\r\nHost: millrace\r\nConnection: close\r\n\r\n".encode())
         for vip, sock in zip(vips, held):
             answer = b"".join(iter(lambda s=sock: s.recv(65536), b""))
             if answer.startswith(b"HTTP/1.1 200") and sock.getpeername()[0] == vip:
@@ -42,14 +43,14 @@ def tcp_round():
 
 def udp_round():
     """Sends one datagram to each VIP from one socket and takes two answers."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.settimeout(3)
         try:
             for vip in vips:
                 sock.sendto(vip.encode(), (vip, udp_port))
             for _ in vips:
                 data, peer = sock.recvfrom(2048)
-                if peer == (data.decode(), udp_port):
+                if peer[:2] == (data.decode(), udp_port):
                     result["udp"] += 1
                 else:
                     result["wrong"].append(f"udp: {data!r} from {peer}")

@@ -36,7 +36,7 @@ def send(sock):
 
 
 for _ in range(sockets):
-    each = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    each = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     each.setblocking(False)
     selector.register(each, selectors.EVENT_READ)
     send(each)
@@ -48,7 +48,7 @@ while waiting:
         except OSError:
             continue
         if key.fileobj in waiting:
-            good = peer == (address, port) and data == waiting[key.fileobj][0]
+            good = peer[:2] == (address, port) and data == waiting[key.fileobj][0]
             result["answered" if good else "wrong"] += 1
             send(key.fileobj)
     now = time.monotonic()
