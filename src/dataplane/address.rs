@@ -60,8 +60,13 @@ impl Address {
     /// 0.0.0.0.
     pub const UNSPECIFIED_V4: Self = Self::v4(0);
 
-    /// 127.0.0.1.
-    pub const LOCALHOST_V4: Self = Self::v4(0x7f00_0001);
+    /// 127.0.0.1 or ::1.
+    pub const fn localhost(family: Family) -> Self {
+        match family {
+            Family::V4 => Self::v4(0x7f00_0001),
+            Family::V6 => Self::v6(Ipv6Addr::LOCALHOST),
+        }
+    }
 
     /// An IPv4 address, in host order.
     #[inline(always)]
@@ -86,6 +91,12 @@ impl Address {
     #[inline(always)]
     pub const fn is_v4(self) -> bool {
         self.0[0] | self.0[1] | (self.0[2] ^ MAPPED) == 0
+    }
+
+    /// The most significant 32 bits: 0 of every IPv4 address, and of no IPv6 one that a packet bears.
+    #[inline(always)]
+    pub(super) const fn top(self) -> u32 {
+        self.0[0]
     }
 
     /// The IPv4 address, in host order; of an IPv6 one the last four octets.

@@ -3,6 +3,7 @@
 //! One or two looks into a table that stays in cache; then the connection's key is known and its line is asked
 //! for, long before it is read.
 
+use super::address::Family;
 use super::conn::{Hash, Identity, Key, Level, Socket, Spot, WideKey};
 use super::parse::{Kind, Parsed};
 use super::service::{Endpoint, EndpointId, PortId, Protocol, RealId};
@@ -185,9 +186,10 @@ impl Step {
 #[inline]
 pub fn classify(snapshot: &Snapshot, shared: &Shared, packet: &Parsed, ingress: PortId) -> Step {
     let Some(protocol) = packet.kind.transport() else { return classify_other(snapshot, shared, packet) };
-    let (Some(src), Some(dst)) = (packet.src.as_v4(), packet.dst.as_v4()) else {
+    if packet.family() == Family::V6 {
         return classify_six(snapshot, shared, packet, protocol);
-    };
+    }
+    let (src, dst) = (packet.src.low(), packet.dst.low());
     if snapshot.selectors.come_first()
         && let Some(step) = classify_first(snapshot, shared, packet, ingress)
     {
@@ -216,8 +218,10 @@ fn classify_six(snapshot: &Snapshot, shared: &Shared, packet: &Parsed, protocol:
 /// What a packet from a NAT real server is.
 #[inline(always)]
 fn answer(shared: &Shared, packet: &Parsed, source: Endpoint) -> Option<Step> {
-    let Some(dst) = packet.dst.as_v4() else { return six_answer(shared, packet, source) };
-    let way = |endpoint| Way::new(shared, Key::new(dst, packet.dst_port, endpoint));
+    if packet.family() == Family::V6 {
+        return six_answer(shared, packet, source);
+    }
+    let way = |endpoint| Way::new(shared, Key::new(packet.dst.low(), packet.dst_port, endpoint));
     match source {
         Endpoint::Private { service, real } => Some(Step::Reply { real, way: way(service) }),
         Endpoint::Shared(socket) => Some(Step::SharedReply { socket, way: way(socket.endpoint) }),
@@ -275,12 +279,15 @@ fn classify_other(snapshot: &Snapshot, shared: &Shared, packet: &Parsed) -> Step
 
 /// The messages that can be balanced.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Echo {
+pub enum Echo {
+    /// Asks.
     Request,
+    /// Answers.
     Reply,
 }
 
-fn echo(packet: &Parsed) -> Option<Echo> {
+/// What a packet is, if it is one of these.
+pub fn echo(packet: &Parsed) -> Option<Echo> {
     match packet.kind {
         Kind::Icmp => match icmp::Type::from(packet.message_type) {
             icmp::Type::EchoRequest => Some(Echo::Request),

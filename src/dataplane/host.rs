@@ -11,7 +11,7 @@
 //! An answer comes in on whatever twin the host's routes lead to. It gets the VIP for its source, and leaves by that port, to the
 //! station that the host has chosen. Which connection it belongs to is looked up as for NAT, by the socket that it comes
 //! from. The host has several addresses, and the same program may answer from each: so all its sockets of one port count
-//! as one, that of 127.0.0.1, which no packet from a link can come from (the parser sees to that). What answers nothing leaves
+//! as one, that of 127.0.0.1 (over IPv6 ::1), which no packet from a link can come from (the parser sees to that). What answers nothing leaves
 //! as it is.
 //!
 //! The TTL stays: the host is where the packet was sent to, and where the answer begins. IPVS, which leaves a packet to a Local real
@@ -33,8 +33,8 @@ use super::stats::Outcome;
 use super::wire::ethernet;
 
 /// The port by whose twin the host gets what came in by `ingress`, and that twin.
-fn door(snapshot: &Snapshot, ingress: PortId) -> Option<(&PortSettings, PortId)> {
-    let leads = |port: &&PortSettings| port.twin.is_some() && port.source(Family::V4).is_some();
+fn door(snapshot: &Snapshot, ingress: PortId, family: Family) -> Option<(&PortSettings, PortId)> {
+    let leads = |port: &&PortSettings| port.twin.is_some() && port.source(family).is_some();
     let own = snapshot.ports.get(ingress.index()).filter(leads);
     let port = own.or_else(|| snapshot.ports.iter().find(leads))?;
     Some((port, port.twin?))
@@ -54,15 +54,16 @@ impl Stages<'_> {
         if real.forwarding != Forwarding::Local || self.connector.asked_by_host {
             return Err(Outcome::DropNoRoute);
         }
-        let (port, twin) = door(self.snapshot, self.ingress).ok_or(Outcome::DropNoRoute)?;
+        let family = packet.family();
+        let (port, twin) = door(self.snapshot, self.ingress, family).ok_or(Outcome::DropNoRoute)?;
         if packet.ip_octets > port.mtu {
             return Ok(self.answer_error(frame, packet, port.mtu));
         }
         if !self.punts[self.ingress.index()].admit(Class::Served, self.now) {
             return Err(Outcome::DropPuntLimit);
         }
-        let loopback = real.address.address == Address::LOCALHOST_V4;
-        let own = port.source(Family::V4).filter(|_| loopback);
+        let loopback = real.address.address == Address::localhost(family);
+        let own = port.source(family).filter(|_| loopback);
         let to = TransportAddress::new(own.unwrap_or(real.address.address), real.address.port);
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
         let to = kept_port(to, packet.dst_port);
@@ -86,7 +87,7 @@ impl Stages<'_> {
         if !punt::host_has(self.snapshot, sent.src) {
             return None;
         }
-        let packet = Parsed { src: Address::LOCALHOST_V4, ..sent };
+        let packet = Parsed { src: Address::localhost(sent.family()), ..sent };
         let reply = match answer_to_service(self.snapshot, self.shared, &packet)? {
             Step::Reply { real, way } => self.connector.reply(real, &way, &packet),
             Step::SharedReply { socket, way } => self.connector.shared_reply(socket, &way, &packet),

@@ -6,21 +6,22 @@
 
 use std::net::Ipv4Addr;
 
-use super::address::{Address, Family};
+use super::address::Address;
+use super::classify::{self, Echo};
 use super::clock::Now;
 use super::forward::echo;
 use super::neigh::Neighbors;
-use super::parse::{Kind, Parsed};
+use super::parse::Parsed;
 use super::port::Frame;
 use super::route::Target;
 use super::service::{Local, PortId};
 use super::shared::{Event, Shared};
 use super::snapshot::Snapshot;
 use super::stats::Outcome;
-use super::wire::{arp, ethernet, icmp};
+use super::wire::{arp, ethernet};
 
 /// Octets of an ARP message for IPv4 over Ethernet, with its Ethernet header.
-pub const ARP_FRAME: usize = ethernet::HEADER_OCTETS + arp::OCTETS;
+const ARP_FRAME: usize = ethernet::HEADER_OCTETS + arp::OCTETS;
 
 /// How a frame that concerned the director ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,11 +135,11 @@ pub fn icmp<F: Frame>(snapshot: &Snapshot, packet: &Parsed, frame: &mut F, asked
     if snapshot.locals.find(packet.src).is_some() && !asked_by_host {
         return Answer::End(Outcome::DropIpSource);
     }
-    let asks = packet.kind == Kind::Icmp && icmp::Type::from(packet.message_type) == icmp::Type::EchoRequest;
-    if !asks || packet.icmp_code != 0 {
+    if classify::echo(packet) != Some(Echo::Request) || packet.icmp_code != 0 {
         return Answer::End(Outcome::DropIcmpType);
     }
-    match echo::reply(frame, usize::from(packet.l3_offset), usize::from(packet.l4_offset), Family::V4) {
+    let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
+    match echo::reply(frame, l3, l4, packet.family()) {
         Ok(()) => Answer::Reply(Outcome::AnsweredEcho),
         Err(_) => Answer::End(Outcome::DropIcmpMalformed),
     }

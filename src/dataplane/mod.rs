@@ -9,6 +9,7 @@ pub mod classify;
 pub mod clock;
 pub mod conn;
 pub mod connect;
+mod discover;
 pub mod endpoints;
 pub mod error_limit;
 #[cfg(test)]

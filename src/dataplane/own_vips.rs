@@ -9,7 +9,9 @@
 //! VIP here. To a service whose real server the host is itself it has no way by the VIP: it takes no packet from outside
 //! that bears an address of its own.
 
+use super::address::Address;
 use super::connect::Reply;
+use super::discover::discover_of_host;
 use super::forward::{link, nat};
 use super::from_host::Leaving;
 use super::local;
@@ -21,17 +23,21 @@ use super::snapshot::Snapshot;
 use super::stand_in::STATION;
 use super::stats::Outcome;
 use super::wire::ethernet::{self, EtherType};
-use super::wire::ipv4;
+use super::wire::{ip, ipv4, ipv6};
 
 impl Stages<'_> {
     /// Says what becomes of a frame that the host sent, if it is for a VIP.
     pub(super) fn asked_by_host<F: Frame>(&self, frame: &mut F) -> Option<Leaving> {
         match meant(self.snapshot, frame.bytes())? {
-            EtherType::Arp => {
+            Meant::Arp => {
                 let answered = local::arp_of_host(self.snapshot, STATION, frame)?;
                 Some(Leaving::Now(Fate::Send(self.back, answered)))
             }
-            _ => {
+            Meant::Discovery => {
+                let answered = discover_of_host(self.snapshot, STATION, frame)?;
+                Some(Leaving::Now(Fate::Send(self.back, answered)))
+            }
+            Meant::Packet => {
                 // It is the director's, whichever station the host sends it to.
                 let frame = frame.bytes_mut();
                 let sender = ethernet::Frame::new_unchecked(&*frame).source();
@@ -61,16 +67,33 @@ impl Stages<'_> {
     }
 }
 
-/// What a frame holds that may be for a VIP: an IPv4 packet to one, or ARP.
-fn meant(snapshot: &Snapshot, frame: &[u8]) -> Option<EtherType> {
+/// What a frame holds that may be for a VIP.
+enum Meant {
+    Arp,
+    /// A neighbour solicitation, perhaps.
+    Discovery,
+    /// A packet to one.
+    Packet,
+}
+
+fn meant(snapshot: &Snapshot, frame: &[u8]) -> Option<Meant> {
     let frame = ethernet::Frame::new_checked(frame).ok()?;
-    match frame.ethertype() {
-        EtherType::Arp => Some(EtherType::Arp),
+    let destination: Address = match frame.ethertype() {
+        EtherType::Arp => return Some(Meant::Arp),
         EtherType::Ipv4 => {
             let header = frame.payload().first_chunk::<{ ipv4::HEADER_OCTETS }>()?;
-            let destination = ipv4::Packet::new_unchecked(header).destination().into();
-            (snapshot.locals.find(destination) == Some(Local::Virtual)).then_some(EtherType::Ipv4)
+            ipv4::Packet::new_unchecked(header).destination().into()
         }
-        _ => None,
-    }
+        EtherType::Ipv6 => {
+            let header = frame.payload().first_chunk::<{ ipv6::HEADER_OCTETS }>()?;
+            let header = ipv6::Packet::new_unchecked(header);
+            // Nothing else has this limit (RFC 4861 §7.1), but for what the host sends so for reasons of its own.
+            if header.hop_limit() == 255 && header.next_header() == ip::Protocol::Icmpv6 {
+                return Some(Meant::Discovery);
+            }
+            header.destination().into()
+        }
+        _ => return None,
+    };
+    (snapshot.locals.find(destination) == Some(Local::Virtual)).then_some(Meant::Packet)
 }

@@ -23,6 +23,7 @@ use super::classify::{Lead, Step, Way, answer_key, classify, request_key, six_re
 use super::clock::Now;
 use super::conn::{Socket, WorkerCounts};
 use super::connect::{Connector, Reply};
+use super::discover::{discover, is_discovery};
 use super::error_limit::ErrorLimit;
 use super::forward::ip_ids::IpIds;
 use super::forward::{self, direct, ipip, link, nat};
@@ -255,6 +256,9 @@ impl<'a> Stages<'a> {
             Step::WideReply { socket, lead } => self.outbound_wide(frame, packet, *socket, *lead),
             Step::SixReply { service, real, lead } => self.outbound_six(frame, packet, (*service, *real), *lead),
             Step::Arp => self.local(local::arp(self.snapshot, self.shared, self.ingress, self.now, frame)),
+            Step::Icmp if is_discovery(packet) => {
+                self.local(discover(self.snapshot, self.shared, self.ingress, self.now, frame))
+            }
             // Where the host has the address, it answers.
             Step::Icmp if self.twin.is_some() && punt::host_has(self.snapshot, packet.dst) => {
                 Err(Outcome::DropIcmpType)
@@ -289,7 +293,7 @@ impl<'a> Stages<'a> {
     fn inbound<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, real: &RealServer) -> Result<Fate, Outcome> {
         let Some(hop) = real.hop else { return self.deliver(frame, packet, real) };
         let mtu = self.snapshot.ports[hop.port.index()].mtu;
-        let room = room(real.forwarding, mtu);
+        let room = room(real.forwarding, real.address.address, mtu);
         if let Some(fate) = self.refuse(frame, packet, room) {
             return Ok(fate);
         }
@@ -315,16 +319,35 @@ impl<'a> Stages<'a> {
                 let to = kept_port(real, packet.dst_port);
                 (nat::inbound(frame.bytes_mut(), l3, l4, transport(packet), to), Outcome::ForwardedNatIn)
             }
-            Forwarding::Direct => (direct::hop(frame.bytes_mut(), l3, Family::V4), Outcome::ForwardedDirect),
-            Forwarding::Tunnel => {
-                let source = self.snapshot.ports[hop.port.index()].source(Family::V4).ok_or(Outcome::DropNoRoute)?;
-                let id = self.ids.draw();
-                let [source, real] = [source, real.address].map(|address| Ipv4Addr::from_bits(address.low()));
-                let outer = ipip::Outer::V4 { source, destination: real, identification: id };
-                (ipip::encapsulate(frame, Family::V4, outer), Outcome::ForwardedTunnel)
-            }
+            Forwarding::Direct => (direct::hop(frame.bytes_mut(), l3, packet.family()), Outcome::ForwardedDirect),
+            Forwarding::Tunnel => (self.encapsulate(frame, packet, real.address, hop)?, Outcome::ForwardedTunnel),
         };
         rewritten.map(|()| outcome).map_err(unforwarded)
+    }
+
+    /// Puts a packet into the tunnel to a real server.
+    #[inline(always)]
+    fn encapsulate<F: Frame>(
+        &mut self,
+        frame: &mut F,
+        packet: &Parsed,
+        real: Address,
+        hop: NextHop,
+    ) -> Result<Result<(), forward::Error>, Outcome> {
+        let source = self.snapshot.ports[hop.port.index()].source(real.family()).ok_or(Outcome::DropNoRoute)?;
+        let outer = match real.as_v4() {
+            Some(real) => {
+                let [source, destination] = [source.low(), real].map(Ipv4Addr::from_bits);
+                ipip::Outer::V4 { source, destination, identification: self.ids.draw() }
+            }
+            None => Self::outer_v6(packet, source, real),
+        };
+        Ok(ipip::encapsulate(frame, packet.family(), outer))
+    }
+
+    #[inline(never)]
+    fn outer_v6(packet: &Parsed, source: Address, real: Address) -> ipip::Outer {
+        ipip::Outer::V6 { source: source.to_v6(), destination: real.to_v6(), flow_label: flow::of(packet) }
     }
 
     /// Apart from [`outbound`](Self::outbound)'s other caller, which so has it inline.
@@ -404,7 +427,11 @@ impl<'a> Stages<'a> {
     /// The next hop of a packet that no real server's entry names: to a client.
     #[inline(always)]
     pub(super) fn hop(&self, packet: &Parsed) -> Result<NextHop, Outcome> {
-        match self.snapshot.routes.find_address(packet.dst).ok_or(Outcome::DropNoRoute)? {
+        let target = match packet.family() {
+            Family::V4 => self.snapshot.routes.find(packet.dst.low()),
+            Family::V6 => self.snapshot.routes.find_address(packet.dst),
+        };
+        match target.ok_or(Outcome::DropNoRoute)? {
             Target::Via(hop) => Ok(hop),
             Target::OnLink(port) => match self.shared.neighbors.find(port, packet.dst) {
                 Some(neighbor) => Ok(NextHop { port, neighbor }),
@@ -453,11 +480,11 @@ impl<'a> Stages<'a> {
     }
 }
 
-/// The largest packet that fits a link with `mtu` by a forwarding method.
+/// The largest packet to a real server that fits a link with `mtu` by a forwarding method.
 #[inline(always)]
-pub(super) fn room(forwarding: Forwarding, mtu: u16) -> u16 {
+pub(super) fn room(forwarding: Forwarding, real: Address, mtu: u16) -> u16 {
     match forwarding {
-        Forwarding::Tunnel => ipip::inner_mtu(mtu, Family::V4),
+        Forwarding::Tunnel => ipip::inner_mtu(mtu, real.family()),
         Forwarding::Nat | Forwarding::Direct | Forwarding::Local => mtu,
     }
 }

@@ -179,12 +179,12 @@ fn of_ipv6(snapshot: &Snapshot, ingress: PortId, packet: &ipv6::Packet<&[u8]>, o
         (packet.next_header() == ip::Protocol::Icmpv6 && message.kind().is_neighbor_discovery()).then_some(())
     };
     match outcome {
+        Outcome::LearnedNd | Outcome::DropNdNotOurs => Some(Class::Neighbor),
         Outcome::DropIpGroup | Outcome::DropIpSource | Outcome::DropNotForUs | Outcome::DropIcmpType
             if packet.destination().is_multicast() =>
         {
             Some(discovery().map_or(Class::Link, |()| Class::Neighbor))
         }
-        Outcome::DropIcmpType if discovery().is_some() => Some(Class::Neighbor),
         Outcome::DropFragment
         | Outcome::DropProtocol
         | Outcome::DropIcmpType

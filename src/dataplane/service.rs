@@ -194,9 +194,10 @@ pub struct RealServer {
 }
 
 impl RealServer {
-    /// The address that its answers are looked up by: its own; of the host, which has several, 127.0.0.1.
+    /// The address that its answers are looked up by: its own; of the host, which has several, 127.0.0.1 or ::1.
     pub fn answers_from(&self) -> Address {
-        if self.forwarding == Forwarding::Local { Address::LOCALHOST_V4 } else { self.address.address }
+        let address = self.address.address;
+        if self.forwarding == Forwarding::Local { Address::localhost(address.family()) } else { address }
     }
 }
 

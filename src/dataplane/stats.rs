@@ -73,6 +73,8 @@ outcomes! {
     ForwardedTransit = "forwarded_transit", "in transit, neither the director's nor a service's: routed on";
     /// ARP request answered in place.
     AnsweredArp = "answered_arp", "ARP request for an own address or VIP, answered";
+    /// Neighbour solicitation answered in place.
+    AnsweredNd = "answered_nd", "neighbour solicitation for an own address or VIP, answered";
     /// ICMP echo answered in place.
     AnsweredEcho = "answered_echo", "ICMP echo request to an own address or VIP, answered";
     /// ICMP fragmentation needed sent back (RFC 792, RFC 1191).
@@ -83,6 +85,8 @@ outcomes! {
     AnsweredUnreachable = "answered_unreachable", "cannot get where it is sent to: ICMP destination unreachable sent back";
     /// ARP message read for what it says.
     LearnedArp = "learned_arp", "ARP message that told or confirmed a neighbour's address";
+    /// Message of neighbour discovery read for what it says.
+    LearnedNd = "learned_nd", "message of IPv6's neighbour discovery that told or confirmed a neighbour's address";
     /// Given to the host, by the port's twin.
     Punted = "punted", "the host's affair: handed to it on the port's twin";
     /// What the host sent on the port's twin.
@@ -101,28 +105,32 @@ outcomes! {
     DropOtherStation = "drop_other_station", "Ethernet destination is another station";
     /// EtherType that is neither IPv4, IPv6 nor ARP.
     DropEtherType = "drop_ethertype", "EtherType other than IPv4, IPv6 or ARP";
-    /// IPv6, which is not forwarded yet.
-    DropIpv6 = "drop_ipv6", "IPv6 packet: not forwarded by this version";
     /// ARP that breaks RFC 826's shape for IPv4 over Ethernet.
     DropArpMalformed = "drop_arp_malformed", "ARP message with wrong types, lengths or addresses";
     /// ARP about somebody else.
     DropArpNotOurs = "drop_arp_not_ours", "ARP message about addresses that concern no one here";
     /// ARP from somebody who claims an address of ours.
     DropArpConflict = "drop_arp_conflict", "ARP message in which another station claims an address of ours";
+    /// Neighbour discovery that breaks RFC 4861 §7.1.
+    DropNdMalformed = "drop_nd_malformed", "message of neighbour discovery that RFC 4861 has a station discard";
+    /// Neighbour discovery about somebody else.
+    DropNdNotOurs = "drop_nd_not_ours", "message of neighbour discovery about addresses that concern no one here";
+    /// Neighbour discovery from somebody who claims an address of ours.
+    DropNdConflict = "drop_nd_conflict", "message of neighbour discovery in which another station claims an address of ours";
     /// IP version field that does not match the EtherType.
-    DropIpVersion = "drop_ip_version", "IP version is not 4";
+    DropIpVersion = "drop_ip_version", "IP version is not what the EtherType says";
     /// IHL below five words or beyond the packet.
-    DropIpHeaderLength = "drop_ip_header_length", "IPv4 header length below 20 or beyond the packet";
+    DropIpHeaderLength = "drop_ip_header_length", "IP header, IPv6 extensions included, below its least length or beyond the packet";
     /// Total length below the header or beyond the frame.
-    DropIpTotalLength = "drop_ip_total_length", "IPv4 total length below the header's or beyond the frame";
+    DropIpTotalLength = "drop_ip_total_length", "IP length below the header's or beyond the frame";
     /// Wrong header checksum.
     DropIpChecksum = "drop_ip_checksum", "IPv4 header checksum is wrong";
     /// Source address that no host may have.
-    DropIpSource = "drop_ip_source", "IPv4 source address is a group, loopback, zero or one of ours";
-    /// Destination that is not one host's, in the IPv4 or in the Ethernet header.
-    DropIpGroup = "drop_ip_group", "IPv4 destination is multicast, broadcast, reserved, loopback or zero";
+    DropIpSource = "drop_ip_source", "IP source address is a group, loopback, zero, mapped or one of ours";
+    /// Destination that is not one host's, in the IP or in the Ethernet header.
+    DropIpGroup = "drop_ip_group", "IP destination is multicast, broadcast, reserved, loopback, mapped or zero";
     /// A fragment, which has no ports or not the whole datagram.
-    DropFragment = "drop_fragment", "IPv4 fragment: not forwarded by this version";
+    DropFragment = "drop_fragment", "IP fragment: not forwarded by this version";
     /// Protocol that is not balanced.
     DropProtocol = "drop_protocol", "IP protocol other than TCP, UDP, SCTP or ICMP";
     /// TCP header truncated or data offset wrong.
@@ -162,7 +170,7 @@ outcomes! {
     /// No route.
     DropNoRoute = "drop_no_route", "no route to the next hop";
     /// Neighbour did not answer.
-    DropNeighborUnresolved = "drop_neighbor_unresolved", "next hop did not answer ARP";
+    DropNeighborUnresolved = "drop_neighbor_unresolved", "next hop did not answer ARP or a neighbour solicitation";
     /// Too many packets already wait.
     DropNeighborQueueFull = "drop_neighbor_queue_full", "next hop not resolved yet and its wait queue is full";
     /// No slot for another neighbour.

@@ -68,7 +68,7 @@ impl Stages<'_> {
         if packet.ttl <= 1 {
             return Err(Outcome::DropTtl);
         }
-        if packet.ip_octets > room(stand_in.forwarding, snapshot.ports[hop.port.index()].mtu) {
+        if packet.ip_octets > room(stand_in.forwarding, real.dst, snapshot.ports[hop.port.index()].mtu) {
             return Err(Outcome::DropTooBig);
         }
         let (l3, l4) = offsets(&packet);

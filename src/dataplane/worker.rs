@@ -19,7 +19,8 @@ use super::error_limit::ErrorLimit;
 use super::forward::ip_ids::IpIds;
 use super::forward::link;
 use super::from_host::Leaving;
-use super::local::{ARP_FRAME, write_request};
+use super::local::write_request;
+use super::nd;
 use super::neigh::{self, Resolution};
 use super::new_flows::Bucket;
 use super::outbox::Outbox;
@@ -367,11 +368,22 @@ impl<'a> Round<'a> {
         let mac = self.snapshot.ports[port.index()].mac;
         // Out of buffers: the next try comes with the next tick or packet.
         if let Some(mut frame) = ports[port.index()].allocate()
-            && let (Some(source), Some(target)) = (source.as_v4(), target.as_v4())
-            && write_request(&mut frame, mac, source.into(), target.into()).is_some()
+            && write_question(&mut frame, mac, source, target).is_some()
         {
-            debug_assert_eq!(frame.bytes().len(), ARP_FRAME);
             outbox.push(ports, self.stats, port, frame, None);
         }
+    }
+}
+
+/// Writes a question for `target`'s Ethernet address into a fresh frame; if `source` is the same, the news that it is here.
+fn write_question<F: Frame>(frame: &mut F, mac: [u8; 6], source: Address, target: Address) -> Option<()> {
+    if let (Some(source), Some(target)) = (source.as_v4(), target.as_v4()) {
+        return write_request(frame, mac, source.into(), target.into());
+    }
+    let [source, target] = [source, target].map(|address| address.to_v6());
+    if source == target {
+        nd::write_unsolicited(frame, mac, target)
+    } else {
+        nd::write_solicitation(frame, mac, source, target)
     }
 }

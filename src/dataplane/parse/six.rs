@@ -77,7 +77,7 @@ fn behind(octets: &[u8], parsed: Parsed) -> Result<Parsed, Outcome> {
 /// it goes to groups, and where an address is looked for that may be taken it comes from nobody.
 #[cold]
 fn unusual(octets: &[u8], to_group: bool, parsed: Parsed) -> Result<Parsed, Outcome> {
-    let (source, destination) = (parsed.src.to_bits(), Ipv6Addr::from_bits(parsed.dst.to_bits()));
+    let (source, destination) = (parsed.src.to_bits(), parsed.dst.to_v6());
     let group = destination.is_multicast();
     let from_somebody = ipv6::is_host(Ipv6Addr::from_bits(source));
     if !from_somebody && source != 0 {
@@ -95,7 +95,7 @@ fn unusual(octets: &[u8], to_group: bool, parsed: Parsed) -> Result<Parsed, Outc
 /// Parses the ICMPv6 message that is `data`, having added it up: what is answered here nobody else checks.
 fn parse_icmp(data: &[u8], packet: Parsed) -> Option<Icmp> {
     let message = icmpv6::Packet::new_checked(data).ok()?;
-    let [source, destination] = [packet.src, packet.dst].map(|address| Ipv6Addr::from_bits(address.to_bits()));
+    let [source, destination] = [packet.src, packet.dst].map(|address| address.to_v6());
     let pseudo = Sum::pseudo_v6(source, destination, ICMPV6, data.len() as u32);
     let of = |kind| if message.kind() == kind { message.identifier() } else { 0 };
     message.verify_checksum(pseudo).then(|| Icmp {

@@ -23,13 +23,12 @@ pub const HEADER_OCTETS: usize = 40;
 /// The MTU that every link has at least, in octets (RFC 8200 §5). No sender makes its packets smaller than that for a path.
 pub const MIN_MTU: u16 = 1280;
 
-/// Tells whether an address may be one host's: not the unspecified, the loopback, a multicast one (RFC 4291 §2.4) or one that
-/// stands for an IPv4 address (§2.5.5), which no packet bears.
+/// Tells whether an address may be one host's: no multicast one, and none of ::/32, where the unspecified one, the loopback (RFC 4291
+/// §2.4) and those are that stand for IPv4 addresses (§2.5.5), which no packet bears, and else nothing (RFC 6890 §2.2.3).
 #[inline]
 pub const fn is_host(address: Ipv6Addr) -> bool {
     let bits = address.to_bits();
-    // ::/96 has the unspecified and the loopback; ::ffff:0:0/96 is next to it.
-    bits >> 32 != 0 && bits >> 32 != 0xffff && bits >> 120 != 0xff
+    bits >> 96 != 0 && bits >> 120 != 0xff
 }
 
 /// The most extension headers that [`Packet::upper`] walks over. RFC 8200 §4.1 recommends each at most once, but

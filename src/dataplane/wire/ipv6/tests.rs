@@ -71,10 +71,10 @@ fn a_repr_is_built_over_anything() {
 
 #[test]
 fn not_every_address_is_a_hosts() {
-    for text in ["2001:db8::1", "fe80::1", "fd00::1", "64:ff9b::192.0.2.1", "::1:0:0"] {
+    for text in ["2001:db8::1", "fe80::1", "fd00::1", "64:ff9b::192.0.2.1"] {
         assert!(is_host(address(text)), "{text}");
     }
-    for text in ["::", "::1", "ff02::1", "ffff::", "::2", "::192.0.2.1", "::ffff:192.0.2.1", "::ffff:0:0"] {
+    for text in ["::", "::1", "ff02::1", "ffff::", "::2", "::192.0.2.1", "::ffff:192.0.2.1", "::1:0:0", "0:0:ffff::1"] {
         assert!(!is_host(address(text)), "{text}");
     }
 }
