@@ -43,10 +43,11 @@ impl Loaded {
         for (place, service) in self.config.services.iter().enumerate() {
             let (path, family) = (format!("service[{place}]"), service.selector.family());
             if service.vips.is_empty() && self.is_on_link(&service.selector) {
-                note(
-                    path.clone(),
-                    "on a port's network, and nobody answers ARP for it: name what is to be answered for in \"vips\"",
+                let asked = if family == Family::V4 { "ARP" } else { "neighbour solicitations" };
+                let message = format!(
+                    "on a port's network, and nobody answers {asked} for it: name what is to be answered for in \"vips\""
                 );
+                note(path.clone(), &message);
             }
             if service.selector.mark().is_some() && !ruled.contains(&service.selector) {
                 note(path.clone(), "no rule gives its mark: write a [[mark]]");

@@ -33,6 +33,12 @@ fn refusal(text: &str) -> String {
     read(text).expect_err(text)
 }
 
+fn notes(text: &str) -> Vec<String> {
+    let root = DeTable::parse(text).unwrap();
+    let source = Source::of_file(Path::new("x.toml"), text, root.get_ref());
+    Loaded { config: accept(text), source }.notes().iter().map(ConfigError::to_string).collect()
+}
+
 fn name(service: &str) -> String {
     let service = &accept(&format!("{SIX}[[service]]\n{service}\n")).services[0];
     format!("{} {}", service.selector.protocol(), service.selector)
@@ -275,6 +281,24 @@ fn checks_through_a_vip_are_of_ipv4() {
 }
 
 #[test]
+fn what_its_author_may_not_have_meant() {
+    let text = format!(
+        "{SIX}[[route]]\nto = '0.0.0.0/0'\nvia = '192.0.2.1'\n\
+         [[service]]\naddress = '[2001:db8:b::8:0/112]:80'\nreal = [{{ address = '2001:db8:b:1::7' }}]\n\
+         [[route]]\nto = '2001:db8:b:1::/64'\nvia = '2001:db8:b::2'\n"
+    );
+    let notes = notes(&text);
+    let expected = [
+        "x.toml:13: service[0]: note: on a port's network, and nobody answers neighbour solicitations for it: name what is to be \
+         answered for in \"vips\"",
+        "x.toml:13: service[0]: note: no route to ::/0: by NAT, answers reach only clients on known networks",
+        "x.toml:15: service[0].real[0].address: note: behind a gateway: by NAT, its answers must be routed back through this \
+         director",
+    ];
+    assert_eq!(notes, expected);
+}
+
+#[test]
 fn marks_are_one_familys() {
     let text = format!(
         "{SIX}[[mark]]\nmark = 7\nmatch = {{ to = '2001:db8::/64' }}\n[[mark]]\nmark = 8\nmatch = {{ port = 80 }}\n\
@@ -284,9 +308,7 @@ fn marks_are_one_familys() {
     let selectors: Vec<_> = config.services.iter().map(|service| service.selector).collect();
     assert_eq!(selectors[1], config.marks[0].selector());
     assert_ne!(selectors[0], selectors[1]);
-    let root = DeTable::parse(&text).unwrap();
-    let source = Source::of_file(Path::new("x.toml"), &text, root.get_ref());
-    let notes: Vec<_> = Loaded { config, source }.notes().iter().map(ConfigError::to_string).collect();
+    let notes = notes(&text);
     let unruled = "x.toml:16: service[0]: note: no rule gives its mark: write a [[mark]]";
     assert!(notes.iter().any(|note| note == unruled), "{notes:?}");
     assert!(!notes.iter().any(|note| note.contains("service[1]: note: no rule")), "{notes:?}");
