@@ -110,11 +110,14 @@ fn what_this_version_does_not_do() {
         ("", "[[local_pool]]\n", "1: local_pool: "),
         (
             "",
-            "[[port]]\nname = 'a'\ndevice = 'net_ring0'\naddresses = [\n'192.0.2.2/24',\n'2001:db8::2/64']\n",
-            "6: port[0].addresses[1]: \"2001:db8::2/64\": IPv6 is ",
+            "[[service]]\naddress = '[2001:db8::1]:0'\n",
+            "2: service[0].address: \"[2001:db8::1]:0\": IPv6 for several addresses or ports is ",
         ),
-        ("", "[[route]]\nto = '::/0'\nvia = '2001:db8::1'\n", "2: route[0].to: \"::/0\": IPv6 is "),
-        ("", "[[service]]\naddress = '[2001:db8::1]:80'\n", "2: service[0].address: \"[2001:db8::1]:80\": IPv6 is "),
+        (
+            "",
+            "[[mark]]\nmark = 7\nmatch = { to = '2001:db8::/64' }\n",
+            "3: mark[0].match: \"to [2001:db8::/64]:0\": IPv6 for several addresses or ports is ",
+        ),
         (service, "forwarding = 'fullnat'\n", "3: service[0].forwarding: \"fullnat\" is "),
         (service, "[[service.real]]\ntunnel = { type = 'gue' }\n", "4: service[0].real[0].tunnel: "),
     ] {
