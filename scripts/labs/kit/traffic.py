@@ -151,6 +151,8 @@ class Capture:
         self.end()
         protocols = ("ip", "tcp", "udp")  # those whose sums tshark believes to be left to a card
         options = [word for protocol in protocols for word in ("-o", f"{protocol}.check_checksum:TRUE")]
+        # What programs say is theirs: a client's port may be that of a protocol that tshark knows.
+        options += [word for port in ("tcp.port", "udp.port") for word in ("-d", f"{port}==1-65535,data")]
         sums = " || ".join(f"{protocol}.checksum.status == Bad" for protocol in (*protocols, "icmp", "icmpv6"))
         return subprocess.run(["tshark", "-n", "-r", self.file, *options, "-Y", f"({what}) && (_ws.malformed || {sums})"],
                               text=True, capture_output=True, check=True).stdout.splitlines()
