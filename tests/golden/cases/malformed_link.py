@@ -1,8 +1,8 @@
 """Frames that end badly at the Ethernet or ARP header. Nothing leaves, and each is counted by its reason."""
 
+from scapy.layers.inet import UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
-from scapy.packet import Raw
 
 from network import BROADCAST, CLIENT, GATEWAY, ON_LINK, REAL1, Real, Socket, VIP, WAN
 from packets import arp_request, frame, pattern, tcp, udp
@@ -67,13 +67,13 @@ def other_ethertype(lab, kind):
     dropped(lab, bytes(octets), "drop_ethertype")
 
 
-@cases("malformed/ethernet/ipv6")
-def ipv6(lab):
-    """IPv6 is not forwarded by this version, whole or not."""
+@cases("malformed/ethernet/ipv6-{kind}", kind=["to-nobody-here", "cut-short"])
+def ipv6(lab, kind):
+    """IPv6 is read where there is none but IPv4: whole, it is for nobody here."""
     listening(lab)
-    packet = Ether(src=GATEWAY.mac, dst=WAN.mac) / IPv6(src="2001:db8::7", dst="2001:db8::10") / Raw(pattern(20))
-    dropped(lab, bytes(packet), "drop_ipv6")
-    dropped(lab, bytes(packet)[:20], "drop_ipv6")
+    octets = bytes(Ether(src=GATEWAY.mac, dst=WAN.mac) / IPv6(src="2001:db8::7", dst="2001:db8::10") / UDP(sport=9, dport=80))
+    whole = kind == "to-nobody-here"
+    dropped(lab, octets if whole else octets[:20], "drop_not_for_us" if whole else "drop_truncated")
 
 
 @cases("malformed/ethernet/ipv4-to-group-{kind}", kind=["multicast", "broadcast"])
