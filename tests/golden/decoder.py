@@ -5,11 +5,13 @@ import subprocess
 FIELDS = {
     "frame.number": "",
     "ip.len": "",
+    "ipv6.plen": "",
     "ip.checksum.status": "IPv4 header",
     "tcp.checksum.status": "TCP",
     "udp.checksum.status": "UDP",
     "sctp.checksum.status": "SCTP",
     "icmp.checksum.status": "ICMP",
+    "icmpv6.checksum.status": "ICMPv6",
     "_ws.malformed": "",
     "_ws.expert.severity": "",
     "_ws.expert.message": "",
@@ -51,5 +53,11 @@ def about(line):
 
 def quote_is_cut(values):
     """Tells whether an ICMP error quotes a packet in part, so that nobody can verify the quoted transport's sum."""
-    lengths = [int(length) for length in values["ip.len"].split(",") if length]
-    return bool(values["icmp.checksum.status"]) and len(lengths) > 1 and lengths[1] > lengths[0] - 28
+    for message, field, headers, less in (
+        ("icmp.checksum.status", "ip.len", 20 + 8, 0),
+        ("icmpv6.checksum.status", "ipv6.plen", 8, 40),
+    ):
+        lengths = [int(length) for length in values[field].split(",") if length]
+        if values[message] and len(lengths) > 1 and lengths[1] + less > lengths[0] - headers:
+            return True
+    return False

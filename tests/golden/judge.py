@@ -1,7 +1,8 @@
 """Compares what left with what must leave, octet by octet.
 
 Where an identification is the director's own choice, that field and the header checksum are taken out of the
-comparison, after the checksum was verified; that no identification comes twice is judged over the whole case.
+comparison, after the checksum was verified; that no identification comes twice is judged over the whole case. So is a
+tunnel's IPv6 flow label, of which only that is judged: each flow has one, and the flows together more than one.
 """
 
 from collections import Counter
@@ -13,6 +14,9 @@ from packets import ones_complement_sum
 IP_HEADER = 14
 IDENTIFICATION = slice(IP_HEADER + 4, IP_HEADER + 6)
 CHECKSUM = slice(IP_HEADER + 10, IP_HEADER + 12)
+LABEL = slice(IP_HEADER + 1, IP_HEADER + 4)
+TUNNELS = (4, 41)
+"""What follows a tunnel's outer header."""
 
 
 def judge(scenario, left, workers=1):
@@ -29,7 +33,7 @@ def judge(scenario, left, workers=1):
             faults += in_order(port, must, rest)
         else:
             faults += as_multiset(port, announced + must, left[port])
-    return faults + repeated_ids(scenario, left)
+    return faults + repeated_ids(left) + changing_labels(left)
 
 
 def as_chosen(scenario, left):
@@ -77,11 +81,43 @@ def as_multiset(where, must, left):
     return faults[:12]
 
 
-def repeated_ids(scenario, left):
+def repeated_ids(left):
     """Judges that no two tunnel packets of the case, by any port, carry one identification (RFC 6864 §4.1)."""
-    outer = [o[IDENTIFICATION] for frames in left.values() for o in frames if o[12:14] == b"\x08\0" and o[23] == 4]
+    outer = [o[IDENTIFICATION] for frames in left.values() for o in frames if is_four(o) and o[23] in TUNNELS]
     repeated = [i.hex() for i, n in Counter(outer).items() if n > 1]
     return [f"identifications that came more than once: {' '.join(repeated[:8])}"] if repeated else []
+
+
+def changing_labels(left):
+    """Judges that all tunnel packets of one flow carry one flow label, by which routers keep them on one way (RFC 6438 §3)."""
+    labels = {}
+    for octets in (o for frames in left.values() for o in frames if is_tunnel_six(o)):
+        labels.setdefault(flow(octets[IP_HEADER + 40 :]), set()).add(label(octets))
+    changing = [values for values in labels.values() if len(values) > 1]
+    return [f"flow labels that one flow had: {sorted(changing[0])[:8]}"] if changing else []
+
+
+def is_four(octets):
+    return octets[12:14] == b"\x08\0"
+
+
+def is_tunnel_six(octets):
+    """Tells whether the frame is a tunnel's over IPv6."""
+    return octets[12:14] == b"\x86\xdd" and len(octets) > IP_HEADER + 40 and octets[20] in TUNNELS
+
+
+def label(octets):
+    """Returns an IPv6 packet's flow label."""
+    return int.from_bytes(octets[LABEL], "big") & 0xFFFFF
+
+
+def flow(packet):
+    """Returns what tells an IP packet's flow from others: addresses, protocol and ports; of one with options or extension headers all."""
+    if packet[0] == 0x45:
+        return packet[12:20], packet[9], packet[20:24]
+    if packet[0] >> 4 == 6 and packet[6] in (6, 17, 132):
+        return packet[8:40], packet[6], packet[40:44]
+    return packet
 
 
 def comparable(octets, free_id):
@@ -89,12 +125,18 @@ def comparable(octets, free_id):
     if not free_id or len(octets) < IP_HEADER + 20:
         return octets
     taken_out = bytearray(octets)
-    taken_out[IDENTIFICATION] = taken_out[CHECKSUM] = b"\0\0"
+    if is_four(octets):
+        taken_out[IDENTIFICATION] = taken_out[CHECKSUM] = b"\0\0"
+    elif is_tunnel_six(octets):
+        taken_out[LABEL.start] &= 0xF0
+        taken_out[LABEL.start + 1 : LABEL.stop] = b"\0\0"
     return bytes(taken_out)
 
 
 def sum_fault(octets):
     """Says whether the outer IPv4 header's checksum is wrong."""
+    if not is_four(octets):
+        return ""
     header = octets[IP_HEADER : IP_HEADER + 4 * (octets[IP_HEADER] & 15)] if len(octets) > IP_HEADER else b""
     if len(header) < 20 or ones_complement_sum(header) != 0xFFFF:
         return "the IPv4 header checksum is wrong"

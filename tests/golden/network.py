@@ -4,22 +4,77 @@
     198.51.100.0/24        ├── wan  director  lan ─┤
     on-link client ────────┘   192.0.2.1  10.0.0.1 └─── router 10.0.0.254 ─── 10.9.0.0/24
 
+Over IPv6 it is the same network. A case names things by their IPv4 addresses, and where it is one of IPv6 each stands for
+an address that looks like it ([`six`]): 203.0.113.10 is 2001:db8:203:0:113::10, and 192.0.2.0/24 is 2001:db8:192:0:2::/80.
+
 Nothing here is read from the director: a test says what the director should do with this network.
 """
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import ip_address, ip_interface
+
+FAMILIES = (4, 6)
+FAMILY = ContextVar("family", default=4)
+
+
+@contextmanager
+def speaking(wanted):
+    """While this is entered, by this thread, the addresses of cases are of that family."""
+    before = FAMILY.set(wanted)
+    try:
+        yield
+    finally:
+        FAMILY.reset(before)
+
+
+def family():
+    """Returns the family of the case that is being built or played."""
+    return FAMILY.get()
+
+
+class Four(str):
+    """An IPv4 address, with a prefix length or without, that is one in a case of IPv6 too."""
+
+
+NOBODYS = {"0.0.0.0": "::", "127.0.0.1": "::1"}
+LENGTHS = {"0": "0", "32": "128"}
+"""Prefix lengths, where an octet is not a group of 16 bits."""
+
+
+def six(address):
+    """Returns the IPv6 address, with a prefix length if it has one, that an IPv4 address stands for."""
+    address, slash, length = address.partition("/")
+    a, b, c, d = address.split(".")
+    text = str(ip_address(NOBODYS.get(address) or f"2001:db8:{a}:{b}:{c}::{d}"))
+    if not slash:
+        return text
+    return f"{text}/{LENGTHS.get(length) or 32 + 2 * int(length)}"
+
+
+def here(address):
+    """Returns an address as it is in the case that is being built."""
+    return address if family() == 4 or ":" in address or isinstance(address, Four) else six(address)
+
+
+def in_family(address, wanted):
+    """Returns an address as it is in cases of that family, whichever is being built."""
+    return six(address) if wanted == 6 else Four(address)
 
 
 @dataclass(frozen=True)
 class Socket:
-    """An address and a TCP, UDP or SCTP port."""
+    """An address and a TCP, UDP or SCTP port; none for echo."""
 
     address: str
-    port: int
+    port: int | None
 
     def __str__(self):
-        return f"{self.address}:{self.port}"
+        address = here(self.address)
+        if self.port is None:
+            return address
+        return f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -47,17 +102,16 @@ class Port:
 
     @property
     def address(self):
-        """The first IPv4 address, which the port's own ARP and ICMP messages carry."""
-        return self.ipv4()[0]
+        """The first address, which the port's own ICMP messages, ARP's or neighbour discovery's carry."""
+        return self.addresses[0].split("/")[0]
 
-    def ipv4(self):
-        """Returns the IPv4 addresses, without their prefix lengths."""
-        return [a.split("/")[0] for a in self.addresses if ":" not in a]
+    def own(self, families):
+        """Returns the addresses in each of these families, with their prefix lengths."""
+        return [in_family(address, each) for address in self.addresses for each in families]
 
     def on_link(self, address):
         """Tells whether `address` lies in one of this port's own prefixes."""
-        prefixes = (IPv4Interface(a).network for a in self.addresses if ":" not in a)
-        return any(IPv4Address(address) in prefix for prefix in prefixes)
+        return any(ip_address(here(address)) in ip_interface(here(own)).network for own in self.addresses)
 
 
 @dataclass(frozen=True)
@@ -165,6 +219,8 @@ class Config:
     )
     services: list = field(default_factory=list)
     marks: list = field(default_factory=list)
+    families: tuple = field(default_factory=lambda: (family(),))
+    """Those that ports, neighbours and routes have addresses of."""
     transit: str = ""
     """What becomes of packets for others; empty for what the director does unless it is told."""
 
@@ -188,16 +244,18 @@ class Config:
         if self.transit:
             parts[0] += f'transit = "{self.transit}"\n'
         for port in self.ports.values():
-            addresses = ", ".join(f'"{a}"' for a in port.addresses)
+            addresses = ", ".join(f'"{a}"' for a in port.own(self.families))
             parts.append(
                 f'[[port]]\nname = "{port.name}"\ndevice = "net_null{len(parts)}"\n'
                 f'addresses = [{addresses}]\nmac = "{port.mac}"\nmtu = {port.mtu}\n'
                 + (f'twin = "{port.twin}"\n' if port.twin else "")
             )
-        for to, via in self.routes:
-            parts.append(f'[[route]]\nto = "{to}"\nvia = "{via}"\n')
-        for station in self.neighbors:
-            parts.append(f'[[neighbor]]\naddress = "{station.address}"\nmac = "{station.mac}"\n')
+        for each in self.families:
+            for to, via in self.routes:
+                parts.append(f'[[route]]\nto = "{in_family(to, each)}"\nvia = "{in_family(via, each)}"\n')
+            for station in self.neighbors:
+                address = in_family(station.address, each)
+                parts.append(f'[[neighbor]]\naddress = "{address}"\nmac = "{station.mac}"\n')
         for mark, match in self.marks:
             parts.append(f"[[mark]]\nmark = {mark}\nmatch = {match}\n")
         return "\n".join(parts + [service.toml() for service in self.services])

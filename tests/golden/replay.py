@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from capture import read_capture, write_capture
 from judge import judge
+from network import speaking
 
 TIME_LIMIT = 240
 
@@ -22,7 +23,8 @@ class Verdict:
 def replay(scenario, millrace, folder, workers, seed):
     """Runs one case and judges it. `folder` keeps all its files."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = prepare(scenario, millrace, folder, workers, seed)
+    with speaking(scenario.family):
+        command = prepare(scenario, millrace, folder, workers, seed)
     nothing = {port: [] for port in scenario.said}
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, cwd=folder)

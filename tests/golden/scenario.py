@@ -7,8 +7,8 @@ import itertools
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from network import Config, Service
-from packets import announcement, frame
+from network import FAMILIES, STRANGER, WAN, Config, Service, family, here, speaking
+from packets import announcement, frame, who_has
 
 START = 1_000_000
 """The first frame's time stamp: this many microseconds into the capture's first second."""
@@ -44,6 +44,8 @@ class Scenario:
 
     name: str
     about: str
+    family: int = field(default_factory=family)
+    """4 or 6: that of its addresses."""
     config: Config = field(default_factory=Config)
     reloads: list = field(default_factory=list)
     """Configurations that follow, each with the time at which it is applied."""
@@ -72,6 +74,12 @@ class Scenario:
         end = replace(own, name=f"{port.name}:twin")
         self.said[end.name] = []
         return end
+
+    def tick(self, seconds):
+        """Lets the clock go on, and shows it to the director by a frame that concerns nobody here."""
+        self.wait(seconds)
+        question = who_has(STRANGER.mac, STRANGER.address, "192.0.2.98")
+        self.arrives_frame(WAN, question, "drop_arp_not_ours" if self.family == 4 else "drop_nd_not_ours")
 
     def mark(self, mark, match):
         """Gives packets that `match` describes a mark."""
@@ -124,8 +132,10 @@ class Scenario:
         port = self.config.ports.get(name)
         if port is None:
             return []
-        vips = [vip for vip in self.config.vips() if port.on_link(vip)]
-        return [Said(announcement(port.mac, address)) for address in port.ipv4() + vips]
+        with speaking(self.family):
+            own = [address.split("/")[0] for address in port.own(self.config.families)]
+            vips = [here(vip) for vip in self.config.vips() if port.on_link(vip)]
+        return [Said(announcement(port.mac, address)) for address in own + vips]
 
 
 CASES = []
@@ -136,12 +146,28 @@ def cases(name, /, **choices):
 
     The function's name for reports is `name`, and its description its docstring, both with the choices filled in.
     """
+    return in_families((4,), name, choices)
+
+
+def both(name, /, **choices):
+    """Registers a function as a case of IPv4, and, with the same text, as one of IPv6."""
+    return in_families(FAMILIES, name, choices)
+
+
+def six(name, /, **choices):
+    """Registers a function as a case of IPv6."""
+    return in_families((6,), name, choices)
+
+
+def in_families(families, name, choices):
+    """Registers as [`cases`] says, for each family. The names of IPv6's begin with it."""
 
     def register(build):
-        for combination in itertools.product(*choices.values()):
-            chosen = dict(zip(choices, combination))
-            shown = {key: getattr(value, "label", value) for key, value in chosen.items()}
-            CASES.append((name.format(**shown), build, chosen))
+        for each in families:
+            for combination in itertools.product(*choices.values()):
+                chosen = dict(zip(choices, combination))
+                shown = {key: getattr(value, "label", value) for key, value in chosen.items()}
+                CASES.append(("ipv6/" * (each == 6) + name.format(**shown), each, build, chosen))
         return build
 
     return register
@@ -150,10 +176,11 @@ def cases(name, /, **choices):
 def build_all(wanted=""):
     """Builds the cases whose name contains `wanted`, in the order of registration."""
     built = []
-    for name, build, chosen in CASES:
+    for name, spoken, build, chosen in CASES:
         if wanted in name:
-            scenario = Scenario(name, " ".join((build.__doc__ or "").split()))
-            build(scenario, **chosen)
+            with speaking(spoken):
+                scenario = Scenario(name, " ".join((build.__doc__ or "").split()))
+                build(scenario, **chosen)
             built.append(scenario)
     names = Counter(scenario.name for scenario in built)
     assert max(names.values(), default=0) <= 1, f"two cases of one name: {names.most_common(1)}"

@@ -2,7 +2,7 @@
 
 from network import CLIENT, GATEWAY, LAN, REAL1, REAL2, REAL3, REALS, Real, Socket, VIP, VIP2, WAN, clients
 from packets import follower, opener, pattern, tcp, udp
-from scenario import cases
+from scenario import both
 
 PROTOCOLS = ["tcp", "udp", "sctp"]
 SERVICE = Socket(VIP, 80)
@@ -39,7 +39,7 @@ def to_any(lab, datagram, client, service, number):
     lab.leaves_to_one_of(LAN, (client, service), onward, number)
 
 
-@cases("connection/{protocol}/sticks", protocol=PROTOCOLS)
+@both("connection/{protocol}/sticks", protocol=PROTOCOLS)
 def sticks(lab, protocol):
     """Every packet of one five-tuple goes to the server that the first one was given to, a repeated opener included."""
     three_servers(lab, SERVICE, protocol)
@@ -54,7 +54,7 @@ def sticks(lab, protocol):
         inbound(lab, opener(protocol), client, SERVICE, station)
 
 
-@cases("connection/{protocol}/port-makes-another", protocol=PROTOCOLS)
+@both("connection/{protocol}/port-makes-another", protocol=PROTOCOLS)
 def client_port(lab, protocol):
     """Another client port, of the same address, is another connection."""
     pool(lab, SERVICE, protocol)
@@ -63,7 +63,7 @@ def client_port(lab, protocol):
             to_any(lab, datagram, Socket(CLIENT.address, port), SERVICE, number)
 
 
-@cases("connection/{protocol}/two-services-one-pool", protocol=PROTOCOLS)
+@both("connection/{protocol}/two-services-one-pool", protocol=PROTOCOLS)
 def two_services(lab, protocol):
     """Two services over the same servers, one client socket towards both: each answer comes from the right VIP.
 
@@ -80,7 +80,7 @@ def two_services(lab, protocol):
         inbound(lab, follower(protocol, b"to the second"), CLIENT, OTHER, REAL2)
 
 
-@cases("connection/{protocol}/two-services-any-server", protocol=PROTOCOLS)
+@both("connection/{protocol}/two-services-any-server", protocol=PROTOCOLS)
 def two_services_any_server(lab, protocol):
     """The same with every server answering: whichever two were chosen, each VIP answers once and the third is nobody's."""
     pool(lab, SERVICE, protocol)
@@ -99,7 +99,7 @@ def two_services_any_server(lab, protocol):
                 lab.leaves(WAN, GATEWAY, answer.between(services[number], client, 63))
 
 
-@cases("connection/{protocol}/two-services-many-clients", protocol=PROTOCOLS)
+@both("connection/{protocol}/two-services-many-clients", protocol=PROTOCOLS)
 def two_services_many_clients(lab, protocol):
     """Clients of their own sockets share the servers of both services, and each answer finds its VIP."""
     lab.service(SERVICE, protocol, "nat", [Real(SERVER)])
@@ -111,7 +111,7 @@ def two_services_many_clients(lab, protocol):
         outbound(lab, follower(protocol, pattern(number)), client, (SERVICE, OTHER)[number % 2], REAL1)
 
 
-@cases("connection/{protocol}/ambiguous", protocol=PROTOCOLS)
+@both("connection/{protocol}/ambiguous", protocol=PROTOCOLS)
 def ambiguous(lab, protocol):
     """With no server left whose answers could be told apart, the second connection is refused, not mixed up."""
     lab.service(SERVICE, protocol, "nat", [Real(SERVER)])
@@ -121,7 +121,7 @@ def ambiguous(lab, protocol):
     outbound(lab, follower(protocol, b"still the first"), CLIENT, SERVICE, REAL1)
 
 
-@cases("connection/tcp-and-udp-apart")
+@both("connection/tcp-and-udp-apart")
 def protocols_apart(lab):
     """TCP and UDP services of one address and port are two services, with connections of their own."""
     lab.service(SERVICE, "tcp", "nat", [Real(REAL1.at(8080))])
@@ -134,7 +134,7 @@ def protocols_apart(lab):
     lab.arrives(LAN, REAL1, wrong, "drop_not_for_us")
 
 
-@cases("connection/ports-of-one-vip")
+@both("connection/ports-of-one-vip")
 def ports_of_one_vip(lab):
     """Services on two ports of a VIP do not mix, nor do their servers' ports on one machine."""
     web, mail = SERVICE, Socket(VIP, 25)
@@ -146,7 +146,7 @@ def ports_of_one_vip(lab):
     outbound(lab, tcp("SA"), CLIENT, mail, REAL1, 2525)
 
 
-@cases("connection/mid-stream/{flags}", flags=["A", "PA", "FA", "R", "RA", "SA", "none"])
+@both("connection/mid-stream/{flags}", flags=["A", "PA", "FA", "R", "RA", "SA", "none"])
 def mid_stream(lab, flags):
     """A TCP packet that does not open a connection and belongs to none is dropped and counted."""
     lab.service(SERVICE, "tcp", "nat", [Real(SERVER)])
@@ -154,7 +154,7 @@ def mid_stream(lab, flags):
     lab.arrives(WAN, GATEWAY, segment.between(CLIENT, SERVICE), "drop_no_connection")
 
 
-@cases("connection/no-service/{protocol}", protocol=PROTOCOLS)
+@both("connection/no-service/{protocol}", protocol=PROTOCOLS)
 def no_service(lab, protocol):
     """A packet to a VIP, or to an own address, on a port without a service is dropped and counted."""
     lab.service(SERVICE, protocol, "nat", [Real(SERVER)])
@@ -164,7 +164,7 @@ def no_service(lab, protocol):
     lab.arrives(WAN, GATEWAY, opener(other).between(CLIENT, SERVICE), "drop_no_service")
 
 
-@cases("connection/reply-of-none/{protocol}", protocol=PROTOCOLS)
+@both("connection/reply-of-none/{protocol}", protocol=PROTOCOLS)
 def reply_of_none(lab, protocol):
     """A packet from a NAT server's socket that answers nobody is dropped and counted."""
     lab.service(SERVICE, protocol, "nat", [Real(SERVER)])
@@ -174,7 +174,7 @@ def reply_of_none(lab, protocol):
         lab.arrives(LAN, REAL1, answer, "drop_no_connection_reply")
 
 
-@cases("connection/reply-of-another-server/{protocol}", protocol=PROTOCOLS)
+@both("connection/reply-of-another-server/{protocol}", protocol=PROTOCOLS)
 def reply_of_another(lab, protocol):
     """Only the connection's own server can answer in it."""
     three_servers(lab, SERVICE, protocol)
@@ -185,7 +185,7 @@ def reply_of_another(lab, protocol):
     outbound(lab, follower(protocol, b"mine"), CLIENT, SERVICE, REAL1)
 
 
-@cases("connection/not-for-us/{protocol}", protocol=PROTOCOLS)
+@both("connection/not-for-us/{protocol}", protocol=PROTOCOLS)
 def not_for_us(lab, protocol):
     """Packets to and from other people are no router's work here."""
     lab.service(SERVICE, protocol, "nat", [Real(SERVER)])
@@ -195,7 +195,7 @@ def not_for_us(lab, protocol):
     lab.arrives(LAN, REAL1, opener(protocol).between(REAL1.at(22), CLIENT), "drop_not_for_us")
 
 
-@cases("connection/no-route")
+@both("connection/no-route")
 def no_route(lab):
     """An answer to a client whom no route leads to is dropped and counted."""
     lab.config.routes.pop(0)

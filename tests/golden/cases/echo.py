@@ -1,10 +1,11 @@
 """ICMP echo: answered for VIPs and own addresses, in place."""
 
 from scapy.layers.inet import ICMP, IP, IPOption
+from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6Unknown
 
 from network import CLIENT, GATEWAY, LAN, ON_LINK, REAL1, Real, Socket, VIP, VIP_ON_LINK, WAN
-from packets import echo, pattern
-from scenario import cases
+from packets import LENGTHS, dissect, echo, ip_header, pattern, payload
+from scenario import both, cases, six
 
 TARGETS = {"vip": VIP, "vip-on-link": VIP_ON_LINK, "own": WAN.address, "own-of-another-port": LAN.address}
 
@@ -21,7 +22,7 @@ def answered(lab, target, payload=b"", pad=False, ttl=64, **header):
     lab.leaves(WAN, GATEWAY, echo(target, CLIENT.address, payload, kind=0, **header))
 
 
-@cases("echo/{target}", target=list(TARGETS))
+@both("echo/{target}", target=list(TARGETS))
 def echo_answered(lab, target):
     """Echo requests to each kind of the director's addresses are answered."""
     services(lab)
@@ -29,32 +30,40 @@ def echo_answered(lab, target):
         answered(lab, TARGETS[target], pattern(56, number))
 
 
-@cases("echo/{octets}-octets", octets=[0, 1, 2, 57, 1471, 1472])
-def echo_lengths(lab, octets):
+@both("echo/lengths")
+def echo_lengths(lab):
     """Echo data of every kind of length comes back."""
     services(lab)
-    answered(lab, VIP, pattern(octets))
+    for octets in LENGTHS:
+        answered(lab, VIP, payload("udp", octets))
 
 
-@cases("echo/padded")
+@both("echo/padded")
 def echo_padded(lab):
     """Ethernet padding is not echo data."""
     services(lab)
     answered(lab, VIP, b"x", pad=True)
 
 
-@cases("echo/ttl-{ttl}", ttl=[1, 2, 255])
+@both("echo/ttl-{ttl}", ttl=[1, 2, 255])
 def echo_ttl(lab, ttl):
     """A packet for the director itself is taken at any TTL, and answered with 64."""
     services(lab)
     answered(lab, VIP, b"ping", ttl=ttl)
 
 
-@cases("echo/header-{name}", name=["tos", "df"])
-def echo_header(lab, name):
-    """TOS and DF of the question are the answer's."""
+@both("echo/tos")
+def echo_tos(lab):
+    """TOS, or the traffic class, of the question is the answer's."""
     services(lab)
-    answered(lab, VIP, b"ping", **({"tos": 0x28} if name == "tos" else {"flags": "DF"}))
+    answered(lab, VIP, b"ping", tos=0x28)
+
+
+@cases("echo/df")
+def echo_df(lab):
+    """DF of the question is the answer's."""
+    services(lab)
+    answered(lab, VIP, b"ping", flags="DF")
 
 
 @cases("echo/checksum-{checksum:#06x}", checksum=[0, 1, 0x07FF, 0x0800, 0xF7FE, 0xF7FF, 0xF800, 0xFFFE])
@@ -77,7 +86,20 @@ def never_zero(request_checksum):
     return 0xFFFF if request_checksum == 0xF7FF else None
 
 
-@cases("echo/all-zero")
+@six("echo/checksum-{checksum:#06x}", checksum=[0, 1, 0xFF, 0x100, 0xFEFE, 0xFEFF, 0xFF00, 0xFFFE])
+def echo_checksum_six(lab, checksum):
+    """The same where the type changes by one."""
+    services(lab)
+    plain = dissect(echo(CLIENT.address, VIP, b"", sequence=0))[ICMPv6EchoRequest].cksum
+    sequence = ((~checksum & 0xFFFF) - (~plain & 0xFFFF)) % 0xFFFF
+    question = echo(CLIENT.address, VIP, sequence=sequence)
+    assert dissect(question)[ICMPv6EchoRequest].cksum == checksum
+    lab.arrives(WAN, GATEWAY, question, "answered_echo")
+    wrapped = 0xFFFF if checksum == 0x100 else None
+    lab.leaves(WAN, GATEWAY, echo(VIP, CLIENT.address, kind=0, sequence=sequence, checksum=wrapped))
+
+
+@both("echo/all-zero")
 def echo_all_zero(lab):
     """The one reply in which a sum of 0 would be wrong: nothing but zeros beside it."""
     services(lab)
@@ -86,7 +108,7 @@ def echo_all_zero(lab):
     lab.leaves(WAN, GATEWAY, echo(VIP, CLIENT.address, kind=0, **nothing))
 
 
-@cases("echo/from-{side}", side=["on-link", "server"])
+@both("echo/from-{side}", side=["on-link", "server"])
 def echo_from(lab, side):
     """Neighbours are answered directly, on either port."""
     services(lab)
@@ -105,7 +127,16 @@ def other_types(lab):
         lab.arrives(WAN, GATEWAY, packet, "drop_icmp_type")
 
 
-@cases("echo/not-for-us")
+@six("echo/other-types")
+def other_types_six(lab):
+    """ICMPv6 of other types is not answered: an echo reply, a query and a report about groups, a node information query."""
+    services(lab)
+    for kind in (129, 130, 131, 132, 138, 139, 143, 200):
+        message = ICMPv6Unknown(type=kind, msgbody=pattern(24))
+        lab.arrives(WAN, GATEWAY, ip_header(CLIENT.address, VIP, protocol=58) / message, "drop_icmp_type")
+
+
+@both("echo/not-for-us")
 def echo_not_for_us(lab):
     """An echo request to somebody else is not answered."""
     services(lab)
@@ -119,3 +150,13 @@ def echo_options(lab):
     question = echo(CLIENT.address, VIP, b"ping", options=IPOption(b"\x94\x04\x00\x00"))
     lab.arrives(WAN, GATEWAY, question, "answered_echo")
     lab.leaves(WAN, GATEWAY, echo(VIP, CLIENT.address, b"ping", kind=0, options=IPOption(b"\0\0\0\0")))
+
+
+@six("echo/extensions")
+def echo_extensions(lab):
+    """A request with extension headers is answered, too; the answer has none (RFC 8200 §4)."""
+    services(lab)
+    options = (60, b"\0\x01\x04\0\0\0\0")
+    question = echo(CLIENT.address, VIP, b"ping", extensions=[(0, b"\0\x01\x04\0\0\0\0"), options])
+    lab.arrives(WAN, GATEWAY, question, "answered_echo")
+    lab.leaves(WAN, GATEWAY, echo(VIP, CLIENT.address, b"ping", kind=0))

@@ -1,8 +1,8 @@
 """Connections end by their state's timeout, on the capture's clock."""
 
-from network import CLIENT, GATEWAY, LAN, REAL1, REALS, Real, Socket, STRANGER, VIP, WAN
-from packets import arp_request, tcp, udp
-from scenario import cases
+from network import CLIENT, GATEWAY, LAN, REAL1, REALS, Real, Socket, VIP, WAN
+from packets import tcp, udp
+from scenario import both, cases
 
 SERVICE = Socket(VIP, 80)
 SERVER = REAL1.at(8080)
@@ -27,12 +27,6 @@ def forgotten(lab):
     lab.arrives(LAN, REAL1, tcp("A").between(SERVER, CLIENT), "drop_no_connection_reply")
 
 
-def passes(lab, seconds):
-    """Lets the clock go on, and shows it to the director by a frame that concerns nobody here."""
-    lab.wait(seconds)
-    lab.arrives_frame(WAN, arp_request(STRANGER.mac, STRANGER.address, "192.0.2.98"), "drop_arp_not_ours")
-
-
 def established(lab):
     lab.service(SERVICE, "tcp", "nat", [Real(SERVER)])
     inbound(lab, tcp("S"))
@@ -40,18 +34,18 @@ def established(lab):
     inbound(lab, tcp("A"))
 
 
-@cases("expiry/tcp-established")
+@both("expiry/tcp-established")
 def tcp_established(lab):
     """An established connection lives for 900 s after its last packet, and each packet renews it."""
     established(lab)
     for seconds in (890, 895):
         lab.wait(seconds)
         outbound(lab, tcp("A", b"still here"))
-    passes(lab, 900 + LATE)
+    lab.tick(900 + LATE)
     forgotten(lab)
 
 
-@cases("expiry/tcp-time-wait")
+@both("expiry/tcp-time-wait")
 def tcp_time_wait(lab):
     """After FIN from both sides a connection lives for 120 s more."""
     established(lab)
@@ -60,31 +54,31 @@ def tcp_time_wait(lab):
     outbound(lab, tcp("A"))
     lab.wait(115)
     inbound(lab, tcp("A"))
-    passes(lab, 120 + LATE)
+    lab.tick(120 + LATE)
     forgotten(lab)
 
 
-@cases("expiry/tcp-reset")
+@both("expiry/tcp-reset")
 def tcp_reset(lab):
     """After a reset a connection lives for 10 s more."""
     established(lab)
     outbound(lab, tcp("RA"))
-    passes(lab, 10 + LATE)
+    lab.tick(10 + LATE)
     forgotten(lab)
 
 
-@cases("expiry/tcp-half-open")
+@both("expiry/tcp-half-open")
 def tcp_half_open(lab):
     """A connection of which only the SYN came lives for 60 s (SYN_RECV)."""
     lab.service(SERVICE, "tcp", "nat", [Real(SERVER)])
     inbound(lab, tcp("S"))
     lab.wait(55)
     outbound(lab, tcp("SA"))
-    passes(lab, 60 + LATE)
+    lab.tick(60 + LATE)
     forgotten(lab)
 
 
-@cases("expiry/udp")
+@both("expiry/udp")
 def udp_flow(lab):
     """A UDP flow lives for 300 s after its last packet, then the next one is a new flow, with a server of its own."""
     lab.service(SERVICE, "udp", "nat", [Real(station.at(8080)) for station in REALS])
@@ -96,7 +90,7 @@ def udp_flow(lab):
     outbound(lab, udp(b"three"))
     lab.wait(295)
     inbound(lab, udp(b"four"))
-    passes(lab, 300 + LATE)
+    lab.tick(300 + LATE)
     inbound(lab, udp(b"five"), REALS[1])
 
 
@@ -104,13 +98,13 @@ def udp_flow(lab):
 def day(lab):
     """A day of silence in a moment of test: nothing of an old connection is left."""
     established(lab)
-    passes(lab, 86400)
+    lab.tick(86400)
     forgotten(lab)
     inbound(lab, tcp("S"))
     outbound(lab, tcp("SA"))
 
 
-@cases("expiry/reuse-after-time-wait")
+@both("expiry/reuse-after-time-wait")
 def reuse(lab):
     """A client may open the same five-tuple again while the old connection waits out its time."""
     established(lab)
@@ -122,7 +116,7 @@ def reuse(lab):
     inbound(lab, tcp("A", seq=78))
 
 
-@cases("expiry/reuse-takes-a-turn")
+@both("expiry/reuse-takes-a-turn")
 def reuse_takes_a_turn(lab):
     """The opener of a connection that was closed gets a server anew (IPVS's conn_reuse_mode 1), the next in turn."""
     lab.service(SERVICE, "tcp", "nat", [Real(station.at(8080)) for station in REALS])

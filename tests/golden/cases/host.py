@@ -2,7 +2,7 @@
 
 from network import CLIENT, GATEWAY, LAN, REAL1, Real, Socket, VIP, WAN
 from packets import follower, frame, opener, pattern, tcp, udp
-from scenario import cases
+from scenario import both
 
 PROTOCOLS = ["tcp", "udp", "sctp"]
 SERVICE = Socket(VIP, 80)
@@ -17,7 +17,7 @@ def session(lab, twin, server, datagram, answer, ttl=64):
     lab.leaves(WAN, GATEWAY, answer.between(SERVICE, CLIENT, ttl))
 
 
-@cases("host/{protocol}/{address}-{forwarding}", protocol=PROTOCOLS, address=["loopback", "own", "other"],
+@both("host/{protocol}/{address}-{forwarding}", protocol=PROTOCOLS, address=["loopback", "own", "other"],
        forwarding=["nat", "direct"])
 def real_server(lab, protocol, address, forwarding):
     """As a real server of a {protocol} service by {forwarding}, the host gets packets to its own address and answers as the VIP."""
@@ -32,11 +32,11 @@ def real_server(lab, protocol, address, forwarding):
         session(lab, twin, server, follower(protocol, pattern(octets)), follower(protocol, pattern(octets, salt=7)), ttl)
 
 
-@cases("host/sorry-server")
+@both("host/sorry-server")
 def sorry_server(lab):
     """While no real server has a weight the host answers, and what it has begun it ends."""
     twin = lab.twin(WAN)
-    sorry = 'sorry_server = { address = "127.0.0.1:8080" }'
+    sorry = f'sorry_server = {{ address = "{Socket("127.0.0.1", 8080)}" }}'
     lab.service(SERVICE, "tcp", "nat", [Real(REAL1.at(80), weight=0)], keys=sorry)
     session(lab, twin, OWN, tcp("S", seq=100), tcp("SA", seq=9000, ack=101))
     lab.arrives(WAN, GATEWAY, tcp("A", seq=101, ack=9001).between(CLIENT, SERVICE, 64), "forwarded_local_in")
@@ -44,7 +44,7 @@ def sorry_server(lab):
     session(lab, twin, OWN, tcp("PA", seq=101, ack=9001, payload=b"GET /"), tcp("FPA", seq=9001, ack=106, payload=b"sorry"))
 
 
-@cases("host/own-affairs")
+@both("host/own-affairs")
 def own_affairs(lab):
     """What is the host's comes to it as it came, and leaves as it sends it, also while it is a real server."""
     twin = lab.twin(WAN)
@@ -58,7 +58,7 @@ def own_affairs(lab):
             lab.leaves(WAN, GATEWAY, datagram.between(source, CLIENT, 64))
 
 
-@cases("host/forged-answer")
+@both("host/forged-answer")
 def forged_answer(lab):
     """What comes from the link in the host's name is no answer of its."""
     twin = lab.twin(WAN)

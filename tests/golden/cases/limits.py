@@ -1,10 +1,10 @@
-"""TTL that runs out and packets that are too big: the answers of the director's own (RFC 792, RFC 1191, RFC 1812)."""
+"""TTL that runs out and packets that are too big: the answers of the director's own (RFC 792, RFC 1191, RFC 1812, RFC 4443)."""
 
 from scapy.layers.inet import IPOption
 
 from network import CLIENT, FAR_REAL, GATEWAY, LAN, REAL1, ROUTER, Real, Socket, VIP, VIP_ON_LINK, WAN
-from packets import follower, fragmentation_needed, opener, pattern, tcp, time_exceeded, tunnelled, udp
-from scenario import cases
+from packets import follower, opener, pattern, payload, tcp, time_exceeded, too_big_message, tunnelled, udp
+from scenario import both, cases, six
 
 METHODS = ["nat", "tunnel", "direct"]
 PROTOCOLS = ["tcp", "udp", "sctp"]
@@ -15,6 +15,11 @@ SERVER = REAL1.at(8080)
 def one_server(lab, protocol, method):
     server = SERVER if method == "nat" else REAL1.at(80)
     lab.service(SERVICE, protocol, method, [Real(server)])
+
+
+def room_by(lab, method, mtu):
+    """Returns the largest packet that fits a link with that MTU by a forwarding method: a tunnel's header takes its own."""
+    return mtu - {4: 20, 6: 40}[lab.family] if method == "tunnel" else mtu
 
 
 def request(lab, method, datagram, ttl=64):
@@ -39,10 +44,10 @@ def expired(lab, packet, **where):
 
 def too_big(lab, packet, mtu, **where):
     port = where.get("port", WAN)
-    refused(lab, packet, "answered_too_big", fragmentation_needed(port.address, packet, mtu), **where)
+    refused(lab, packet, "answered_too_big", too_big_message(port.address, packet, mtu), **where)
 
 
-@cases("ttl/{method}/{protocol}/{ttl}", method=METHODS, protocol=PROTOCOLS, ttl=[0, 1])
+@both("ttl/{method}/{protocol}/{ttl}", method=METHODS, protocol=PROTOCOLS, ttl=[0, 1])
 def ttl_ran_out(lab, method, protocol, ttl):
     """A client's packet whose TTL ends here is answered with time exceeded from the port it came in by."""
     one_server(lab, protocol, method)
@@ -50,14 +55,14 @@ def ttl_ran_out(lab, method, protocol, ttl):
     expired(lab, follower(protocol, b"late").between(CLIENT, SERVICE, ttl))
 
 
-@cases("ttl/{method}/{protocol}/opener", method=METHODS, protocol=PROTOCOLS)
+@both("ttl/{method}/{protocol}/opener", method=METHODS, protocol=PROTOCOLS)
 def opener_ran_out(lab, method, protocol):
     """The first packet of a connection is answered likewise."""
     one_server(lab, protocol, method)
     expired(lab, opener(protocol).between(CLIENT, SERVICE, 1))
 
 
-@cases("ttl/nat/{protocol}/reply", protocol=PROTOCOLS)
+@both("ttl/nat/{protocol}/reply", protocol=PROTOCOLS)
 def reply_ran_out(lab, protocol):
     """A real server's answer whose TTL ends here: the server is told, from the address it has for its gateway."""
     one_server(lab, protocol, "nat")
@@ -65,16 +70,16 @@ def reply_ran_out(lab, protocol):
     expired(lab, follower(protocol, b"late").between(SERVER, CLIENT, 1), port=LAN, station=REAL1)
 
 
-@cases("ttl/long-quote")
+@both("ttl/long-quote")
 def long_quote(lab):
-    """The message quotes as much as fits into 576 octets (RFC 1812 §4.3.2.3)."""
+    """The message quotes as much as fits into 576 octets (RFC 1812 §4.3.2.3), over IPv6 into 1,280 (RFC 4443 §3.3)."""
     one_server(lab, "tcp", "nat")
     request(lab, "nat", tcp("S"))
-    for octets in (507, 508, 509, 1460):
+    for octets in (507, 508, 509, 1460) if lab.family == 4 else (1171, 1172, 1173, 1440):
         expired(lab, tcp("A", pattern(octets)).between(CLIENT, SERVICE, 1))
 
 
-@cases("ttl/quote-without-padding")
+@both("ttl/quote-without-padding")
 def quote_without_padding(lab):
     """Ethernet padding is not quoted."""
     one_server(lab, "udp", "nat")
@@ -83,9 +88,9 @@ def quote_without_padding(lab):
     lab.leaves(WAN, GATEWAY, time_exceeded(WAN.address, packet), free_id=True)
 
 
-@cases("ttl/port-without-address")
+@both("ttl/port-without-address")
 def port_without_address(lab):
-    """A port that has no IPv4 address answers with the director's first one, to where the packet came from."""
+    """A port that has no address answers with the director's first one, to where the packet came from."""
     one_server(lab, "udp", "nat")
     wan = lab.config.change_port(WAN, addresses=())
     lab.config.routes[0] = ("0.0.0.0/0", ROUTER.address)
@@ -107,7 +112,7 @@ AT_ONCE = 50
 """ICMP errors that a worker sends at once before its limit of 1,000 a second holds."""
 
 
-@cases("ttl/rate-limit")
+@both("ttl/rate-limit")
 def rate_limit(lab):
     """A flood of such packets is answered up to a limit (RFC 1812 §4.3.2.8); the rest is dropped and counted."""
     one_server(lab, "udp", "nat")
@@ -124,16 +129,16 @@ def rate_limit(lab):
 
 
 def packet_of(protocol, octets):
-    """Returns a later packet of a connection, of `octets` IPv4 octets in all; by SCTP, of the next multiple of 4."""
-    return follower(protocol, pattern(octets - {"tcp": 40, "udp": 28, "sctp": 48}[protocol]))
+    """Returns a later packet of a connection, of `octets` IP octets in all; by SCTP, of the next multiple of 4."""
+    return follower(protocol, payload(protocol, "most", octets))
 
 
-@cases("mtu/{method}/{protocol}/df", method=METHODS, protocol=PROTOCOLS)
+@both("mtu/{method}/{protocol}/df", method=METHODS, protocol=PROTOCOLS)
 def too_big_with_df(lab, method, protocol):
-    """One octet too many with DF set: fragmentation needed, with the MTU that is left for the client's packet."""
+    """One octet too many with DF set, or over IPv6: fragmentation needed, or packet too big, with the MTU that is left for the client's packet."""
     one_server(lab, protocol, method)
     lab.config.change_port(LAN, mtu=1400)
-    room = 1380 if method == "tunnel" else 1400
+    room = room_by(lab, method, 1400)
     request(lab, method, opener(protocol))
     request(lab, method, packet_of(protocol, room))
     too_big(lab, packet_of(protocol, room + 1).between(CLIENT, SERVICE), room)
@@ -144,22 +149,22 @@ def too_big_without_df(lab, method, protocol):
     """One octet too many without DF: dropped and counted, since this version does not fragment."""
     one_server(lab, protocol, method)
     lab.config.change_port(LAN, mtu=1400)
-    room = 1380 if method == "tunnel" else 1400
+    room = room_by(lab, method, 1400)
     request(lab, method, opener(protocol))
     request(lab, method, packet_of(protocol, room).with_header(flags=0))
     packet = packet_of(protocol, room + 1).with_header(flags=0).between(CLIENT, SERVICE)
     lab.arrives(WAN, GATEWAY, packet, "drop_too_big")
 
 
-@cases("mtu/tunnel/{protocol}/full-frame", protocol=PROTOCOLS)
+@both("mtu/tunnel/{protocol}/full-frame", protocol=PROTOCOLS)
 def full_frame_into_a_tunnel(lab, protocol):
-    """With equal MTUs a full-sized packet does not fit the tunnel: the client learns 1480."""
+    """With equal MTUs a full-sized packet does not fit the tunnel: the client learns what does."""
     one_server(lab, protocol, "tunnel")
     request(lab, "tunnel", opener(protocol))
-    too_big(lab, packet_of(protocol, 1500).between(CLIENT, SERVICE), 1480)
+    too_big(lab, packet_of(protocol, 1500).between(CLIENT, SERVICE), room_by(lab, "tunnel", 1500))
 
 
-@cases("mtu/nat/{protocol}/reply", protocol=PROTOCOLS)
+@both("mtu/nat/{protocol}/reply", protocol=PROTOCOLS)
 def reply_too_big(lab, protocol):
     """A real server's answer that the client's side cannot carry: the server learns the MTU."""
     one_server(lab, protocol, "nat")
@@ -168,16 +173,26 @@ def reply_too_big(lab, protocol):
     lab.arrives(LAN, REAL1, packet_of(protocol, 1300).between(SERVER, CLIENT), "forwarded_nat_out")
     lab.leaves(WAN, GATEWAY, packet_of(protocol, 1300).between(SERVICE, CLIENT, 63))
     too_big(lab, packet_of(protocol, 1301).between(SERVER, CLIENT), 1300, port=LAN, station=REAL1)
-    lab.arrives(LAN, REAL1, packet_of(protocol, 1301).with_header(flags=0).between(SERVER, CLIENT), "drop_too_big")
+    if lab.family == 4:
+        lab.arrives(LAN, REAL1, packet_of(protocol, 1301).with_header(flags=0).between(SERVER, CLIENT), "drop_too_big")
 
 
-@cases("mtu/ttl-comes-first")
+@both("mtu/ttl-comes-first")
 def ttl_before_size(lab):
     """A packet that is too big and whose TTL ends here gets one answer: time exceeded."""
     one_server(lab, "tcp", "nat")
     lab.config.change_port(LAN, mtu=1400)
     request(lab, "nat", tcp("S"))
     expired(lab, packet_of("tcp", 1450).between(CLIENT, SERVICE, 1))
+
+
+@six("mtu/{method}/no-less-than-1280", method=["nat", "direct"])
+def no_less(lab, method):
+    """Who sends no more than every IPv6 link takes (RFC 8200 §5) fits every link there may be."""
+    one_server(lab, "udp", method)
+    lab.config.change_port(LAN, mtu=1280)
+    request(lab, method, packet_of("udp", 1280))
+    too_big(lab, packet_of("udp", 1281).between(CLIENT, SERVICE), 1280)
 
 
 @cases("mtu/routed-tunnel-server")

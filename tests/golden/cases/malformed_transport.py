@@ -1,10 +1,12 @@
 """Packets that end badly at the TCP, UDP, SCTP or ICMP header. Nothing leaves, and each is counted by its reason."""
 
 from scapy.layers.inet import ICMP, IP
+from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig, ICMPv6ParamProblem, ICMPv6TimeExceeded
+from scapy.packet import Raw
 
 from network import CLIENT, GATEWAY, LAN, REAL1, Real, Socket, VIP, WAN
-from packets import cookie_echo, data_chunk, echo, opener, pattern, sctp, tcp, udp
-from scenario import cases
+from packets import cookie_echo, data_chunk, dissect, echo, ip_header, ones_complement_sum, opener, pattern, sctp, tcp, udp
+from scenario import both, cases, six
 
 SERVICE = Socket(VIP, 80)
 
@@ -20,73 +22,68 @@ def dropped(lab, packet, outcome):
 
 
 def cut(packet, octets, protocol):
-    """Returns an IPv4 packet, right in itself, that carries only the first `octets` of the transport."""
-    return IP(src=CLIENT.address, dst=VIP, proto=protocol) / bytes(packet[IP].payload)[:octets]
+    """Returns an IP packet, right in itself, that carries only the first `octets` of the transport."""
+    return ip_header(CLIENT.address, VIP, protocol=protocol) / Raw(bytes(packet.payload)[:octets])
 
 
-def whole(packet):
-    """Returns the packet as scapy reads it, with every field filled in."""
-    return IP(bytes(packet))
-
-
-@cases("malformed/tcp/truncated-{octets}", octets=[0, 3, 4, 8, 13, 19])
+@both("malformed/tcp/truncated-{octets}", octets=[0, 3, 4, 8, 13, 19])
 def tcp_truncated(lab, octets):
     """A TCP header that does not fit into the packet."""
     listening(lab)
-    dropped(lab, cut(whole(tcp("S").between(CLIENT, SERVICE)), octets, 6), "drop_tcp_header")
+    dropped(lab, cut(dissect(tcp("S").between(CLIENT, SERVICE)), octets, 6), "drop_tcp_header")
 
 
-@cases("malformed/tcp/data-offset-{words}", words=[0, 1, 4])
+@both("malformed/tcp/data-offset-{words}", words=[0, 1, 4])
 def tcp_offset_too_small(lab, words):
     """A data offset below five words."""
     listening(lab)
     dropped(lab, tcp("S", dataofs=words).between(CLIENT, SERVICE), "drop_tcp_header")
 
 
-@cases("malformed/tcp/data-offset-beyond-by-{words}", words=[1, 10])
+@both("malformed/tcp/data-offset-beyond-by-{words}", words=[1, 10])
 def tcp_offset_too_large(lab, words):
     """A data offset beyond the packet; the octets of the Ethernet padding do not count."""
     listening(lab)
     lab.arrives(WAN, GATEWAY, tcp("S", dataofs=5 + words).between(CLIENT, SERVICE), "drop_tcp_header", pad=True)
 
 
-@cases("malformed/udp/truncated-{octets}", octets=[0, 3, 4, 7])
+@both("malformed/udp/truncated-{octets}", octets=[0, 3, 4, 7])
 def udp_truncated(lab, octets):
     """A UDP header that does not fit into the packet."""
     listening(lab)
-    dropped(lab, cut(whole(udp(b"data").between(CLIENT, SERVICE)), octets, 17), "drop_udp_length")
+    dropped(lab, cut(dissect(udp(b"data").between(CLIENT, SERVICE)), octets, 17), "drop_udp_length")
 
 
-@cases("malformed/udp/length-{octets}", octets=[0, 1, 7, 13, 65535])
+@both("malformed/udp/length-{octets}", octets=[0, 1, 7, 13, 65535])
 def udp_length(lab, octets):
     """A UDP length below its header's, or beyond the packet."""
     listening(lab)
     dropped(lab, udp(b"data", len=octets).between(CLIENT, SERVICE), "drop_udp_length")
 
 
-@cases("malformed/udp/length-beyond-into-padding")
+@both("malformed/udp/length-beyond-into-padding")
 def udp_length_into_padding(lab):
     """A UDP length that only the Ethernet padding would fill."""
     listening(lab)
     lab.arrives(WAN, GATEWAY, udp(b"data", len=20).between(CLIENT, SERVICE), "drop_udp_length", pad=True)
 
 
-@cases("malformed/sctp/truncated-{octets}", octets=[0, 4, 11, 12, 13, 15])
+@both("malformed/sctp/truncated-{octets}", octets=[0, 4, 11, 12, 13, 15])
 def sctp_truncated(lab, octets):
     """An SCTP header that does not fit into the packet, or no chunk behind it, or not all of a chunk's header."""
     listening(lab)
-    dropped(lab, cut(whole(opener("sctp").between(CLIENT, SERVICE)), octets, 132), "drop_sctp_header")
+    dropped(lab, cut(dissect(opener("sctp").between(CLIENT, SERVICE)), octets, 132), "drop_sctp_header")
 
 
-@cases("malformed/sctp/chunk-cut-by-{octets}", octets=[1, 4, 16])
+@both("malformed/sctp/chunk-cut-by-{octets}", octets=[1, 4, 16])
 def sctp_chunk_cut(lab, octets):
     """A first chunk that the packet does not hold; the octets of the Ethernet padding do not count."""
     listening(lab)
-    packet = cut(whole(opener("sctp").between(CLIENT, SERVICE)), 32 - octets, 132)
+    packet = cut(dissect(opener("sctp").between(CLIENT, SERVICE)), 32 - octets, 132)
     lab.arrives(WAN, GATEWAY, packet, "drop_sctp_header", pad=True)
 
 
-@cases("malformed/sctp/chunk-length-{octets}", octets=[0, 1, 3, 21, 65535])
+@both("malformed/sctp/chunk-length-{octets}", octets=[0, 1, 3, 21, 65535])
 def sctp_chunk_length(lab, octets):
     """A chunk's length below its header's, or beyond the packet."""
     listening(lab)
@@ -94,7 +91,7 @@ def sctp_chunk_length(lab, octets):
     dropped(lab, sctp(chunk).between(CLIENT, SERVICE), "drop_sctp_header")
 
 
-@cases("malformed/sctp/bundled-length-{octets}", octets=[0, 3, 5])
+@both("malformed/sctp/bundled-length-{octets}", octets=[0, 3, 5])
 def sctp_bundled_length(lab, octets):
     """A chunk behind a cookie, which may be an ABORT, is looked at likewise."""
     listening(lab)
@@ -102,7 +99,7 @@ def sctp_bundled_length(lab, octets):
     dropped(lab, sctp(bytes(cookie_echo()) + bundled).between(CLIENT, SERVICE), "drop_sctp_header")
 
 
-@cases("sctp/last-padding-missing")
+@both("sctp/last-padding-missing")
 def sctp_without_padding(lab):
     """The padding of the last chunk (RFC 9260 §3.2) is not missed."""
     listening(lab)
@@ -111,7 +108,7 @@ def sctp_without_padding(lab):
         lab.leaves(LAN, REAL1, packet.between(CLIENT, REAL1.at(8080), 63))
 
 
-@cases("malformed/{protocol}/port-0-{side}", protocol=["tcp", "udp", "sctp"], side=["source", "target", "both"])
+@both("malformed/{protocol}/port-0-{side}", protocol=["tcp", "udp", "sctp"], side=["source", "target", "both"])
 def port_zero(lab, protocol, side):
     """Port 0 is nobody's."""
     listening(lab)
@@ -121,7 +118,7 @@ def port_zero(lab, protocol, side):
     dropped(lab, datagram.between(source, target), "drop_port_zero")
 
 
-@cases("malformed/{protocol}/reply-from-port-0", protocol=["tcp", "udp", "sctp"])
+@both("malformed/{protocol}/reply-from-port-0", protocol=["tcp", "udp", "sctp"])
 def reply_from_port_zero(lab, protocol):
     """A real server's packet from port 0, likewise."""
     listening(lab)
@@ -133,7 +130,7 @@ def reply_from_port_zero(lab, protocol):
 def icmp_truncated(lab, octets):
     """An ICMP message below eight octets."""
     listening(lab)
-    dropped(lab, cut(whole(echo(CLIENT.address, VIP, b"ping")), octets, 1), "drop_icmp_malformed")
+    dropped(lab, cut(dissect(echo(CLIENT.address, VIP, b"ping")), octets, 1), "drop_icmp_malformed")
 
 
 @cases("malformed/icmp/checksum-{kind}", kind=["zero", "one-bit", "data", "last-odd-octet"])
@@ -158,15 +155,52 @@ def icmp_errors(lab, kind):
     dropped(lab, packet, "drop_icmp_type")
 
 
-@cases("udp/trailing-octets")
+@both("udp/trailing-octets")
 def udp_shorter_than_packet(lab):
     """A UDP length that leaves octets of the packet over is allowed: they travel along, outside the checksum."""
     listening(lab)
     tail = b"left over"
     question, onward = (
-        bytes(IP(src=CLIENT.address, dst=target.address, id=7, ttl=ttl, proto=17)
-              / bytes(whole(udp(b"data").between(CLIENT, target))[IP].payload) / tail)
+        ip_header(CLIENT.address, target.address, ttl, protocol=17)
+        / Raw(bytes(dissect(udp(b"data").between(CLIENT, target)).payload) + tail)
         for target, ttl in ((SERVICE, 64), (REAL1.at(8080), 63))
     )
     lab.arrives(WAN, GATEWAY, question, "forwarded_nat_in")
     lab.leaves(LAN, REAL1, onward)
+
+
+@six("malformed/icmpv6/truncated-{octets}", octets=[0, 1, 3, 7])
+def icmpv6_truncated(lab, octets):
+    """An ICMPv6 message below eight octets."""
+    listening(lab)
+    dropped(lab, cut(dissect(echo(CLIENT.address, VIP, b"ping")), octets, 58), "drop_icmp_malformed")
+
+
+@six("malformed/icmpv6/checksum-{kind}", kind=["zero", "one-bit", "data", "last-odd-octet", "without-addresses"])
+def icmpv6_checksum(lab, kind):
+    """A wrong ICMPv6 checksum: also one that IPv4's rule would make, without the addresses (RFC 4443 §2.3)."""
+    listening(lab)
+    octets = bytearray(bytes(echo(CLIENT.address, VIP, pattern(33))))
+    if kind in ("zero", "without-addresses"):
+        octets[42:44] = b"\0\0"
+    if kind == "without-addresses":
+        octets[42:44] = (~ones_complement_sum(bytes(octets[40:])) & 0xFFFF).to_bytes(2, "big")
+    elif kind != "zero":
+        octets[{"one-bit": 43, "data": 60, "last-odd-octet": len(octets) - 1}[kind]] ^= 1
+    dropped(lab, bytes(octets), "drop_icmp_malformed")
+
+
+@six("malformed/icmpv6/error-{kind}", kind=["unreachable", "time-exceeded", "packet-too-big", "parameter-problem", "without-quote"])
+def icmpv6_errors(lab, kind):
+    """ICMPv6 errors are neither answered nor forwarded by this version."""
+    listening(lab)
+    quote = bytes(tcp("A").between(SERVICE, CLIENT))[:68]
+    message = {
+        "unreachable": ICMPv6DestUnreach(code=3),
+        "time-exceeded": ICMPv6TimeExceeded(),
+        "packet-too-big": ICMPv6PacketTooBig(mtu=1400),
+        "parameter-problem": ICMPv6ParamProblem(),
+        "without-quote": ICMPv6DestUnreach(),
+    }[kind]
+    packet = ip_header(CLIENT.address, VIP) / message / Raw(b"" if kind == "without-quote" else quote)
+    dropped(lab, packet, "drop_icmp_type")

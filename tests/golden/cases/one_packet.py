@@ -2,7 +2,7 @@
 
 from network import CLIENT, GATEWAY, LAN, REALS, Real, Socket, VIP, WAN
 from packets import opener, tunnelled, udp
-from scenario import cases
+from scenario import both
 
 METHODS = ["nat", "tunnel", "direct"]
 SERVICE = Socket(VIP, 53)
@@ -14,7 +14,7 @@ def onward(method, datagram, station):
     return tunnelled(LAN.address, station.address, packet) if method == "tunnel" else packet
 
 
-@cases("ops/{method}", method=METHODS)
+@both("ops/{method}", method=METHODS)
 def one_packet(lab, method):
     """A client's datagrams, all from one port, go to the servers in turn; an answer by NAT has the VIP as its source."""
     reals = [Real(station.at(5353 if method == "nat" else 53)) for station in REALS]
@@ -31,7 +31,7 @@ def one_packet(lab, method):
             lab.leaves(WAN, GATEWAY, answer.between(SERVICE, CLIENT, 63))
 
 
-@cases("ops/answers-of-nobody")
+@both("ops/answers-of-nobody")
 def not_its_port(lab):
     """What a NAT real server sends from another port answers nothing; by another protocol neither."""
     station = REALS[0]
@@ -40,7 +40,7 @@ def not_its_port(lab):
     lab.arrives(LAN, station, opener("tcp").between(station.at(5353), CLIENT), "drop_not_for_us")
 
 
-@cases("port-20/{method}/{protocol}", method=METHODS, protocol=["tcp", "udp", "sctp"])
+@both("port-20/{method}/{protocol}", method=METHODS, protocol=["tcp", "udp", "sctp"])
 def ftp_data(lab, method, protocol):
     """A packet from port 20 opens no connection: it could be active FTP's data only, which belongs to one."""
     service, station = Socket(VIP, 80), REALS[0]

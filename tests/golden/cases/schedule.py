@@ -6,7 +6,7 @@ server that has weight, but with all its packets.
 
 from network import GATEWAY, LAN, REALS, Real, Socket, VIP, WAN, clients
 from packets import follower, opener, tunnelled
-from scenario import cases
+from scenario import both
 
 METHODS = ["nat", "tunnel", "direct"]
 PROTOCOLS = ["tcp", "udp", "sctp"]
@@ -40,13 +40,13 @@ def dealt(lab, method, protocol, scheduler, weights, order):
         request(lab, method, opener(protocol), client, number, weights=weights)
 
 
-@cases("rr/{method}/{protocol}", method=METHODS, protocol=PROTOCOLS)
+@both("rr/{method}/{protocol}", method=METHODS, protocol=PROTOCOLS)
 def round_robin(lab, method, protocol):
     """Clients are dealt to three servers in turn, beginning with the first."""
     dealt(lab, method, protocol, "rr", [1, 1, 1], [0, 1, 2, 0, 1, 2, 0])
 
 
-@cases("rr/order-of-the-file")
+@both("rr/order-of-the-file")
 def canonical_order(lab):
     """The turn goes by address and port, however the file lists the servers."""
     lab.service(SERVICE, "tcp", "nat", reversed(servers("nat", [1, 1, 1])))
@@ -54,19 +54,19 @@ def canonical_order(lab):
         request(lab, "nat", opener("tcp"), client, number)
 
 
-@cases("rr/weights-do-not-matter")
+@both("rr/weights-do-not-matter")
 def weights_ignored(lab):
     """rr looks at a weight only for being zero."""
     dealt(lab, "nat", "tcp", "rr", [5, 1, 3], [0, 1, 2, 0, 1, 2])
 
 
-@cases("{scheduler}/weight-0", scheduler=["rr", "wrr"])
+@both("{scheduler}/weight-0", scheduler=["rr", "wrr"])
 def quiesced(lab, scheduler):
     """A server of weight 0 takes no new connection."""
     dealt(lab, "nat", "tcp", scheduler, [1, 0, 1], [0, 2, 0, 2])
 
 
-@cases("{scheduler}/{protocol}/no-server", scheduler=["rr", "wrr"], protocol=PROTOCOLS)
+@both("{scheduler}/{protocol}/no-server", scheduler=["rr", "wrr"], protocol=PROTOCOLS)
 def no_server(lab, scheduler, protocol):
     """With every weight 0 there is nobody to choose, and the packet is counted so."""
     lab.service(SERVICE, protocol, "nat", servers("nat", [0, 0, 0]), scheduler)
@@ -84,20 +84,20 @@ WRR = {
 }
 
 
-@cases("wrr/{weights}", weights=list(WRR))
+@both("wrr/{weights}", weights=list(WRR))
 def weighted_round_robin(lab, weights):
     """IPVS's order: one round in which all are taken, then the current weight begins at the largest and falls by the
     common divisor each round, and servers at or above it are taken."""
     dealt(lab, "nat", "tcp", "wrr", *WRR[weights])
 
 
-@cases("wrr/{method}/{protocol}", method=METHODS, protocol=PROTOCOLS)
+@both("wrr/{method}/{protocol}", method=METHODS, protocol=PROTOCOLS)
 def weighted_by_method(lab, method, protocol):
     """The same order by each forwarding method."""
     dealt(lab, method, protocol, "wrr", *WRR["3-2-1"])
 
 
-@cases("mixed-methods/{method}", method=METHODS)
+@both("mixed-methods/{method}", method=METHODS)
 def mixed_methods(lab, method):
     """One service may reach each of its servers by another method; the one with weight is reached by {method}."""
     by_method = [Real(REALS[n].at(80), int(METHODS[n] == method), METHODS[n]) for n in range(3)]
@@ -112,7 +112,7 @@ def mixed_methods(lab, method):
         lab.leaves(LAN, station, onward, free_id=method == "tunnel")
 
 
-@cases("cursors/each-service-its-own")
+@both("cursors/each-service-its-own")
 def cursor_of_each_service(lab):
     """Two services' turns do not disturb each other."""
     other = Socket(VIP, 81)
@@ -123,7 +123,7 @@ def cursor_of_each_service(lab):
         request(lab, "direct", opener("tcp"), client, number, other)
 
 
-@cases("cursors/only-new-connections-move-it/{protocol}", protocol=PROTOCOLS)
+@both("cursors/only-new-connections-move-it/{protocol}", protocol=PROTOCOLS)
 def known_connections_take_no_turn(lab, protocol):
     """Packets of known connections do not move the turn."""
     lab.service(SERVICE, protocol, "nat", servers("nat", [1, 1, 1]))

@@ -4,7 +4,7 @@ from scapy.layers.inet import IP, IPOption
 from scapy.layers.l2 import GRE
 
 from network import BROADCAST, CLIENT, FAR_REAL, GATEWAY, LAN, ON_LINK, REAL1, REAL2, ROUTER, Real, Socket, VIP, WAN
-from packets import echo, follower, frame, fragmentation_needed, net_unreachable, opener, pattern, tcp, time_exceeded, udp
+from packets import echo, follower, frame, net_unreachable, opener, pattern, tcp, time_exceeded, too_big_message, udp
 from scenario import cases
 
 PROTOCOLS = ["tcp", "udp", "sctp"]
@@ -177,7 +177,7 @@ def too_big(lab):
     out(lab, fits.between(OWN, OUTSIDE), fits.between(OWN, OUTSIDE, 63))
     packet = more.between(OWN, OUTSIDE)
     lab.arrives(LAN, REAL1, packet, "answered_too_big")
-    lab.leaves(LAN, REAL1, fragmentation_needed(LAN.address, packet, 1300), free_id=True)
+    lab.leaves(LAN, REAL1, too_big_message(LAN.address, packet, 1300), free_id=True)
     lab.arrives(LAN, REAL1, more.between(OWN, OUTSIDE, flags=0), "drop_too_big")
     lab.arrives(LAN, REAL1, more.between(OWN, OUTSIDE, flags="MF"), "drop_too_big")
 

@@ -2,7 +2,7 @@
 
 from network import GATEWAY, LAN, REAL3, REALS, Real, Service, Socket, VIP, WAN, clients
 from packets import follower, opener, tunnelled
-from scenario import cases
+from scenario import both
 
 METHODS = ["nat", "tunnel", "direct"]
 PROTOCOLS = ["tcp", "udp", "sctp"]
@@ -29,7 +29,7 @@ def is_refused(lab, datagram, client):
     lab.arrives(WAN, GATEWAY, datagram.between(client, SERVICE), "drop_no_real_server")
 
 
-@cases("weights/drained/{method}/{protocol}", method=METHODS, protocol=PROTOCOLS)
+@both("weights/drained/{method}/{protocol}", method=METHODS, protocol=PROTOCOLS)
 def drained(lab, method, protocol):
     """A server whose weight falls to 0 keeps its connections and gets no new one."""
     first, second, *_ = REALS
@@ -42,7 +42,7 @@ def drained(lab, method, protocol):
         goes(lab, method, follower(protocol, b"more"), old, first)
 
 
-@cases("weights/changed/{method}", method=METHODS)
+@both("weights/changed/{method}", method=METHODS)
 def changed(lab, method):
     """Other weights leave connections where they are."""
     first, second, *_ = REALS
@@ -54,7 +54,7 @@ def changed(lab, method):
     goes(lab, method, opener("tcp"), new, first)
 
 
-@cases("weights/turns-go-on")
+@both("weights/turns-go-on")
 def turns(lab):
     """rr goes on behind the server that it chose last, whoever went or came."""
     first, second, third = REALS
@@ -72,38 +72,41 @@ def turns(lab):
         goes(lab, "direct", opener("tcp"), next(people), station)
 
 
-SORRY = 'sorry_server = { address = "10.0.0.13:8080" }'
-BY_ANOTHER_WAY = 'sorry_server = { address = "10.0.0.13:80", forwarding = "direct" }'
+
+def sorry_server(port=8080, forwarding=""):
+    """Returns the key that gives a service its sorry server."""
+    by = f', forwarding = "{forwarding}"' if forwarding else ""
+    return f'sorry_server = {{ address = "{REAL3.at(port)}"{by} }}'
 
 
-@cases("sorry/{method}/{protocol}", method=METHODS, protocol=PROTOCOLS)
+@both("sorry/{method}/{protocol}", method=METHODS, protocol=PROTOCOLS)
 def sorry(lab, method, protocol):
     """While all weights are 0 the sorry server takes new connections. When a server returns it gets all new ones, and the
     sorry server keeps those it has."""
     first, second, _ = REALS
-    lab.config.services.append(pool(method, protocol, [1, 0], keys=SORRY))
+    lab.config.services.append(pool(method, protocol, [1, 0], keys=sorry_server()))
     before, during, after = clients(3)
     goes(lab, method, opener(protocol), before, first)
-    lab.reload(pool(method, protocol, [0, 0], keys=SORRY))
+    lab.reload(pool(method, protocol, [0, 0], keys=sorry_server()))
     goes(lab, method, opener(protocol), during, REAL3)
     goes(lab, method, follower(protocol, b"more"), before, first)
-    lab.reload(pool(method, protocol, [0, 1], keys=SORRY))
+    lab.reload(pool(method, protocol, [0, 1], keys=sorry_server()))
     goes(lab, method, opener(protocol), after, second)
     goes(lab, method, follower(protocol, b"more"), during, REAL3)
 
 
-@cases("sorry/nobody-else")
+@both("sorry/nobody-else")
 def nobody_else(lab):
     """A service without real servers has its sorry server only, here by another forwarding method than its own."""
-    lab.config.services.append(Service(SERVICE, "tcp", "nat", [], keys=BY_ANOTHER_WAY))
+    lab.config.services.append(Service(SERVICE, "tcp", "nat", [], keys=sorry_server(80, "direct")))
     for client in clients(3):
         goes(lab, "direct", opener("tcp"), client, REAL3)
 
 
-@cases("sorry/gone")
+@both("sorry/gone")
 def gone(lab):
     """A sorry server that is taken out of the file leaves its connections behind."""
-    lab.config.services.append(pool("direct", "tcp", [0], keys=SORRY))
+    lab.config.services.append(pool("direct", "tcp", [0], keys=sorry_server()))
     old, new = clients(2)
     goes(lab, "direct", opener("tcp"), old, REAL3)
     lab.reload(pool("direct", "tcp", [0]))
@@ -111,7 +114,7 @@ def gone(lab):
     is_refused(lab, opener("tcp"), new)
 
 
-@cases("slow-start/wrr")
+@both("slow-start/wrr")
 def slow_start(lab):
     """A server that a reload adds gets one connection in a hundred at first, and its whole share when its time is over."""
     first, second, _ = REALS
@@ -129,7 +132,7 @@ def slow_start(lab):
         goes(lab, "direct", opener("tcp"), next(people), station)
 
 
-@cases("slow-start/none-at-the-start/{keys}", keys=["", "slow"])
+@both("slow-start/none-at-the-start/{keys}", keys=["", "slow"])
 def at_the_start(lab, keys):
     """At the start nobody is new."""
     lab.single_worker = "each worker has a turn of its own"

@@ -1,8 +1,8 @@
-"""ARP: announcing, answering, learning, asking, and packets that wait for an answer (RFC 826, RFC 5227)."""
+"""ARP and neighbour discovery: announcing, answering, learning, asking, and packets that wait for an answer (RFC 826, RFC 5227, RFC 4861)."""
 
-from network import BROADCAST, CLIENT, GATEWAY, LAN, ON_LINK, REAL1, Real, Socket, STRANGER, VIP, VIP_ON_LINK, WAN
-from packets import arp_reply, arp_request, pattern, tcp, udp
-from scenario import cases
+from network import BROADCAST, CLIENT, GATEWAY, LAN, ON_LINK, REAL1, Real, Socket, STRANGER, VIP, VIP_ON_LINK, WAN, here
+from packets import announcement, arp_reply, arp_request, host_is_at, is_at, pattern, udp, who_has
+from scenario import both, cases
 
 SERVICE = Socket(VIP, 80)
 SERVER = REAL1.at(8080)
@@ -27,7 +27,7 @@ def unknown_server(lab):
 
 def asks(lab, port=LAN, target=REAL1.address):
     """The port must ask for that address."""
-    lab.leaves_frame(port, arp_request(port.mac, port.address, target))
+    lab.leaves_frame(port, who_has(port.mac, port.address, target))
 
 
 def request_frame(lab, number, outcome, delivered=False):
@@ -45,24 +45,36 @@ def datagram(number):
     return udp(pattern(10 + number, number))
 
 
-def tick(lab, seconds):
-    """Lets the clock go on, and shows it to the director by a frame that concerns nobody here."""
-    lab.wait(seconds)
-    lab.arrives_frame(WAN, arp_request(STRANGER.mac, STRANGER.address, "192.0.2.98"), "drop_arp_not_ours")
+def outcome(lab, what):
+    """Returns the counter's name, ARP's or neighbour discovery's."""
+    before, _, after = what.partition("-")
+    return f"{before}_{'arp' if lab.family == 4 else 'nd'}" + f"_{after}" * bool(after)
 
 
-@cases("arp/answers/{target}-on-{side}", target=["own", "vip", "vip-on-link", "own-of-another-port"], side=["wan", "lan"])
+def known_by_asking(lab, station, mac=None):
+    """The station asks for the LAN port's address, and is answered."""
+    mac = mac or station.mac
+    lab.arrives_frame(LAN, who_has(mac, station.address, LAN.address), outcome(lab, "answered"))
+    lab.leaves_frame(LAN, is_at(LAN.mac, LAN.address, mac, station.address))
+
+
+def told(lab, station=REAL1):
+    """The station answers what the LAN port has asked."""
+    lab.arrives_frame(LAN, host_is_at(station.mac, station.address, LAN.mac, LAN.address), outcome(lab, "learned"))
+
+
+@both("neighbors/answers/{target}-on-{side}", target=["own", "vip", "vip-on-link", "own-of-another-port"], side=["wan", "lan"])
 def answers(lab, target, side):
     """Requests for any of the director's addresses, on any port, are answered with that port's MAC."""
     services(lab)
     port, station, other = (WAN, ON_LINK, LAN) if side == "wan" else (LAN, REAL1, WAN)
     targets = {"own": port.address, "vip": VIP, "vip-on-link": VIP_ON_LINK, "own-of-another-port": other.address}
     address = targets[target]
-    lab.arrives_frame(port, arp_request(station.mac, station.address, address), "answered_arp")
-    lab.leaves_frame(port, arp_reply(port.mac, address, station.mac, station.address))
+    lab.arrives_frame(port, who_has(station.mac, station.address, address), outcome(lab, "answered"))
+    lab.leaves_frame(port, is_at(port.mac, address, station.mac, station.address))
 
 
-@cases("arp/answers/{kind}", kind=["unicast", "padded", "probe", "target-mac-set"])
+@cases("neighbors/arp/{kind}", kind=["unicast", "padded", "probe", "target-mac-set"])
 def answers_kinds(lab, kind):
     """Unicast requests, padded ones, probes without a sender address and requests with a guess are answered alike."""
     services(lab)
@@ -78,41 +90,45 @@ def answers_kinds(lab, kind):
     lab.leaves_frame(WAN, arp_reply(WAN.mac, VIP_ON_LINK, ON_LINK.mac, sender))
 
 
-@cases("arp/not-ours")
+@both("neighbors/not-ours")
 def not_ours(lab):
     """Requests for others, and others' announcements, get no answer."""
     services(lab)
-    lab.arrives_frame(WAN, arp_request(ON_LINK.mac, ON_LINK.address, "192.0.2.78"), "drop_arp_not_ours")
-    lab.arrives_frame(WAN, arp_request(STRANGER.mac, STRANGER.address, STRANGER.address), "drop_arp_not_ours")
+    for question in (
+        who_has(ON_LINK.mac, ON_LINK.address, "192.0.2.78"),
+        who_has(STRANGER.mac, STRANGER.address, STRANGER.address),
+        announcement(STRANGER.mac, here(STRANGER.address)),
+    ):
+        lab.arrives_frame(WAN, question, outcome(lab, "drop-not_ours"))
 
 
-@cases("arp/conflict/{kind}", kind=["announcement", "reply", "request"])
+@both("neighbors/conflict/{kind}", kind=["announcement", "reply", "request"])
 def conflict(lab, kind):
     """A station that claims an address of ours is counted, and not answered."""
     services(lab)
     for address in (WAN.address, VIP_ON_LINK, VIP):
         claim = {
-            "announcement": arp_request(STRANGER.mac, address, address),
-            "reply": arp_reply(STRANGER.mac, address, BROADCAST, address),
-            "request": arp_request(STRANGER.mac, address, ON_LINK.address),
+            "announcement": announcement(STRANGER.mac, here(address)),
+            "reply": host_is_at(STRANGER.mac, address, WAN.mac, WAN.address),
+            "request": who_has(STRANGER.mac, address, ON_LINK.address),
         }[kind]
-        lab.arrives_frame(WAN, claim, "drop_arp_conflict")
+        lab.arrives_frame(WAN, claim, outcome(lab, "drop-conflict"))
 
 
-@cases("arp/resolves")
+@both("neighbors/resolves")
 def resolves(lab):
     """An unknown next hop is asked for once; the packets wait, and leave in their order when it answers."""
     unknown_server(lab)
     for number in range(3):
         request_frame(lab, number, "forwarded_nat_in")
     asks(lab)
-    lab.arrives_frame(LAN, arp_reply(REAL1.mac, REAL1.address, LAN.mac, LAN.address), "learned_arp")
+    told(lab)
     for number in range(3):
         delivery(lab, number)
     request_frame(lab, 3, "forwarded_nat_in", delivered=True)
 
 
-@cases("arp/resolves-gateway")
+@both("neighbors/resolves-gateway")
 def resolves_gateway(lab):
     """A gateway is asked for as a real server is, from the address in its prefix."""
     services(lab)
@@ -120,32 +136,30 @@ def resolves_gateway(lab):
     lab.config.change_port(WAN, addresses=("198.18.0.1/24", "192.0.2.1/24"))
     request_frame(lab, 0, "forwarded_nat_in", delivered=True)
     lab.arrives(LAN, REAL1, udp(b"answer").between(SERVER, CLIENT), "forwarded_nat_out")
-    lab.leaves_frame(WAN, arp_request(WAN.mac, "192.0.2.1", GATEWAY.address))
-    lab.arrives_frame(WAN, arp_reply(GATEWAY.mac, GATEWAY.address, WAN.mac, "192.0.2.1"), "learned_arp")
+    asks(lab, WAN, GATEWAY.address)
+    lab.arrives_frame(WAN, host_is_at(GATEWAY.mac, GATEWAY.address, WAN.mac, WAN.address), outcome(lab, "learned"))
     lab.leaves(WAN, GATEWAY, udp(b"answer").between(SERVICE, CLIENT, 63))
 
 
-@cases("arp/request-teaches")
+@both("neighbors/request-teaches")
 def request_teaches(lab):
     """A station that asks for us is known from then on: no request of ours is needed."""
     unknown_server(lab)
-    lab.arrives_frame(LAN, arp_request(REAL1.mac, REAL1.address, LAN.address), "answered_arp")
-    lab.leaves_frame(LAN, arp_reply(LAN.mac, LAN.address, REAL1.mac, REAL1.address))
+    known_by_asking(lab, REAL1)
     request_frame(lab, 0, "forwarded_nat_in", delivered=True)
 
 
-@cases("arp/request-releases-waiting")
+@both("neighbors/request-releases-waiting")
 def request_releases(lab):
     """The next hop's own request, instead of a reply, also lets the waiting packets go."""
     unknown_server(lab)
     request_frame(lab, 0, "forwarded_nat_in")
     asks(lab)
-    lab.arrives_frame(LAN, arp_request(REAL1.mac, REAL1.address, LAN.address), "answered_arp")
-    lab.leaves_frame(LAN, arp_reply(LAN.mac, LAN.address, REAL1.mac, REAL1.address))
+    known_by_asking(lab, REAL1)
     delivery(lab, 0)
 
 
-@cases("arp/queue-is-bounded")
+@both("neighbors/queue-is-bounded")
 def bounded(lab):
     """More packets than may wait for one next hop are dropped and counted; those that wait are sent."""
     unknown_server(lab)
@@ -155,94 +169,89 @@ def bounded(lab):
     for number in range(3):
         request_frame(lab, QUEUE + number, "drop_neighbor_queue_full")
     asks(lab)
-    lab.arrives_frame(LAN, arp_reply(REAL1.mac, REAL1.address, LAN.mac, LAN.address), "learned_arp")
+    told(lab)
     for number in range(QUEUE):
         delivery(lab, number)
 
 
-@cases("arp/unanswered")
+@both("neighbors/unanswered")
 def unanswered(lab):
     """Three requests, a second apart; then the packets that waited are dropped and counted."""
     unknown_server(lab)
     for number in range(2):
         request_frame(lab, number, "drop_neighbor_unresolved")
     for seconds in (1.1, 1.1, 1.1, 1.1):
-        tick(lab, seconds)
+        lab.tick(seconds)
     for _ in range(3):
         asks(lab)
 
 
-@cases("arp/answered-at-last")
+@both("neighbors/answered-at-last")
 def answered_at_last(lab):
     """The third request is answered: the packets leave."""
     unknown_server(lab)
     request_frame(lab, 0, "forwarded_nat_in")
     for seconds in (1.3, 1.3):
-        tick(lab, seconds)
+        lab.tick(seconds)
     for _ in range(3):
         asks(lab)
-    lab.arrives_frame(LAN, arp_reply(REAL1.mac, REAL1.address, LAN.mac, LAN.address), "learned_arp")
+    told(lab)
     delivery(lab, 0)
 
 
-@cases("arp/static-stays")
+@both("neighbors/static-stays")
 def static_stays(lab):
     """An address set by hand is not changed by what somebody says."""
     services(lab)
-    lab.arrives_frame(LAN, arp_request(OLD_MAC, REAL1.address, LAN.address), "answered_arp")
-    lab.leaves_frame(LAN, arp_reply(LAN.mac, LAN.address, OLD_MAC, REAL1.address))
+    known_by_asking(lab, REAL1, OLD_MAC)
     request_frame(lab, 0, "forwarded_nat_in", delivered=True)
 
 
-@cases("arp/moves")
+@both("neighbors/moves")
 def moves(lab):
     """A neighbour that was learned and shows up with another MAC is followed."""
     unknown_server(lab)
-    lab.arrives_frame(LAN, arp_request(OLD_MAC, REAL1.address, LAN.address), "answered_arp")
-    lab.leaves_frame(LAN, arp_reply(LAN.mac, LAN.address, OLD_MAC, REAL1.address))
-    lab.arrives_frame(LAN, arp_request(REAL1.mac, REAL1.address, LAN.address), "answered_arp")
-    lab.leaves_frame(LAN, arp_reply(LAN.mac, LAN.address, REAL1.mac, REAL1.address))
+    known_by_asking(lab, REAL1, OLD_MAC)
+    known_by_asking(lab, REAL1)
     request_frame(lab, 0, "forwarded_nat_in", delivered=True)
 
 
-@cases("arp/refreshes")
+@both("neighbors/refreshes")
 def refreshes(lab):
     """A neighbour that is in use is asked again after 30 s, and believed meanwhile."""
     unknown_server(lab)
-    lab.arrives_frame(LAN, arp_request(REAL1.mac, REAL1.address, LAN.address), "answered_arp")
-    lab.leaves_frame(LAN, arp_reply(LAN.mac, LAN.address, REAL1.mac, REAL1.address))
+    known_by_asking(lab, REAL1)
     for number in range(2):
         lab.wait(14)
         request_frame(lab, number, "forwarded_nat_in", delivered=True)
-    tick(lab, 2.3)
+    lab.tick(2.3)
     asks(lab)
     request_frame(lab, 2, "forwarded_nat_in", delivered=True)
-    lab.arrives_frame(LAN, arp_reply(REAL1.mac, REAL1.address, LAN.mac, LAN.address), "learned_arp")
+    told(lab)
     request_frame(lab, 3, "forwarded_nat_in", delivered=True)
     lab.wait(20)
     request_frame(lab, 4, "forwarded_nat_in", delivered=True)
 
 
-@cases("arp/goes-away")
+@both("neighbors/goes-away")
 def goes_away(lab):
     """A neighbour in use that answers no more is forgotten after three requests; then packets wait for it again."""
     unknown_server(lab)
-    lab.arrives_frame(LAN, arp_request(REAL1.mac, REAL1.address, LAN.address), "answered_arp")
-    lab.leaves_frame(LAN, arp_reply(LAN.mac, LAN.address, REAL1.mac, REAL1.address))
+    known_by_asking(lab, REAL1)
     lab.wait(25)
     request_frame(lab, 0, "forwarded_nat_in", delivered=True)
     for seconds in (5.3, 1.1, 1.1):
-        tick(lab, seconds)
+        lab.tick(seconds)
         asks(lab)
-    tick(lab, 1.1)
+    lab.tick(1.1)
     lab.wait(1.5)
     request_frame(lab, 1, "forwarded_nat_in")
     asks(lab)
-    lab.arrives_frame(LAN, arp_reply(REAL1.mac, REAL1.address, LAN.mac, LAN.address), "learned_arp")
+    told(lab)
     delivery(lab, 1)
 
 
-@cases("arp/announcements")
+@both("neighbors/announcements")
 def announcements(lab):
     """At start each port announces its own addresses and the VIPs of its own prefixes, once each."""
     lab.service(Socket(VIP_ON_LINK, 80), "tcp", "nat", [Real(SERVER)])
@@ -250,4 +259,4 @@ def announcements(lab):
     lab.service(Socket("10.0.0.100", 80), "tcp", "nat", [Real(REAL1.at(8082))])
     lab.service(Socket(VIP, 80), "tcp", "nat", [Real(REAL1.at(8083))])
     lab.config.change_port(WAN, addresses=("192.0.2.1/24", "198.18.0.1/30"))
-    tick(lab, 0)
+    lab.tick(0)
