@@ -6,8 +6,8 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use super::forward::stand_in::{self, Quote};
-use super::forward::{self, link};
+use super::forward::quote::{self, Quote};
+use super::forward::{self, link, stand_in};
 use super::parse::{Kind, Parsed, parse, parse_octets};
 use super::pipeline::{Fate, Stages, room, transport, unforwarded};
 use super::port::{Frame, RxChecksum};
@@ -139,10 +139,11 @@ impl Answer {
         if packet.kind != Kind::Icmp || !Type::from(packet.message_type).is_error() {
             return None;
         }
-        let quote = Quote::of(frame, offsets(packet).1)?;
-        let (asker, asked_from) = quote.source;
-        let answer = Self { protocol: quote.protocol, asked_from, asked: quote.destination, quote: Some(quote) };
-        (Some(asker) == packet.dst.as_v4()).then_some(answer)
+        let quote = Quote::of(frame, offsets(packet).1, packet.family())?;
+        let asking = quote.flow(frame)?;
+        let (protocol, asked_from) = self::asking(&asking)?;
+        let answer = Self { protocol, asked_from, asked: (asking.dst.as_v4()?, asking.dst_port), quote: Some(quote) };
+        (asking.src == packet.dst).then_some(answer)
     }
 
     fn put_back(
@@ -155,7 +156,10 @@ impl Answer {
         let (l3, l4) = offsets(packet);
         match &self.quote {
             None => stand_in::from(frame, l3, l4, self.protocol, stand_in),
-            Some(quote) => stand_in::from_error(frame, (l3, l4), quote, from_end.then_some(*stand_in.ip()), stand_in),
+            Some(quote) => {
+                let source = from_end.then_some((*stand_in.ip()).into());
+                quote::outbound::<false>(frame, (l3, l4), quote, source, stand_in.into())
+            }
         }
     }
 }

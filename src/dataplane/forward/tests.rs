@@ -2,6 +2,7 @@
 //! from nothing, and all of its checksums are computed anew.
 
 mod answers;
+mod quotes;
 mod six;
 mod stand_ins;
 mod translation;

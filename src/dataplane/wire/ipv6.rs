@@ -107,14 +107,20 @@ impl<T: AsRef<[u8]>> Packet<T> {
     /// goes beyond the buffer. A jumbogram's (RFC 2675) is 0: its payload seems empty.
     #[inline]
     pub fn check_len(&self) -> Result<(), Error> {
-        let length = self.buffer.as_ref().len();
-        if length < HEADER_OCTETS {
+        self.check_header()?;
+        if self.buffer.as_ref().len() < self.total_octets() { Err(Error::Length) } else { Ok(()) }
+    }
+
+    /// Makes sure that no accessor of the fixed header panics, nor [`Packet::upper`], on a buffer that may end before the packet does.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] below 40 octets, [`Error::Version`] if it is not 6.
+    #[inline]
+    pub fn check_header(&self) -> Result<(), Error> {
+        if self.buffer.as_ref().len() < HEADER_OCTETS {
             return Err(Error::Truncated);
         }
-        if self.version() != 6 {
-            return Err(Error::Version);
-        }
-        if length < self.total_octets() { Err(Error::Length) } else { Ok(()) }
+        if self.version() == 6 { Ok(()) } else { Err(Error::Version) }
     }
 
     /// Returns the version.
@@ -181,12 +187,13 @@ impl<T: AsRef<[u8]>> Packet<T> {
     /// fragment that is not the first, whose data begins with no header, and at ESP, whose next header is hidden.
     ///
     /// # Errors
-    /// [`Error::Length`] if a header goes beyond the packet, [`Error::Type`] if there are too many, or hop-by-hop
+    /// [`Error::Length`] if a header goes beyond the packet or the buffer, [`Error::Type`] if there are too many, or hop-by-hop
     /// options other than first (RFC 8200 §4.1).
     pub fn upper(&self) -> Result<Upper, Error> {
         use field::extension;
 
-        let packet = &self.buffer.as_ref()[..self.total_octets()];
+        let packet = self.buffer.as_ref();
+        let packet = &packet[..self.total_octets().min(packet.len())];
         let mut upper = Upper { protocol: self.next_header(), offset: HEADER_OCTETS, fragment: None };
         for walked in 0..=MAX_EXTENSION_HEADERS {
             let later_fragment = upper.fragment.is_some_and(|fragment| fragment.offset != 0);

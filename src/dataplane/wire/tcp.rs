@@ -25,6 +25,9 @@ use super::{Error, put_u16, put_u32, u16_at, u32_at};
 /// Length of a header without options, in octets.
 pub const HEADER_OCTETS: usize = 20;
 
+/// How much of a segment there must be for its checksum to be in it, in octets.
+pub const OCTETS_WITH_CHECKSUM: usize = 18;
+
 /// A sequence number: counts octets and wraps (RFC 9293 §3.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SeqNumber(pub u32);

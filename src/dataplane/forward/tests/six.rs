@@ -27,17 +27,17 @@ pub(super) fn end(text: &str) -> TransportAddress {
     socket(text).into()
 }
 
-fn hops(hop_limit: u8) -> Ip6 {
+pub(super) fn hops(hop_limit: u8) -> Ip6 {
     Ip6 { hop_limit, traffic_class: 0x2a, ..Ip6::default() }
 }
 
 /// Hop-by-hop options (a router alert) and destination options (padding).
-fn extended(hop_limit: u8) -> Ip6 {
+pub(super) fn extended(hop_limit: u8) -> Ip6 {
     let options = vec![(0, vec![0, 5, 2, 0, 0, 1, 0]), (60, [&[1, 1, 12][..], &[0; 12]].concat())];
     Ip6 { extensions: options, ..hops(hop_limit) }
 }
 
-fn built(ip: Ip6, protocol: Protocol, from: SocketAddrV6, to: SocketAddrV6, data: &[u8]) -> Vec<u8> {
+pub(super) fn built(ip: Ip6, protocol: Protocol, from: SocketAddrV6, to: SocketAddrV6, data: &[u8]) -> Vec<u8> {
     match protocol {
         Protocol::Tcp => ip.tcp(from, to, 0x18, data),
         Protocol::Udp => ip.udp(from, to, data),

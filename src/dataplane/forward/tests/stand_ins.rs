@@ -1,4 +1,3 @@
-use super::stand_in::Quote;
 use super::*;
 
 const HOST: &str = "10.0.0.1:40000";
@@ -61,64 +60,4 @@ fn what_is_cut_short_is_refused_and_unchanged() {
             assert_eq!(frame, whole[..length]);
         }
     }
-}
-
-/// The error of `from` about `quoted`, of which it has `octets`.
-fn error(from: &str, quoted: &[u8], octets: usize) -> Vec<u8> {
-    let ip = Ip { source: socket(from).ip().octets(), destination: socket(HOST).ip().octets(), ..hops(64) };
-    ip.icmp(3, 3, 0, &quoted[14..][..octets])
-}
-
-fn put_back(mut frame: Vec<u8>, source: bool) -> Vec<u8> {
-    let quote = Quote::of(&frame, 34).unwrap();
-    let source = source.then_some(*socket(STAND_IN).ip());
-    stand_in::from_error(&mut frame, (14, 34), &quote, source, socket(STAND_IN)).unwrap();
-    frame
-}
-
-#[test]
-fn an_error_quotes_what_the_host_sent() {
-    for protocol in PORTED {
-        for target in [SERVICE, REAL] {
-            let sent = built(hops(64), protocol, socket(HOST), socket(STAND_IN), b"some data");
-            let arrived = built(hops(64), protocol, socket(HOST), socket(target), b"some data");
-            let whole = sent.len() - 14;
-            for octets in [whole, whole - 1, 20 + 8] {
-                assert_eq!(put_back(error(target, &arrived, octets), true), error(STAND_IN, &sent, octets));
-                let router = "10.0.0.254:0";
-                assert_eq!(put_back(error(router, &arrived, octets), false), error(router, &sent, octets));
-            }
-        }
-    }
-    let (sent, arrived) = (echo(HOST, STAND_IN, 8, b"ping"), echo(HOST, SERVICE, 8, b"ping"));
-    assert_eq!(put_back(error(SERVICE, &arrived, 28), true), error(STAND_IN, &sent, 28));
-}
-
-#[test]
-fn a_quote_tells_whose_packet_it_was() {
-    let arrived = built(hops(64), Protocol::Udp, socket(HOST), socket(SERVICE), b"");
-    let quote = Quote::of(&error(SERVICE, &arrived, 28), 34).unwrap();
-    let end = |text| (socket(text).ip().to_bits(), socket(text).port());
-    assert_eq!((quote.protocol, quote.source, quote.destination), (Protocol::Udp, end(HOST), end(SERVICE)));
-    let quote = Quote::of(&error(SERVICE, &echo(HOST, SERVICE, 8, b""), 28), 34).unwrap();
-    assert_eq!((quote.protocol, quote.source.1, quote.destination.1), (Protocol::Icmp, 0x1234, 0));
-}
-
-#[test]
-fn a_quote_that_says_too_little_is_none() {
-    let arrived = built(hops(64), Protocol::Tcp, socket(HOST), socket(SERVICE), b"");
-    for octets in 0..28 {
-        assert_eq!(Quote::of(&error(SERVICE, &arrived, octets), 34), None, "{octets} octets");
-    }
-    let quoted = |ip: Ip| Quote::of(&error(SERVICE, &ip.tcp(socket(HOST), socket(SERVICE), 2, b""), 40), 34);
-    assert!(quoted(hops(64)).is_some());
-    assert_eq!(quoted(Ip { flags_offset: 1, ..hops(64) }), None, "a later fragment");
-    assert_eq!(Quote::of(&error(SERVICE, &hops(64).sctp(socket(HOST), socket(SERVICE), &[0, 0, 0, 4]), 36), 34), None);
-    assert_eq!(Quote::of(&error(SERVICE, &echo(HOST, SERVICE, 0, b""), 28), 34), None, "an echo reply");
-    let mut frame = error(SERVICE, &arrived, 40);
-    frame[42] = 0x65;
-    assert_eq!(Quote::of(&frame, 34), None, "not of IPv4");
-    frame[42] = 0x44;
-    assert_eq!(Quote::of(&frame, 34), None, "a header of 16 octets");
-    assert_eq!(Quote::of(&frame, usize::MAX - 8), None);
 }
