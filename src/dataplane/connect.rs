@@ -375,9 +375,16 @@ impl<'a> Connector<'a> {
         value: Value,
         packet: &Parsed,
     ) -> Result<Reply, Outcome> {
+        let reply = self.told(key, value)?;
+        self.advance::<K>(slot, value, true, packet);
+        Ok(reply)
+    }
+
+    /// What a connection says of an answer that belongs to it.
+    #[inline(always)]
+    pub(super) fn told<K: Kept>(&self, key: K, value: Value) -> Result<Reply, Outcome> {
         let service = key.endpoint();
         let address = self.snapshot.address(service).ok_or(Outcome::DropNoConnectionReply)?;
-        self.advance::<K>(slot, value, true, packet);
         Ok(Reply { service, from: key.destination().unwrap_or(address), real: value.real() })
     }
 }

@@ -5,7 +5,7 @@
 //! apart afterwards; what is left of a former configuration is looked for here.
 
 use super::classify::{self, Way};
-use super::conn::{Identity, Key, Spot};
+use super::conn::{Identity, Key, Slot, Spot, Value, WideKey};
 use super::connect::{Connector, Reply, Request};
 use super::parse::Parsed;
 use super::service::{Endpoint, EndpointId, RealServer};
@@ -63,14 +63,18 @@ impl<'a> Connector<'a> {
     /// [`Outcome::DropNoConnectionReply`] if there is nothing.
     #[cold]
     pub(super) fn wide_reply(&self, packet: &Parsed) -> Result<Reply, Outcome> {
-        let protocol = packet.kind.transport().ok_or(Outcome::DropNoConnectionReply)?;
+        let (slot, key, value) = self.wide_link(packet).ok_or(Outcome::DropNoConnectionReply)?;
+        self.answered(slot, key, value, packet)
+    }
+
+    /// Where the link leads that a packet from a NAT real server of a service of many ports or addresses answers by.
+    pub(super) fn wide_link(&self, packet: &Parsed) -> Option<(Slot, WideKey, Value)> {
+        let protocol = packet.kind.transport()?;
         let Some(Endpoint::Shared(socket)) = self.snapshot.wildcards.find(packet.src, 0, protocol) else {
-            return Err(Outcome::DropNoConnectionReply);
+            return None;
         };
         let key = classify::answer_key(packet, socket);
-        let found = self.shared.wide.follow(key, self.shared.wide.hash(key), socket.first, self.sockets());
-        let (slot, key, value) = found.ok_or(Outcome::DropNoConnectionReply)?;
-        self.answered(slot, key, value, packet)
+        self.shared.wide.follow(key, self.shared.wide.hash(key), socket.first, self.sockets())
     }
 
     /// Tells whether answers of `real` to this client could be taken for those of a connection of the other kind, to another

@@ -22,11 +22,13 @@
 use super::address::{Address, Family, TransportAddress};
 use super::classify::{Step, answer_key, answer_to_service, six_reply_key};
 use super::connect::Reply;
+use super::forward::quote::{self, Quote};
 use super::forward::{link, nat};
 use super::parse::{Parsed, parse};
 use super::pipeline::{Fate, Stages, count, kept_port, transport, unforwarded};
 use super::port::Frame;
 use super::punt::{self, Class};
+use super::related;
 use super::service::{Forwarding, PortId, PortSettings, RealServer};
 use super::snapshot::Snapshot;
 use super::stats::Outcome;
@@ -40,7 +42,7 @@ fn door(snapshot: &Snapshot, ingress: PortId, family: Family) -> Option<(&PortSe
     Some((port, port.twin?))
 }
 
-impl Stages<'_> {
+impl<'a> Stages<'a> {
     /// Sends a client's packet on to a real server that is no next hop away: the host, or one that no route leads to.
     #[cold]
     #[inline(never)]
@@ -50,31 +52,60 @@ impl Stages<'_> {
         packet: &Parsed,
         real: &RealServer,
     ) -> Result<Fate, Outcome> {
+        let (port, twin, to) = self.entrance(packet, real)?;
+        if packet.ip_octets > port.mtu {
+            return Ok(self.answer_error(frame, packet, port.mtu));
+        }
+        self.admit_served()?;
+        let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
+        let to = kept_port(to, packet.dst_port);
+        nat::deliver(frame.bytes_mut(), l3, l4, transport(packet), to).map_err(unforwarded)?;
+        hand_over(frame, port)?;
+        let octets = u64::from(packet.ip_octets);
+        count(&self.stats.services[real.service.index()], octets, true);
+        count(&self.stats.reals[real.id.index()], octets, true);
+        Ok(Fate::Send(twin, Outcome::ForwardedLocalIn))
+    }
+
+    /// The same for an ICMP error about what the VIP sent from `port`.
+    pub(super) fn deliver_error<F: Frame>(
+        &mut self,
+        frame: &mut F,
+        packet: &Parsed,
+        (quote, port): (&Quote, u16),
+        real: &RealServer,
+    ) -> Result<Fate, Outcome> {
+        let (host, twin, to) = self.entrance(packet, real)?;
+        if packet.ip_octets > host.mtu {
+            return Err(Outcome::DropTooBig);
+        }
+        self.admit_served()?;
+        quote::inbound::<false>(frame.bytes_mut(), related::offsets(packet), quote, kept_port(to, port))
+            .map_err(unforwarded)?;
+        hand_over(frame, host)?;
+        self.count_error(packet, (real.service, real.id), true);
+        Ok(Fate::Send(twin, Outcome::ForwardedIcmpError))
+    }
+
+    /// Where a packet for the host as a real server enters it, and what it is sent to.
+    fn entrance(
+        &self,
+        packet: &Parsed,
+        real: &RealServer,
+    ) -> Result<(&'a PortSettings, PortId, TransportAddress), Outcome> {
         // The host does not get back what it sent.
         if real.forwarding != Forwarding::Local || self.connector.asked_by_host {
             return Err(Outcome::DropNoRoute);
         }
         let family = packet.family();
         let (port, twin) = door(self.snapshot, self.ingress, family).ok_or(Outcome::DropNoRoute)?;
-        if packet.ip_octets > port.mtu {
-            return Ok(self.answer_error(frame, packet, port.mtu));
-        }
-        if !self.punts[self.ingress.index()].admit(Class::Served, self.now) {
-            return Err(Outcome::DropPuntLimit);
-        }
         let loopback = real.address.address == Address::localhost(family);
         let own = port.source(family).filter(|_| loopback);
-        let to = TransportAddress::new(own.unwrap_or(real.address.address), real.address.port);
-        let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
-        let to = kept_port(to, packet.dst_port);
-        nat::deliver(frame.bytes_mut(), l3, l4, transport(packet), to).map_err(unforwarded)?;
-        // Another port's twin has another address.
-        let sender = ethernet::Frame::new_unchecked(frame.bytes()).source();
-        link::readdress(frame.bytes_mut(), port.mac, sender).map_err(unforwarded)?;
-        let octets = u64::from(packet.ip_octets);
-        count(&self.stats.services[real.service.index()], octets, true);
-        count(&self.stats.reals[real.id.index()], octets, true);
-        Ok(Fate::Send(twin, Outcome::ForwardedLocalIn))
+        Ok((port, twin, TransportAddress::new(own.unwrap_or(real.address.address), real.address.port)))
+    }
+
+    fn admit_served(&mut self) -> Result<(), Outcome> {
+        if self.admit(Class::Served) { Ok(()) } else { Err(Outcome::DropPuntLimit) }
     }
 
     /// Sends on what the host sent, if it answers a client's packet to a service.
@@ -86,6 +117,9 @@ impl Stages<'_> {
         let sent = parse(frame, station).ok()?;
         if !punt::host_has(self.snapshot, sent.src) {
             return None;
+        }
+        if related::is_error(&sent) {
+            return self.error_by_host(frame, &sent);
         }
         let packet = Parsed { src: Address::localhost(sent.family()), ..sent };
         let reply = match answer_to_service(self.snapshot, self.shared, &packet)? {
@@ -107,4 +141,10 @@ impl Stages<'_> {
         count(&self.stats.reals[real.index()], octets, false);
         Some(Fate::Send(self.ingress, Outcome::ForwardedLocalOut))
     }
+}
+
+/// Writes whom a frame is for on the link: another port's twin has another address.
+fn hand_over<F: Frame>(frame: &mut F, port: &PortSettings) -> Result<(), Outcome> {
+    let sender = ethernet::Frame::new_unchecked(frame.bytes()).source();
+    link::readdress(frame.bytes_mut(), port.mac, sender).map_err(unforwarded)
 }

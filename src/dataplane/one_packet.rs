@@ -42,7 +42,7 @@ impl<'a> Connector<'a> {
         self.wide_reply(packet).or_else(|outcome| self.one_packet_reply(packet).ok_or(outcome))
     }
 
-    fn one_packet_reply(&self, packet: &Parsed) -> Option<Reply> {
+    pub(super) fn one_packet_reply(&self, packet: &Parsed) -> Option<Reply> {
         // What it sends to the director itself is the host's: a health check's answer, say.
         if packet.kind != Kind::Udp || self.snapshot.locals.find(packet.dst).is_some() {
             return None;

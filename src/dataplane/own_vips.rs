@@ -18,14 +18,14 @@ use super::local;
 use super::parse::Parsed;
 use super::pipeline::{Fate, Stages, count, transport};
 use super::port::Frame;
-use super::service::{Local, PortSettings};
+use super::service::{Local, PortId, PortSettings};
 use super::snapshot::Snapshot;
 use super::stand_in::STATION;
 use super::stats::Outcome;
 use super::wire::ethernet::{self, EtherType};
 use super::wire::{ip, ipv4, ipv6};
 
-impl Stages<'_> {
+impl<'a> Stages<'a> {
     /// Says what becomes of a frame that the host sent, if it is for a VIP.
     pub(super) fn asked_by_host<F: Frame>(&self, frame: &mut F) -> Option<Leaving> {
         match meant(self.snapshot, frame.bytes())? {
@@ -50,13 +50,7 @@ impl Stages<'_> {
     /// Hands the host a NAT real server's answer that is for it; `None` if it is not.
     #[cold]
     pub(super) fn answer_host<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, reply: Reply) -> Option<Fate> {
-        let (port, twin) = match self.snapshot.locals.find(packet.dst)? {
-            Local::Own(port) => {
-                let port: &PortSettings = self.snapshot.ports.get(port.index())?;
-                (port, port.twin?)
-            }
-            Local::Virtual => return None,
-        };
+        let (port, twin) = self.host_at(packet.dst)?;
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
         nat::answer(frame.bytes_mut(), l3, l4, transport(packet), reply.from).ok()?;
         link::readdress(frame.bytes_mut(), port.mac, STATION).ok()?;
@@ -64,6 +58,17 @@ impl Stages<'_> {
         count(&self.stats.services[reply.service.index()], octets, false);
         count(&self.stats.reals[reply.real.index()], octets, false);
         Some(Fate::Send(twin, Outcome::ForwardedNatOut))
+    }
+
+    /// The port that has an address, and its twin, on which the host hears of it.
+    pub(super) fn host_at(&self, address: Address) -> Option<(&'a PortSettings, PortId)> {
+        match self.snapshot.locals.find(address)? {
+            Local::Own(port) => {
+                let port = self.snapshot.ports.get(port.index())?;
+                Some((port, port.twin?))
+            }
+            Local::Virtual => None,
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //!            ┌────────────────────┘ fourth loop
 //!            ├─► client's packet ──► connect (found or made) ──► forward by NAT, tunnel or direct ─┐
 //!            ├─► server's packet ──► connect (found)         ──► NAT back                         ─┤
+//!            ├─► ICMP error      ──► connect (found)         ──► to its client, or its real server ─┤
 //!            ├─► ARP, echo       ──► local                                                         │
 //!            ├─► the host's, by the port's twin                                                    │
 //!            └─► in transit, or a drop                          next hop's address, outbox, wait ◄─┘
@@ -259,6 +260,7 @@ impl<'a> Stages<'a> {
             Step::Icmp if is_discovery(packet) => {
                 self.local(discover(self.snapshot, self.shared, self.ingress, self.now, frame))
             }
+            Step::Icmp if let Some(done) = self.related(frame, packet) => done,
             // Where the host has the address, it answers.
             Step::Icmp if self.twin.is_some() && punt::host_has(self.snapshot, packet.dst) => {
                 Err(Outcome::DropIcmpType)

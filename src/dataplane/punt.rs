@@ -135,6 +135,9 @@ pub(super) fn sound<'a>(snapshot: &Snapshot, ingress: PortId, frame: &'a [u8], o
         Outcome::DropFragment,
         Outcome::DropProtocol,
         Outcome::DropIcmpType,
+        Outcome::DropIcmpQuote,
+        Outcome::DropIcmpNoConnection,
+        Outcome::DropTunnelError,
         Outcome::DropNoService,
         Outcome::DropNoConnectionReply,
         Outcome::DropNotForUs,
@@ -188,6 +191,9 @@ fn of_ipv6(snapshot: &Snapshot, ingress: PortId, packet: &ipv6::Packet<&[u8]>, o
         Outcome::DropFragment
         | Outcome::DropProtocol
         | Outcome::DropIcmpType
+        | Outcome::DropIcmpQuote
+        | Outcome::DropIcmpNoConnection
+        | Outcome::DropTunnelError
         | Outcome::DropNoService
         | Outcome::DropNoConnectionReply
         | Outcome::DropNotForUs => {

@@ -69,6 +69,10 @@ outcomes! {
     ForwardedTunnel = "forwarded_tunnel", "sent on to a real server in an IP-in-IP tunnel";
     /// Client to direct-routing real server.
     ForwardedDirect = "forwarded_direct", "sent on to a real server by direct routing";
+    /// ICMP error about a connection, to its real server or its client.
+    ForwardedIcmpError = "forwarded_icmp_error", "ICMP error about a connection, sent on to its real server or to its client";
+    /// ICMP error from within a tunnel, made one for the client (RFC 2003 §4).
+    ForwardedTunnelError = "forwarded_tunnel_error", "ICMP error from within a tunnel, made one for the client whose packet was in it";
     /// Packet for others, routed.
     ForwardedTransit = "forwarded_transit", "in transit, neither the director's nor a service's: routed on";
     /// ARP request answered in place.
@@ -145,6 +149,12 @@ outcomes! {
     DropIcmpMalformed = "drop_icmp_malformed", "ICMP message too short or with a wrong checksum";
     /// ICMP of a kind that is not handled.
     DropIcmpType = "drop_icmp_type", "ICMP message of a type that is not answered or forwarded by this version";
+    /// ICMP error that does not say enough about what.
+    DropIcmpQuote = "drop_icmp_quote", "ICMP error that quotes too little, a later fragment, another error, or what its receiver did not send";
+    /// ICMP error about what goes to or from a service, but not about a connection.
+    DropIcmpNoConnection = "drop_icmp_no_connection", "ICMP error about a packet of a service's, of no known connection";
+    /// ICMP error from within a tunnel that its client is not told.
+    DropTunnelError = "drop_tunnel_error", "ICMP error about a tunnel that no client is told: not one's affair, not credible, or rate limit";
     /// Packet to an address that is not the director's.
     DropNotForUs = "drop_not_for_us", "packet to an address that is neither ours nor a real server's answer";
     /// Packet to a VIP on a port without a service.

@@ -91,8 +91,13 @@ impl Stages<'_> {
     ) -> Option<Fate> {
         let (snapshot, askers) = (self.snapshot, self.shared.askers.get()?);
         // To an own address and no service's, no connection's, from a VIP, ICMP that nobody here asked for.
-        let candidates =
-            [Outcome::DropNoService, Outcome::DropNoConnectionReply, Outcome::DropIpSource, Outcome::DropIcmpType];
+        let candidates = [
+            Outcome::DropNoService,
+            Outcome::DropNoConnectionReply,
+            Outcome::DropIpSource,
+            Outcome::DropIcmpType,
+            Outcome::DropIcmpNoConnection,
+        ];
         if snapshot.stand_ins.is_empty() || !candidates.contains(&outcome) {
             return None;
         }

@@ -20,6 +20,7 @@
 //! The caller limits their rate (RFC 1812 §4.3.2.8, RFC 4443 §2.4 (f)).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
 use super::echo::TTL;
 use crate::dataplane::address::Address;
@@ -202,32 +203,64 @@ pub fn answer<F: Frame>(
     if !may_answer(frame.bytes(), problem) {
         return Err(problem.dropped());
     }
-    let (link, packet) = frame.bytes().split_first_chunk::<L3>().ok_or(Outcome::DropTruncated)?;
+    let (link, _) = frame.bytes().split_first_chunk::<L3>().ok_or(Outcome::DropTruncated)?;
     let link = ethernet::Frame::new_unchecked(*link);
-    let is_v4 = link.ethertype() == ethernet::EtherType::Ipv4;
-    if source.is_v4() != is_v4 {
+    if source.is_v4() != (link.ethertype() == ethernet::EtherType::Ipv4) {
         return Err(problem.dropped());
     }
-    let outer = if is_v4 {
-        let offending = ipv4::Packet::new_unchecked(packet);
-        let quote = usize::from(offending.total_octets()).min(MAX_OCTETS - Outer::V4_OCTETS);
-        Outer::V4 { source: Ipv4Addr::from_bits(source.low()), destination: offending.source(), identification, quote }
-    } else {
-        let offending = ipv6::Packet::new_unchecked(packet);
-        let quote = offending.total_octets().min(MAX_OCTETS_V6 - Outer::V6_OCTETS);
-        Outer::V6 { source: source.to_v6(), destination: offending.source(), quote }
-    };
+    tell(frame, problem, source, identification)?;
+    let mut front_link = ethernet::Frame::new_unchecked(frame.bytes_mut());
+    front_link.set_destination(link.source());
+    front_link.set_source(link.destination());
+    Ok(problem.answered())
+}
 
+/// Turns a `frame` that quotes a packet of `source`'s family in these octets into the error about that packet, from `source` to its
+/// sender. Who calls it vouches that an error may be sent, and writes the Ethernet addresses.
+///
+/// # Errors
+/// The outcome to count if the frame is too short for that, or has no headroom.
+pub fn relay<F: Frame>(
+    frame: &mut F,
+    quoted: Range<usize>,
+    problem: Problem,
+    source: Address,
+    identification: u16,
+) -> Result<(), Outcome> {
+    frame.truncate(quoted.end);
+    let before = quoted.start.checked_sub(L3).ok_or(Outcome::DropTruncated)?;
+    frame.trim_front(before).ok_or(Outcome::DropTruncated)?;
+    tell(frame, problem, source, identification)
+}
+
+/// Puts the headers of an error before a packet, or as much of one as there is, and cuts it to what may be quoted.
+fn tell<F: Frame>(frame: &mut F, problem: Problem, source: Address, identification: u16) -> Result<(), Outcome> {
+    let packet = frame.bytes().get(L3..).ok_or(Outcome::DropTruncated)?;
+    let outer = match source.as_v4() {
+        Some(source) => {
+            let offending = packet.first_chunk::<{ ipv4::HEADER_OCTETS }>().ok_or(Outcome::DropTruncated)?;
+            let offending = ipv4::Packet::new_unchecked(offending);
+            let quote = usize::from(offending.total_octets()).min(MAX_OCTETS - Outer::V4_OCTETS).min(packet.len());
+            let destination = offending.source();
+            Outer::V4 { source: Ipv4Addr::from_bits(source), destination, identification, quote }
+        }
+        None => {
+            let offending = packet.first_chunk::<{ ipv6::HEADER_OCTETS }>().ok_or(Outcome::DropTruncated)?;
+            let offending = ipv6::Packet::new_unchecked(offending);
+            let quote = offending.total_octets().min(MAX_OCTETS_V6 - Outer::V6_OCTETS).min(packet.len());
+            Outer::V6 { source: source.to_v6(), destination: offending.source(), quote }
+        }
+    };
     let (added, quote) = outer.octets();
     frame.prepend(added).ok_or(Outcome::DropNoHeadroom)?;
     let octets = frame.set_len(added + L3 + quote).ok_or(Outcome::DropTruncated)?;
-    let (front_link, error) = octets.split_at_mut(L3);
-    let mut front_link = ethernet::Frame::new_unchecked(front_link);
-    front_link.set_destination(link.source());
-    front_link.set_source(link.destination());
-    front_link.set_ethertype(link.ethertype());
+    let (link, error) = octets.split_at_mut(L3);
+    ethernet::Frame::new_unchecked(link).set_ethertype(match outer {
+        Outer::V4 { .. } => ethernet::EtherType::Ipv4,
+        Outer::V6 { .. } => ethernet::EtherType::Ipv6,
+    });
     outer.emit(problem, error);
-    Ok(problem.answered())
+    Ok(())
 }
 
 /// What goes before the quoted packet.

@@ -24,6 +24,8 @@ pub const CODE_PORT_UNREACHABLE: u8 = 3;
 
 /// Code of [`Type::DestinationUnreachable`]: too big for the next link and not to be fragmented.
 pub const CODE_FRAGMENTATION_NEEDED: u8 = 4;
+/// Code of [`Type::DestinationUnreachable`]: the way that it names cannot be gone.
+pub const CODE_SOURCE_ROUTE_FAILED: u8 = 5;
 
 /// What a message is (IANA "ICMP Type Numbers").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

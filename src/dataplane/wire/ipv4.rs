@@ -25,6 +25,9 @@ use super::{Error, put_u16, put_u32, u16_at, u32_at};
 /// Length of a header without options, in octets.
 pub const HEADER_OCTETS: usize = 20;
 
+/// The MTU that every link has at least, in octets (RFC 791 §3.2).
+pub const MIN_MTU: u16 = 68;
+
 /// Tells whether `address`, in host order, may be one host's on a link: not 0/8 ("this network"), 127/8 (loopback),
 /// 224/4 (multicast) or 240/4 (reserved, and the limited broadcast address), RFC 6890 §2.2.2 and RFC 1122 §3.2.1.3.
 #[inline]
