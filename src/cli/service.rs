@@ -167,6 +167,10 @@ pub struct ServiceOptions {
     #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub ops: Option<bool>,
 
+    /// Maximum segment size of its TCP connections: auto, off, or so many octets
+    #[arg(long, value_name = "auto|off|N")]
+    pub mss_clamp: Option<String>,
+
     /// Takes new connections while no real server does
     #[arg(long, value_name = "RIP:PORT[,METHOD]")]
     pub sorry_server: Option<String>,
@@ -197,6 +201,8 @@ impl ServiceOptions {
         put("max_new_per_second", self.max_new_per_second.map(Into::into));
         put("slow_start", text(&self.slow_start));
         put("ops", self.ops.map(Into::into));
+        let word_or_number = |text: &String| text.parse::<u32>().map_or_else(|_| text.as_str().into(), Value::from);
+        put("mss_clamp", self.mss_clamp.as_ref().map(word_or_number));
         put("sorry_server", self.sorry_server.as_deref().map(sorry_server));
         table
     }

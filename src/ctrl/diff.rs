@@ -159,6 +159,7 @@ fn services(lines: &mut Vec<String>, old: &[Arc<Service>], new: &[Arc<Service>])
             differ(lines, &name, "persistence", &persistence(old), &persistence(new));
             differ(lines, &name, "max_new_per_second", &old.max_new_per_second, &new.max_new_per_second);
             differ(lines, &name, "ops", &old.one_packet, &new.one_packet);
+            differ(lines, &name, "mss_clamp", &old.mss_clamp, &new.mss_clamp);
             differ(lines, &name, "sorry_server", &sorry(old), &sorry(new));
             health(lines, &name, &old.health, &new.health);
             let describe = |real: &Real| format!("{name}: real server {}", describe_real(real));

@@ -27,7 +27,7 @@ use super::connect::{Connector, Reply};
 use super::discover::{discover, is_discovery};
 use super::error_limit::ErrorLimit;
 use super::forward::ip_ids::IpIds;
-use super::forward::{self, direct, ipip, link, nat};
+use super::forward::{self, direct, ipip, link, mss, nat};
 use super::local::{self, Answer};
 use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed, parse};
@@ -35,10 +35,11 @@ use super::port::{BURST, Burst, Frame};
 use super::punt::{self, Class, Limits, Transit};
 use super::route::{NextHop, Several, Target, flow};
 use super::sched::{Cursor, Share};
-use super::service::{EndpointId, Forwarding, Local, PortId, Protocol, RealId, RealServer};
+use super::service::{EndpointId, Forwarding, Local, MssClamp, PortId, Protocol, RealId, RealServer};
 use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::stats::{FlowStats, Outcome, WorkerStats};
+use super::wire::tcp;
 
 /// How many connections' lines are asked for in one go: a core waits for ten to sixteen lines at a time, and a further request
 /// holds it up. What is parsed between two goes covers the wait.
@@ -299,6 +300,9 @@ impl<'a> Stages<'a> {
         if let Some(fate) = self.refuse(frame, packet, room) {
             return Ok(fate);
         }
+        if is_syn(packet) {
+            self.clamp(frame, packet, (real.service, Some(real.forwarding)), room);
+        }
         let outcome = self.rewrite(frame, packet, (real.forwarding, real.address), hop)?;
         let octets = u64::from(packet.ip_octets);
         count(&self.stats.services[real.service.index()], octets, true);
@@ -325,6 +329,25 @@ impl<'a> Stages<'a> {
             Forwarding::Tunnel => (self.encapsulate(frame, packet, real.address, hop)?, Outcome::ForwardedTunnel),
         };
         rewritten.map(|()| outcome).map_err(unforwarded)
+    }
+
+    /// Lowers the maximum segment size that a SYN tells, from a client by a method or in answer to one, where its service says so.
+    #[cold]
+    #[inline(never)]
+    fn clamp<F: Frame>(
+        &self,
+        frame: &mut F,
+        packet: &Parsed,
+        (service, forwarding): (EndpointId, Option<Forwarding>),
+        room: u16,
+    ) {
+        let Some(service) = self.snapshot.service(service) else { return };
+        let room = match service.mss_clamp {
+            MssClamp::Auto if forwarding == Some(Forwarding::Tunnel) => room,
+            MssClamp::At(size) => mss::room(packet.family(), size),
+            MssClamp::Auto | MssClamp::Off => return,
+        };
+        mss::clamp(frame.bytes_mut(), usize::from(packet.l4_offset), packet.family(), room);
     }
 
     /// Puts a packet into the tunnel to a real server.
@@ -418,6 +441,9 @@ impl<'a> Stages<'a> {
         if let Some(fate) = self.refuse(frame, packet, mtu) {
             return Ok(fate);
         }
+        if is_syn(packet) {
+            self.clamp(frame, packet, (service, None), mtu);
+        }
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
         nat::outbound(frame.bytes_mut(), l3, l4, transport(packet), from).map_err(unforwarded)?;
         let octets = u64::from(packet.ip_octets);
@@ -489,6 +515,12 @@ pub(super) fn room(forwarding: Forwarding, real: Address, mtu: u16) -> u16 {
         Forwarding::Tunnel => ipip::inner_mtu(mtu, real.family()),
         Forwarding::Nat | Forwarding::Direct | Forwarding::Local => mtu,
     }
+}
+
+/// Tells whether a packet is a TCP SYN, or the answer to one: 0 are the flags of all else.
+#[inline(always)]
+fn is_syn(packet: &Parsed) -> bool {
+    packet.tcp_flags.0 & tcp::Flags::SYN.0 != 0
 }
 
 #[inline]

@@ -142,12 +142,36 @@ pub struct Service {
     pub max_new_per_second: u32,
     /// UDP's one-packet scheduling: each packet is scheduled for itself, and no connection is kept.
     pub one_packet: bool,
+    /// Whether and how the maximum segment size of its TCP connections is lowered.
+    pub mss_clamp: MssClamp,
     /// Takes new connections while no real server does; not one of `reals`.
     pub sorry: Option<RealId>,
     /// What the weights in `reals` are multiplied by while one of them starts slowly; else 1.
     pub weight_factor: u16,
     /// The service's real servers, in canonical order (address, port), weight 0 included, with their weights as of now.
     pub reals: Box<[Candidate]>,
+}
+
+/// How the maximum segment size that a SYN tells is lowered (`forward/mss.rs`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MssClamp {
+    /// To what fits into the tunnel, by tunnel; not at all by other methods.
+    #[default]
+    Auto,
+    /// Not at all.
+    Off,
+    /// To so many octets, by every method.
+    At(u16),
+}
+
+impl fmt::Display for MssClamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Off => f.write_str("off"),
+            Self::At(size) => size.fmt(f),
+        }
+    }
 }
 
 /// A client's connections go to one real server: ipvsadm's `--persistent` and `--netmask`.

@@ -91,6 +91,7 @@ pub(super) const SERVICE: Keys = Keys {
         "persistence",
         "max_new_per_second",
         "ops",
+        "mss_clamp",
         "slow_start",
         "sorry_server",
         "check",

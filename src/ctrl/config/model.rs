@@ -25,7 +25,7 @@ pub use crate::dataplane::punt::Transit;
 pub use crate::dataplane::rules::Rules;
 pub use crate::dataplane::sched::Scheduler;
 pub use crate::dataplane::selector::{Pattern, Selector};
-pub use crate::dataplane::service::{Forwarding, Persistence, Protocol, Thresholds};
+pub use crate::dataplane::service::{Forwarding, MssClamp, Persistence, Protocol, Thresholds};
 
 /// The largest MTU of a twin that is a tap (DPDK's net_tap).
 const LARGEST_TAP: u16 = 1500;
@@ -298,6 +298,8 @@ pub struct Service {
     pub slow_start: u32,
     /// `ops`: UDP's one-packet scheduling, each packet for itself and no connection kept. Default false.
     pub one_packet: bool,
+    /// Whether and how the maximum segment size of its TCP connections is lowered. Default auto, by tunnel.
+    pub mss_clamp: MssClamp,
     /// Takes new connections while no real server does. Default none.
     pub sorry_server: Option<Real>,
     /// How failures of its real servers are noticed, and what they do.

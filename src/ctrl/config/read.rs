@@ -16,7 +16,7 @@ use super::mirror;
 use super::model::*;
 use super::notify;
 use super::scheduler;
-use super::section::Section;
+use super::section::{Item, Section};
 use super::selector;
 use super::source::{ConfigError, Source};
 use super::value;
@@ -51,6 +51,9 @@ pub(super) const POLLS: &[(&str, Poll)] = &[("busy", Poll::Busy), ("adaptive", P
 pub(super) const TRANSITS: &[(&str, Transit)] =
     &[("kernel", Transit::Kernel), ("route", Transit::Route), ("drop", Transit::Drop)];
 pub(super) const QUEUES: &[(&str, Queues)] = &[("per-worker", Queues::PerWorker)];
+pub(super) const MSS_CLAMPS: &[(&str, MssClamp)] = &[("auto", MssClamp::Auto), ("off", MssClamp::Off)];
+/// Maximum segment sizes that may be set, in octets: Linux sends no smaller ones than the first (TCP_MIN_MSS).
+pub(super) const MSS: std::ops::RangeInclusive<u64> = 88..=65_495;
 pub(super) const FORWARDINGS: &[(&str, Forwarding)] = &[
     ("nat", Forwarding::Nat),
     ("tunnel", Forwarding::Tunnel),
@@ -231,12 +234,21 @@ pub(super) fn service(section: &Section<'_>, ports: &[Port]) -> Result<Service, 
         max_new_per_second: limit.unwrap_or(0) as u32,
         slow_start,
         one_packet: one_packet(section, &selector)?,
+        mss_clamp: mss_clamp(section)?.unwrap_or_default(),
         sorry_server: sorry,
         health: health::health(section)?,
         reals: Vec::new(),
     };
     service.reals = each(section.tables("real", &REAL)?, |section| real(section, &service, ports))?;
     Ok(service)
+}
+
+fn mss_clamp(section: &Section<'_>) -> Result<Option<MssClamp>, ConfigError> {
+    let read = |item: Item<'_>| match item.is_string() {
+        true => item.word(MSS_CLAMPS, &[]),
+        false => item.integer(MSS).map(|size| MssClamp::At(size as u16)),
+    };
+    section.get("mss_clamp").map(read).transpose()
 }
 
 /// Reads one of a service's real servers: what it does not say, the service does.

@@ -11,7 +11,7 @@ use super::health;
 use super::model::*;
 use super::name;
 use super::notify::DEFAULT_NOTIFY_TIMEOUT;
-use super::read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET, POLLS, TRANSITS, WIDE_SHARE};
+use super::read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET, MSS_CLAMPS, POLLS, TRANSITS, WIDE_SHARE};
 use super::selector::FAMILIES;
 use crate::dataplane::address::{Address, Family};
 use crate::dataplane::sched::DEFAULT_MH_SIZE;
@@ -77,6 +77,11 @@ pub fn service(service: &Service, detail: Detail) -> Table {
     table.put("max_new_per_second", service.max_new_per_second, service.max_new_per_second == 0);
     table.put("slow_start", time(service.slow_start), service.slow_start == 0);
     table.put("ops", service.one_packet, !service.one_packet);
+    let mss_clamp = match service.mss_clamp {
+        MssClamp::At(size) => Value::from(u32::from(size)),
+        ref other => word(MSS_CLAMPS, other).into(),
+    };
+    table.put("mss_clamp", mss_clamp, service.mss_clamp == MssClamp::Auto);
     table.put_some("sorry_server", service.sorry_server.as_ref().map(|it| station(it, service, detail).table));
     health::write(&mut table, &service.health);
     table.table

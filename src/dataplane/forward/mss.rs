@@ -16,15 +16,23 @@ const END: u8 = 0;
 const NO_OPERATION: u8 = 1;
 const MAXIMUM_SEGMENT_SIZE: u8 = 2;
 
+/// Returns the room that segments of `size` octets take.
+pub const fn room(family: Family, size: u16) -> u16 {
+    size.saturating_add(headers(family))
+}
+
+const fn headers(family: Family) -> u16 {
+    let network = match family {
+        Family::V4 => ipv4::HEADER_OCTETS,
+        Family::V6 => ipv6::HEADER_OCTETS,
+    };
+    (network + tcp::HEADER_OCTETS) as u16
+}
+
 /// Lowers the maximum segment size of a SYN, with or without ACK, to what fits into packets of `room` octets, and updates its checksum
 /// (RFC 1624). `l4` is where the TCP header begins in `frame`. Returns whether anything changed.
 pub fn clamp(frame: &mut [u8], l4: usize, family: Family, room: u16) -> bool {
-    let headers = tcp::HEADER_OCTETS
-        + match family {
-            Family::V4 => ipv4::HEADER_OCTETS,
-            Family::V6 => ipv6::HEADER_OCTETS,
-        };
-    let Some(most) = room.checked_sub(headers as u16).filter(|most| *most != 0) else { return false };
+    let Some(most) = room.checked_sub(headers(family)).filter(|most| *most != 0) else { return false };
     let Some(Ok(mut segment)) = frame.get_mut(l4..).map(tcp::Packet::new_checked) else { return false };
     if !segment.flags().contains(tcp::Flags::SYN) {
         return false;

@@ -49,6 +49,7 @@ mh_table_size = 251
 timeout = '1h'
 persistence = { timeout = 600, mask = 24 }
 max_new_per_second = 1000
+mss_clamp = 1400
 slow_start = '30s'
 sorry_server = { address = '10.0.0.99:80', forwarding = 'direct' }
 real = [{ address = '10.0.0.11:8080', weight = 2, upper = 9, lower = 5 }, { address = '10.0.0.12', forwarding = 'tunnel' }]
@@ -56,6 +57,7 @@ real = [{ address = '10.0.0.11:8080', weight = 2, upper = 9, lower = 5 }, { addr
 address = '203.0.113.10:53'
 protocol = 'udp'
 ops = true
+mss_clamp = 'off'
 real = [{ address = '10.0.0.11', forwarding = 'direct' }]
 [[service]]
 address = '203.0.113.0/30:90-99'

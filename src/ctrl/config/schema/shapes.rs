@@ -6,8 +6,8 @@ use super::super::announce::LOWEST_PROTOCOL;
 use super::super::mirror::PROTOCOLS as ROUTING_PROTOCOLS;
 use super::super::model::Event;
 use super::super::read::{
-    FORWARDINGS, MAX_CONNECTIONS, MAX_CORE, MAX_MTU, MAX_WIDE_CONNECTIONS, MIN_CONNECTIONS, MIN_MTU, POLLS, QUEUES,
-    TRANSITS,
+    FORWARDINGS, MAX_CONNECTIONS, MAX_CORE, MAX_MTU, MAX_WIDE_CONNECTIONS, MIN_CONNECTIONS, MIN_MTU, MSS, MSS_CLAMPS,
+    POLLS, QUEUES, TRANSITS,
 };
 use super::super::scheduler::FLAGS;
 use super::super::selector::{FAMILIES, PROTOCOLS, TRANSPORTS};
@@ -391,6 +391,11 @@ impl Shape for Service {
             "How many new connections a second it takes; 0, the default, for any number.",
         ),
         ("ops", Kind::Boolean, "One-packet scheduling: each datagram gets a real server for itself. Default false."),
+        (
+            "mss_clamp",
+            Kind::Either(&Kind::Word(|| words(MSS_CLAMPS)), &Kind::Integer(*MSS.start(), *MSS.end())),
+            "To what the maximum segment size of its TCP connections is lowered: what fits, by tunnel; nothing; so many octets. Default auto.",
+        ),
         ("slow_start", Kind::Time, "In what time a real server that returns grows to its weight. Default 0s, at once."),
         (
             "sorry_server",

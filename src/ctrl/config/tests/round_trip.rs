@@ -14,7 +14,7 @@ use crate::dataplane::conn::timeouts::LONGEST;
 use crate::dataplane::new_flows;
 use crate::dataplane::sched::MH_SIZES;
 use crate::dataplane::selector::{Addresses, Ingress, Ports};
-use crate::dataplane::service::{Persistence, PortId};
+use crate::dataplane::service::{MssClamp, Persistence, PortId};
 use document::Table;
 use write::Detail;
 
@@ -202,6 +202,7 @@ fn service(rng: &mut Rng, known: &[Port]) -> Service {
         max_new_per_second: or(rng, 0, |rng| rng.u32(..=new_flows::HIGHEST)),
         slow_start: or(rng, 0, |rng| rng.u32(..=LONGEST)),
         one_packet: may_ops && rng.bool(),
+        mss_clamp: *rng.choice(&[MssClamp::Auto, MssClamp::Off, MssClamp::At(88), MssClamp::At(65_495)]).unwrap(),
         sorry_server: some(rng, |rng| station(rng, &selector)),
         health: health::health(rng, selector.ports().one().unwrap_or(0) != 0),
         reals: Vec::new(),
