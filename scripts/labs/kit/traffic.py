@@ -153,7 +153,9 @@ class Capture:
         options = [word for protocol in protocols for word in ("-o", f"{protocol}.check_checksum:TRUE")]
         # What programs say is theirs: a client's port may be that of a protocol that tshark knows.
         options += [word for port in ("tcp.port", "udp.port") for word in ("-d", f"{port}==1-65535,data")]
-        sums = " || ".join(f"{protocol}.checksum.status == Bad" for protocol in (*protocols, "icmp", "icmpv6"))
+        # An error quotes the beginning of a packet only, whose transport's sum tshark takes for wrong.
+        sums = "ip.checksum.status == Bad || icmp.checksum.status == Bad || icmpv6.checksum.status == Bad || " \
+               "(!icmp && !icmpv6 && (tcp.checksum.status == Bad || udp.checksum.status == Bad))"
         return subprocess.run(["tshark", "-n", "-r", self.file, *options, "-Y", f"({what}) && (_ws.malformed || {sums})"],
                               text=True, capture_output=True, check=True).stdout.splitlines()
 
