@@ -71,6 +71,10 @@ pub struct Measurement {
     pub vs_mac_swap_median: Option<f64>,
     /// The same, median with median.
     pub vs_memory_limit_median: Option<f64>,
+    /// Time for a packet over that of the same case over IPv4, quickest sample with quickest. Of IPv6's cases.
+    pub vs_ipv4: Option<f64>,
+    /// The same, median with median.
+    pub vs_ipv4_median: Option<f64>,
     /// How many samples.
     pub samples: usize,
     /// What pages the connection table (or the memory read in its place) lies in.
@@ -155,6 +159,7 @@ fn write_rates(f: &mut fmt::Formatter<'_>, rates: &[&Measurement]) -> fmt::Resul
         "ns median",
         "vs mac-swap",
         "vs memory-limit",
+        "time vs IPv4",
         "pages",
     ]);
     let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
@@ -169,13 +174,17 @@ fn write_rates(f: &mut fmt::Formatter<'_>, rates: &[&Measurement]) -> fmt::Resul
             format!("{:.1}", result.ns_per_packet_median),
             ratio(result.vs_mac_swap),
             ratio(result.vs_memory_limit),
+            ratio(result.vs_ipv4),
             result.pages.to_owned(),
         ]);
     }
-    for column in table.column_iter_mut().skip(1).take(8) {
+    for column in table.column_iter_mut().skip(1).take(9) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    writeln!(f, "{table}\n\nMpps is the median sample; ratios are of the quickest samples, rate over rate.\n")
+    writeln!(
+        f,
+        "{table}\n\nMpps is the median sample; ratios are of the quickest samples, rate over rate, and time over time for IPv4.\n"
+    )
 }
 
 fn cpu() -> String {

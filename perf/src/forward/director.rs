@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use millrace::dataplane::stats::Outcome;
 use millrace::dataplane::worker::{ENDPOINT_IDS, Worker};
 
 use super::port::{LoopPort, Order};
-use super::traffic::{self, DIRECTOR, DIRECTOR_MAC, GATEWAY_MAC, REALS, Segment, Traffic, VIP};
+use super::traffic::{self, DIRECTOR, DIRECTOR_MAC, DIRECTOR_SIX, GATEWAY_MAC, REALS, Segment, Traffic, VIP, VIP_SIX};
 use super::verify;
 use super::{Case, Rig};
 use crate::sampling::{Sample, sample};
@@ -36,6 +37,7 @@ pub struct Director {
     /// Passes only while packets do, so that flows are as old as if nothing else ran in between.
     clock: Duration,
     flows: u32,
+    six: bool,
 }
 
 /// What a director is to do.
@@ -49,13 +51,16 @@ pub struct Setup<'a> {
     pub method: &'a str,
     /// The configuration's `[timeouts]`.
     pub timeouts: &'a str,
+    /// Whether all of it is of IPv6.
+    pub six: bool,
 }
 
 impl Director {
     /// Starts a director that forwards as `case` does, and lets `flows` clients connect.
     pub fn new(case: Case, flows: u32, pool: &Pool) -> anyhow::Result<Self> {
         let method = case.method();
-        let setup = Setup { connections: flows, protocol: "tcp", scheduler: "rr", method, timeouts: "" };
+        let setup =
+            Setup { connections: flows, protocol: "tcp", scheduler: "rr", method, timeouts: "", six: case.is_six() };
         let mut director = Self::start(setup, pool)?;
         director.connect(case)?;
         Ok(director)
@@ -63,15 +68,22 @@ impl Director {
 
     /// Starts a director without any connection.
     pub fn start(setup: Setup<'_>, pool: &Pool) -> anyhow::Result<Self> {
-        Self::of(&configuration(setup), setup.connections, pool)
+        Self::with_tables(&configuration(setup), setup.connections, if setup.six { setup.connections } else { 0 }, pool)
     }
 
     /// Starts a director of a configuration, its table rated for so many connections.
     pub fn of(configuration: &str, connections: u32, pool: &Pool) -> anyhow::Result<Self> {
+        Self::with_tables(configuration, connections, 0, pool)
+    }
+
+    /// The same, with room for so many wide connections; those of IPv6 are.
+    fn with_tables(configuration: &str, connections: u32, wide: u32, pool: &Pool) -> anyhow::Result<Self> {
+        let six = wide > 0;
+        let narrow = if six { 0 } else { connections };
         let config = config::parse(Path::new("perf"), configuration).map_err(|error| anyhow!("{error}"))?.config;
         let secret = std::array::from_fn(|n| RandomState::new().hash_one(n));
-        let table = Table::new(connections as usize, secret).context("the connection table")?;
-        let wide = Table::new(0, secret).context("the table of wide connections")?;
+        let table = Table::new(narrow as usize, secret).context("the connection table")?;
+        let wide = Table::new(wide as usize, secret).context("the table of wide connections")?;
         let templates = Templates::new(0, secret).context("the table of templates")?;
         let shared = Arc::new(Shared::new((table, wide, templates), 1, 1, ENDPOINT_IDS, MAX_REALS as usize + 1)?);
         let clock = Duration::from_secs(1);
@@ -79,7 +91,7 @@ impl Director {
         let port = LoopPort::new(pool, Traffic::new(Segment::Syn))?;
         let share = Share { worker: 0, workers: 1 };
         let worker = Worker::new(share, vec![port], applier.reader(), Arc::clone(&shared), at(clock));
-        Ok(Self { shared, worker, applier, clock, flows: connections })
+        Ok(Self { shared, worker, applier, clock, flows: connections, six })
     }
 
     /// What its workers and control share.
@@ -105,7 +117,7 @@ impl Director {
         let all = self.flows;
         self.handshake(case, Segment::Syn, all)?;
         if case.is_nat() {
-            self.handshake(Case::NatOut, Segment::ReplySyn, all)?;
+            self.handshake(case.answer(), Segment::ReplySyn, all)?;
         }
         self.handshake(case, Segment::Ack, all)?;
         let opened: u64 = self.shared.workers[0].services.iter().map(|service| service.connections.get()).sum();
@@ -113,7 +125,7 @@ impl Director {
 
         self.looked_at(case, Segment::Ack, Order::Random(all))?;
         if case.is_nat() {
-            self.looked_at(Case::NatOut, Segment::Reply, Order::Random(all))?;
+            self.looked_at(case.answer(), Segment::Reply, Order::Random(all))?;
         }
         Ok(())
     }
@@ -122,7 +134,7 @@ impl Director {
     fn handshake(&mut self, case: Case, segment: Segment, flows: u32) -> anyhow::Result<()> {
         let first = CHECKED.min(flows);
         self.looked_at(case, segment, Order::Sequence(0, first))?;
-        self.arm(segment, Order::Sequence(first, flows));
+        self.arm_for(case, segment, Order::Sequence(first, flows));
         self.counted(case, |director| director.pass(u64::from(flows - first))).map(|_| ())
     }
 
@@ -130,7 +142,7 @@ impl Director {
     fn looked_at(&mut self, case: Case, segment: Segment, order: Order) -> anyhow::Result<()> {
         let wrong = Rc::new(RefCell::new(Ok(())));
         let verdict = Rc::clone(&wrong);
-        self.arm(segment, order);
+        self.arm_for(case, segment, order);
         self.port().inspector = Some(Box::new(move |octets| {
             let mut verdict = verdict.borrow_mut();
             if verdict.is_ok() {
@@ -198,10 +210,17 @@ impl Director {
         all.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// What comes in from now on.
+    /// What comes in from now on, over IPv4.
     pub fn arm(&mut self, segment: Segment, order: Order) {
         let port = self.port();
         port.traffic = Traffic::new(segment);
+        port.order = order;
+    }
+
+    /// The same over the case's family.
+    fn arm_for(&mut self, case: Case, segment: Segment, order: Order) {
+        let port = self.port();
+        port.traffic = Traffic::of(segment, case.is_six());
         port.order = order;
     }
 
@@ -214,13 +233,13 @@ impl Director {
 impl Rig for Director {
     /// Forwards what established flows send, at random.
     fn sample(&mut self, case: Case, length: Duration) -> anyhow::Result<Sample> {
-        let segment = if case == Case::NatOut { Segment::Reply } else { Segment::Ack };
-        self.arm(segment, Order::Random(self.flows));
+        let segment = if case.is_answer() { Segment::Reply } else { Segment::Ack };
+        self.arm_for(case, segment, Order::Random(self.flows));
         self.counted(case, |director| sample(length, |time| director.worker.poll(at(director.clock + time))))
     }
 
     fn backing(&self) -> Option<Backing> {
-        Some(self.shared.table.backing())
+        Some(if self.six { self.shared.wide.backing() } else { self.shared.table.backing() })
     }
 }
 
@@ -240,7 +259,7 @@ pub fn network() -> String {
 [[port]]
 name = "lan"
 device = "net_null0"
-addresses = ["{DIRECTOR}/24", "192.0.2.2/24"]
+addresses = ["{DIRECTOR}/24", "192.0.2.2/24", "{DIRECTOR_SIX}/64", "2001:db8:a::2/64"]
 mac = "{own}"
 [[route]]
 to = "0.0.0.0/0"
@@ -248,18 +267,29 @@ via = "192.0.2.1"
 [[neighbor]]
 address = "192.0.2.1"
 mac = "{gateway}"
+[[route]]
+to = "::/0"
+via = "2001:db8:a::1"
+[[neighbor]]
+address = "2001:db8:a::1"
+mac = "{gateway}"
 "#
     )
 }
 
 /// One service, and real servers whose Ethernet addresses need no asking.
 fn configuration(setup: Setup<'_>) -> String {
-    let Setup { protocol, scheduler, method, timeouts, .. } = setup;
+    let Setup { protocol, scheduler, method, timeouts, six, .. } = setup;
+    let address = |real| -> IpAddr {
+        let real = traffic::real_address(real);
+        if six { traffic::in_six(traffic::LAN_SIX, real.to_bits()).into() } else { real.into() }
+    };
     let neighbor = |real| {
-        let (address, mac) = (traffic::real_address(real), colons(traffic::real_mac(real)));
+        let (address, mac) = (address(real), colons(traffic::real_mac(real)));
         format!("[[neighbor]]\naddress = \"{address}\"\nmac = \"{mac}\"\n")
     };
-    let server = |real| format!("[[service.real]]\naddress = \"{}\"\n", traffic::real_address(real));
+    let server = |real| format!("[[service.real]]\naddress = \"{}\"\n", address(real));
+    let vip = if six { SocketAddr::V6(VIP_SIX) } else { VIP.into() };
     let network = network();
     let neighbors: String = (0..REALS).map(neighbor).collect();
     let servers: String = (0..REALS).map(server).collect();
@@ -270,7 +300,7 @@ fn configuration(setup: Setup<'_>) -> String {
 {network}
 {neighbors}
 [[service]]
-address = "{VIP}"
+address = "{vip}"
 protocol = "{protocol}"
 scheduler = "{scheduler}"
 forwarding = "{method}"

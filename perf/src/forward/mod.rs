@@ -1,4 +1,5 @@
-//! One worker's forwarding rate, frames of 64 octets in mbufs, over a memory port on the same core.
+//! One worker's forwarding rate, frames of 64 octets in mbufs (of 78, which is a TCP segment's header over IPv6), over a memory
+//! port on the same core.
 //!
 //! All cases of one number of flows are sampled in turn, over and over, so that each sees the core as the others do.
 
@@ -34,6 +35,15 @@ pub enum Case {
     NatIn,
     /// NAT, from a real server to a client.
     NatOut,
+    /// Direct routing, over IPv6.
+    Dr6,
+    /// The tunnel, IPv6 in IPv6.
+    #[value(name = "6in6")]
+    SixInSix,
+    /// NAT over IPv6, from a client to a real server.
+    NatIn6,
+    /// NAT over IPv6, from a real server to a client.
+    NatOut6,
     /// Only the Ethernet addresses are swapped.
     MacSwap,
     /// One random cache line is read and the Ethernet addresses are written.
@@ -49,6 +59,10 @@ impl Case {
             Self::Ipip => "ipip",
             Self::NatIn => "nat-in",
             Self::NatOut => "nat-out",
+            Self::Dr6 => "dr6",
+            Self::SixInSix => "6in6",
+            Self::NatIn6 => "nat-in6",
+            Self::NatOut6 => "nat-out6",
             Self::MacSwap => "mac-swap",
             Self::MemoryLimit => "memory-limit",
             Self::Port => "port",
@@ -57,7 +71,7 @@ impl Case {
 
     /// The configuration's word.
     const fn method(self) -> &'static str {
-        match self {
+        match self.over_v4() {
             Self::Dr => "direct",
             Self::Ipip => "tunnel",
             _ => "nat",
@@ -65,17 +79,52 @@ impl Case {
     }
 
     const fn is_nat(self) -> bool {
-        matches!(self, Self::NatIn | Self::NatOut)
+        matches!(self.over_v4(), Self::NatIn | Self::NatOut)
+    }
+
+    /// NAT's other direction.
+    const fn answer(self) -> Self {
+        if self.is_six() { Self::NatOut6 } else { Self::NatOut }
+    }
+
+    /// Whether its packets come from real servers.
+    const fn is_answer(self) -> bool {
+        matches!(self, Self::NatOut | Self::NatOut6)
+    }
+
+    /// The same over IPv4.
+    const fn over_v4(self) -> Self {
+        match self {
+            Self::Dr6 => Self::Dr,
+            Self::SixInSix => Self::Ipip,
+            Self::NatIn6 => Self::NatIn,
+            Self::NatOut6 => Self::NatOut,
+            other => other,
+        }
+    }
+
+    /// Whether its packets are of IPv6.
+    const fn is_six(self) -> bool {
+        matches!(self, Self::Dr6 | Self::SixInSix | Self::NatIn6 | Self::NatOut6)
+    }
+
+    /// The case whose director it runs on: NAT's two directions share one.
+    const fn rig(self) -> Self {
+        match self {
+            Self::NatOut => Self::NatIn,
+            Self::NatOut6 => Self::NatIn6,
+            other => other,
+        }
     }
 
     /// How its packets end.
     const fn outcome(self) -> Option<Outcome> {
-        match self {
+        match self.over_v4() {
             Self::Dr => Some(Outcome::ForwardedDirect),
             Self::Ipip => Some(Outcome::ForwardedTunnel),
             Self::NatIn => Some(Outcome::ForwardedNatIn),
             Self::NatOut => Some(Outcome::ForwardedNatOut),
-            Self::MacSwap | Self::MemoryLimit | Self::Port => None,
+            _ => None,
         }
     }
 }
@@ -105,8 +154,8 @@ impl Plan {
 /// Before each sample, untimed: the caches are another case's.
 const WARM_UP: Duration = Duration::from_millis(2);
 
-/// What it takes of mbufs: three directors and three references have a ring each.
-pub const FRAMES: u32 = 8 * RING as u32 - 1;
+/// What it takes of mbufs: six directors and three references have a ring each.
+pub const FRAMES: u32 = 11 * RING as u32 - 1;
 
 /// Runs the plan on the calling thread.
 pub fn measure(plan: &Plan, pool: &Pool) -> anyhow::Result<Vec<Measurement>> {
@@ -132,24 +181,22 @@ fn rig(case: Case, flows: u32, pool: &Pool) -> anyhow::Result<Box<dyn Rig>> {
         Case::MacSwap => Box::new(MacSwap::new(flows, pool)?),
         Case::MemoryLimit => Box::new(MemoryLimit::new(flows, pool)?),
         Case::Port => Box::new(PortAlone::new(flows, pool)?),
-        Case::Dr | Case::Ipip | Case::NatIn | Case::NatOut => Box::new(Director::new(case, flows, pool)?),
+        _ => Box::new(Director::new(case, flows, pool)?),
     })
 }
 
 fn run(plan: &Plan, flows: u32, pool: &Pool) -> anyhow::Result<Vec<Measurement>> {
     let mut rigs: Vec<(Case, Box<dyn Rig>)> = Vec::new();
-    // NAT's two directions share a director.
-    let key = |case: Case| if case == Case::NatOut { Case::NatIn } else { case };
     for &case in &plan.cases {
-        if !rigs.iter().any(|(made, _)| *made == key(case)) {
-            let rig = rig(key(case), flows, pool).with_context(|| format!("{}, {flows} flows", case.name()))?;
-            rigs.push((key(case), rig));
+        if !rigs.iter().any(|(made, _)| *made == case.rig()) {
+            let rig = rig(case.rig(), flows, pool).with_context(|| format!("{}, {flows} flows", case.name()))?;
+            rigs.push((case.rig(), rig));
         }
     }
     let mut samples = vec![Samples::default(); plan.cases.len()];
     for _ in 0..plan.rounds {
         for (&case, samples) in plan.cases.iter().zip(&mut samples) {
-            if let Some((_, rig)) = rigs.iter_mut().find(|(made, _)| *made == key(case)) {
+            if let Some((_, rig)) = rigs.iter_mut().find(|(made, _)| *made == case.rig()) {
                 rig.sample(case, WARM_UP)?;
                 samples.push(rig.sample(case, plan.length)?);
             }
@@ -160,12 +207,12 @@ fn run(plan: &Plan, flows: u32, pool: &Pool) -> anyhow::Result<Vec<Measurement>>
         let versus = |reference: Case, of_samples: fn(&Samples) -> f64| {
             of(reference).filter(|_| case.outcome().is_some()).map(|other| round(of_samples(other) / of_samples(own)))
         };
-        let backing = rigs.iter().find(|(made, _)| *made == key(case)).and_then(|(_, rig)| rig.backing());
+        let backing = rigs.iter().find(|(made, _)| *made == case.rig()).and_then(|(_, rig)| rig.backing());
         Measurement {
             case: case.name(),
             flows,
             workers: 1,
-            frame_bytes: traffic::FRAME as u32 + 4,
+            frame_bytes: traffic::frame_octets(case.is_six()) as u32 + 4,
             mpps: round(1000.0 / own.median()),
             mpps_min: round(1000.0 / own.worst()),
             mpps_max: round(1000.0 / own.best()),
@@ -175,6 +222,10 @@ fn run(plan: &Plan, flows: u32, pool: &Pool) -> anyhow::Result<Vec<Measurement>>
             vs_memory_limit: versus(Case::MemoryLimit, Samples::best),
             vs_mac_swap_median: versus(Case::MacSwap, Samples::median),
             vs_memory_limit_median: versus(Case::MemoryLimit, Samples::median),
+            vs_ipv4: of(case.over_v4()).filter(|_| case.is_six()).map(|other| round(own.best() / other.best())),
+            vs_ipv4_median: of(case.over_v4())
+                .filter(|_| case.is_six())
+                .map(|other| round(own.median() / other.median())),
             samples: own.len(),
             pages: backing.map_or("-", pages::name),
         }

@@ -84,7 +84,7 @@ impl LoopPort {
         while ring.len() < RING {
             ensure!(pool.allocate_burst(BURST, &mut burst), "the mbuf pool is too small");
             for mut mbuf in burst.drain(..) {
-                ensure!(mbuf.set_len(FRAME).is_some(), "an mbuf has no room for a frame");
+                ensure!(mbuf.set_len(traffic.octets).is_some(), "an mbuf has no room for a frame");
                 ring.push_back(mbuf);
             }
         }
@@ -105,6 +105,7 @@ impl LoopPort {
     #[inline]
     fn give(&mut self, into: &mut Burst<Mbuf>, flow: u32) {
         if let Some(mut frame) = self.ring.pop_front() {
+            frame.set_len(self.traffic.octets);
             self.traffic.stamp(frame.bytes_mut(), flow);
             into.push(frame);
         }
@@ -123,11 +124,11 @@ impl LoopPort {
     #[inline]
     fn take(&mut self, mut frame: Mbuf) {
         let len = frame.bytes().len();
-        if len > FRAME {
-            // What was put in front: an outer header and no more, since the padding went before it came.
-            frame.trim_front(20);
+        if len > self.traffic.octets {
+            // What was put in front: an outer header of the same family and no more, since the padding went before it came.
+            frame.trim_front(if self.traffic.octets == FRAME { 20 } else { 40 });
         }
-        frame.set_len(FRAME);
+        frame.set_len(self.traffic.octets);
         self.ring.push_back(frame);
     }
 }

@@ -1,12 +1,12 @@
 //! Whether a frame that was sent is the one that should have been, by an independent decoder.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, bail, ensure};
-use etherparse::{Ipv4Slice, LinkSlice, NetSlice, SlicedPacket, TcpSlice, TransportSlice};
+use etherparse::{LinkSlice, NetSlice, SlicedPacket, TcpSlice, TransportSlice};
 
 use super::Case;
-use super::traffic::{self, DIRECTOR, DIRECTOR_MAC, GATEWAY_MAC, VIP};
+use super::traffic::{self, DIRECTOR, DIRECTOR_MAC, DIRECTOR_SIX, GATEWAY_MAC, VIP, VIP_SIX};
 
 /// Checks one frame that `case` sent.
 pub fn frame(case: Case, octets: &[u8]) -> anyhow::Result<()> {
@@ -15,66 +15,112 @@ pub fn frame(case: Case, octets: &[u8]) -> anyhow::Result<()> {
 
 fn content(case: Case, octets: &[u8]) -> anyhow::Result<()> {
     let packet = SlicedPacket::from_ethernet(octets)?;
-    let outer = ipv4(&packet)?;
-    let inner = (case == Case::Ipip).then(|| SlicedPacket::from_ip(outer.payload().payload)).transpose()?;
+    let outer = net(&packet)?;
+    let tunnelled = case.over_v4() == Case::Ipip;
+    let inner = tunnelled.then(|| SlicedPacket::from_ip(payload(outer))).transpose()?;
     let packet_inside = inner.as_ref().unwrap_or(&packet);
-    let (ip, tcp) = (ipv4(packet_inside)?, tcp(packet_inside)?);
-    let source = SocketAddrV4::new(ip.header().source_addr(), tcp.source_port());
-    let destination = SocketAddrV4::new(ip.header().destination_addr(), tcp.destination_port());
-    let client = if case == Case::NatOut { destination } else { source };
-    let flow = traffic::flow(client.ip().to_bits(), client.port());
+    let (ip, tcp) = (net(packet_inside)?, tcp(packet_inside)?);
+    let ends = addresses(ip);
+    let source = SocketAddr::new(ends.0, tcp.source_port());
+    let destination = SocketAddr::new(ends.1, tcp.destination_port());
+    let client = if case.is_answer() { destination } else { source };
+    let flow = traffic::flow(behind(client.ip()), client.port());
     let (address, port) = traffic::client(flow);
-    ensure!(client == SocketAddrV4::new(Ipv4Addr::from_bits(address), port), "no client has the address {client}");
+    ensure!((behind(client.ip()), client.port()) == (address, port), "no client has the address {client}");
 
     let real = traffic::real(flow);
-    let (mac, other) = match case {
-        Case::Dr | Case::Ipip => (traffic::real_mac(real), VIP),
-        Case::NatIn => (traffic::real_mac(real), SocketAddrV4::new(traffic::real_address(real), VIP.port())),
-        Case::NatOut => (GATEWAY_MAC, VIP),
-        Case::MacSwap | Case::MemoryLimit | Case::Port => bail!("nothing is forwarded"),
+    let lan = |address: Ipv4Addr| -> IpAddr {
+        if case.is_six() { traffic::in_six(traffic::LAN_SIX, address.to_bits()).into() } else { address.into() }
     };
-    let peer = if case == Case::NatOut { source } else { destination };
+    let vip = if case.is_six() { SocketAddr::V6(VIP_SIX) } else { VIP.into() };
+    let (mac, other) = match case.over_v4() {
+        Case::Dr | Case::Ipip => (traffic::real_mac(real), vip),
+        Case::NatIn => (traffic::real_mac(real), SocketAddr::new(lan(traffic::real_address(real)), VIP.port())),
+        Case::NatOut => (GATEWAY_MAC, vip),
+        _ => bail!("nothing is forwarded"),
+    };
+    let peer = if case.is_answer() { source } else { destination };
     ensure!(peer == other, "{peer} instead of {other}");
     ensure!(link(&packet)? == (DIRECTOR_MAC, mac), "wrong Ethernet addresses");
-    ensure!(ip.header().ttl() == 63, "TTL");
-    if case == Case::Ipip {
-        let header = outer.header();
-        let ends = (header.source_addr(), header.destination_addr());
-        ensure!(ends == (DIRECTOR, traffic::real_address(real)), "the tunnel's ends are {ends:?}");
+    ensure!(hops(ip) == 63, "TTL");
+    if tunnelled {
+        let director = if case.is_six() { DIRECTOR_SIX.into() } else { DIRECTOR.into() };
+        let ends = addresses(outer);
+        ensure!(ends == (director, lan(traffic::real_address(real))), "the tunnel's ends are {ends:?}");
     }
     Ok(())
+}
+
+/// What of an address tells hosts apart.
+fn behind(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(address) => address.to_bits(),
+        IpAddr::V6(address) => traffic::out_of_six(address),
+    }
 }
 
 /// Checks the checksums of a frame, those inside a tunnel too.
 pub fn checksums(octets: &[u8]) -> anyhow::Result<()> {
     let packet = SlicedPacket::from_ethernet(octets)?;
-    let outer = ipv4(&packet)?;
+    let outer = net(&packet)?;
     header_checksum(outer)?;
-    if outer.payload_ip_number() == etherparse::IpNumber::IPV4 {
-        let inner = SlicedPacket::from_ip(outer.payload().payload)?;
-        header_checksum(ipv4(&inner)?)?;
+    if packet.transport.is_none() {
+        let inner = SlicedPacket::from_ip(payload(outer))?;
+        header_checksum(net(&inner)?)?;
         return transport_checksum(&inner);
     }
     transport_checksum(&packet)
 }
 
-fn header_checksum(ip: &Ipv4Slice<'_>) -> anyhow::Result<()> {
-    let header = ip.header().to_header();
-    ensure!(header.header_checksum == header.calc_header_checksum(), "IPv4 header checksum");
+fn header_checksum(ip: &NetSlice<'_>) -> anyhow::Result<()> {
+    if let NetSlice::Ipv4(ip) = ip {
+        let header = ip.header().to_header();
+        ensure!(header.header_checksum == header.calc_header_checksum(), "IPv4 header checksum");
+    }
     Ok(())
 }
 
 fn transport_checksum(packet: &SlicedPacket<'_>) -> anyhow::Result<()> {
-    let ip = ipv4(packet)?;
-    if let Some(TransportSlice::Udp(udp)) = &packet.transport {
+    let ip = net(packet)?;
+    if let (Some(TransportSlice::Udp(udp)), NetSlice::Ipv4(ip)) = (&packet.transport, ip) {
         let sum = udp.to_header().calc_checksum_ipv4(&ip.header().to_header(), udp.payload())?;
         ensure!(udp.checksum() == sum || udp.checksum() == 0, "UDP checksum");
         return Ok(());
     }
     let tcp = tcp(packet)?;
-    let sum = tcp.calc_checksum_ipv4(ip.header().source(), ip.header().destination())?;
+    let sum = match addresses(ip) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => tcp.calc_checksum_ipv4(from.octets(), to.octets())?,
+        (IpAddr::V6(from), IpAddr::V6(to)) => {
+            tcp.to_header().calc_checksum_ipv6_raw(from.octets(), to.octets(), tcp.payload())?
+        }
+        _ => bail!("addresses of two families"),
+    };
     ensure!(tcp.checksum() == sum, "TCP checksum");
     Ok(())
+}
+
+fn addresses(ip: &NetSlice<'_>) -> (IpAddr, IpAddr) {
+    match ip {
+        NetSlice::Ipv4(ip) => (ip.header().source_addr().into(), ip.header().destination_addr().into()),
+        NetSlice::Ipv6(ip) => (ip.header().source_addr().into(), ip.header().destination_addr().into()),
+        NetSlice::Arp(_) => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()),
+    }
+}
+
+fn hops(ip: &NetSlice<'_>) -> u8 {
+    match ip {
+        NetSlice::Ipv4(ip) => ip.header().ttl(),
+        NetSlice::Ipv6(ip) => ip.header().hop_limit(),
+        NetSlice::Arp(_) => 0,
+    }
+}
+
+fn payload<'p>(ip: &NetSlice<'p>) -> &'p [u8] {
+    match ip {
+        NetSlice::Ipv4(ip) => ip.payload().payload,
+        NetSlice::Ipv6(ip) => ip.payload().payload,
+        NetSlice::Arp(_) => &[],
+    }
 }
 
 fn link(packet: &SlicedPacket<'_>) -> anyhow::Result<([u8; 6], [u8; 6])> {
@@ -84,10 +130,10 @@ fn link(packet: &SlicedPacket<'_>) -> anyhow::Result<([u8; 6], [u8; 6])> {
     }
 }
 
-fn ipv4<'p>(packet: &'p SlicedPacket<'_>) -> anyhow::Result<&'p Ipv4Slice<'p>> {
+fn net<'p, 's>(packet: &'p SlicedPacket<'s>) -> anyhow::Result<&'p NetSlice<'s>> {
     match &packet.net {
-        Some(NetSlice::Ipv4(ip)) => Ok(ip),
-        _ => bail!("no IPv4 packet"),
+        Some(ip @ (NetSlice::Ipv4(_) | NetSlice::Ipv6(_))) => Ok(ip),
+        _ => bail!("no IP packet"),
     }
 }
 

@@ -72,7 +72,7 @@ const SAMPLE: Duration = Duration::from_millis(100);
 impl Plan {
     fn sustained(&self, scheduler: &str, kind: &Kind, pool: &Pool) -> anyhow::Result<Record> {
         let Kind { protocol, packets, timeouts } = *kind;
-        let setup = Setup { connections: CONNECTIONS, protocol, scheduler, method: "direct", timeouts };
+        let setup = Setup { connections: CONNECTIONS, protocol, scheduler, method: "direct", timeouts, six: false };
         let mut opener = Opener::new(Director::start(setup, pool)?, packets, Outcome::ForwardedDirect);
         opener.sample(self.warm_up);
         let (first, memory) = (opener.counted(), pages::resident()?);
