@@ -28,6 +28,7 @@ mod commit;
 mod error;
 mod former;
 mod growth;
+mod local_pools;
 mod lookup;
 mod owner;
 mod part;
@@ -45,6 +46,7 @@ use build::{Build, Given};
 use column::Column;
 use commit::Built;
 pub use error::ApplyError;
+use local_pools::LocalIds;
 use lookup::Lookup;
 use owner::{EndpointOwner, RealOwner, Socket, endpoint_id};
 use part::Part;
@@ -99,6 +101,7 @@ pub struct Applier {
     /// Those to look at again with each change: see [`Part::restless`].
     restless: HashSet<Selector>,
     sockets: Sockets,
+    local_ids: LocalIds,
     /// Sockets that were found to be shared since the last snapshot.
     shared_lately: Vec<Socket>,
     lookup: Lookup,
@@ -135,6 +138,7 @@ impl Applier {
             parts: HashMap::new(),
             restless: HashSet::new(),
             sockets: Sockets::default(),
+            local_ids: LocalIds::default(),
             shared_lately: Vec::new(),
             lookup: Lookup::default(),
             columns: Columns::default(),
@@ -206,6 +210,7 @@ impl Applier {
     }
 
     fn carry_out(&mut self, config: &Config, now: Now, agenda: &Agenda, strict: bool) -> Result<(), ApplyError> {
+        self.know_locals(config, agenda)?;
         self.rename(config, &agenda.changed);
         let places = self.to_build(config, agenda);
         let mut build = Build::new(self, now, strict);

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::change::{Kind, Refused};
 use super::config::write;
 use super::config::{
-    Changed, Check, Config, Health, Mark, Neighbor, Notify, Port, Real, Receiver, Route, Rules, Selector, Service,
+    Addresses, Changed, Check, Config, Health, LocalPool, Mark, Neighbor, Notify, Port, Real, Receiver, Route, Rules,
+    Selector, Service,
 };
 
 /// A new configuration that cannot take the place of the running one; displays as one line.
@@ -66,6 +67,7 @@ pub fn live_changes(old: &Config, new: &Config) -> Vec<String> {
             differ(lines, &format!("route to {}", new.to), "gateway", &old.gateways(), &new.gateways());
         },
     );
+    local_pools(&mut lines, &old.local_pools, &new.local_pools);
     compare(
         &mut lines,
         &old.neighbors,
@@ -201,6 +203,13 @@ fn health(lines: &mut Vec<String>, name: &str, old: &Health, new: &Health) {
 
 fn check(check: &Option<Arc<Check>>) -> String {
     check.as_ref().map_or_else(|| "none".to_owned(), |check| write::check(check))
+}
+
+fn local_pools(lines: &mut Vec<String>, old: &[LocalPool], new: &[LocalPool]) {
+    let addresses =
+        |pools: &[LocalPool]| -> Vec<Addresses> { pools.iter().flat_map(|pool| &pool.addresses).copied().collect() };
+    let describe = |some: &Addresses| format!("local addresses {some}");
+    compare(lines, &addresses(old), &addresses(new), |some| *some, describe, |_, _, _| {});
 }
 
 /// The first rule that fits counts, so their order does too.

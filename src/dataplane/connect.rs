@@ -69,6 +69,15 @@ pub struct Reply {
     pub real: RealId,
 }
 
+/// What a real server's packet answers, and by full NAT to whom it is to go on.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered {
+    /// The answer.
+    pub reply: Reply,
+    /// By full NAT, the client.
+    pub client: Option<TransportAddress>,
+}
+
 impl<'a> Connector<'a> {
     pub(super) fn table<K: Kept>(&self) -> &'a Table<K> {
         K::table(self.shared)
@@ -200,9 +209,11 @@ impl<'a> Connector<'a> {
         if let Err(outcome) = self.admit(service) {
             return self.stateless(service, packet).ok_or(outcome);
         }
-        let mut refused = None;
+        let (mut refused, mut why) = (None, Outcome::DropAmbiguous);
         for _ in 0..TRIES {
-            let (real, template) = self.pick(service, packet, refused)?;
+            let picked = self.pick(service, packet, refused);
+            let (real, template) =
+                picked.map_err(|outcome| if why == Outcome::DropNoLocalPort { why } else { outcome })?;
             let content = self.controlled(service, template, content(real, packet, self.tick()));
             let inserted = if self.is_mistakable(packet, real, way.key) {
                 LinkedInsert::Ambiguous
@@ -225,9 +236,10 @@ impl<'a> Connector<'a> {
                 }
                 LinkedInsert::Full => return self.stateless(service, packet).ok_or(Outcome::DropTableFull),
                 LinkedInsert::Ambiguous => refused = Some(real.id),
+                LinkedInsert::NoPort => (refused, why) = (Some(real.id), Outcome::DropNoLocalPort),
             }
         }
-        Err(Outcome::DropAmbiguous)
+        Err(why)
     }
 
     /// A packet in the middle of a stream of which nothing is known: see [`super::stateless`].
@@ -268,7 +280,7 @@ impl<'a> Connector<'a> {
     }
 
     /// A connection was removed.
-    fn ended<K: Kept>(&self, key: K, connection: Value) {
+    pub(super) fn ended<K: Kept>(&self, key: K, connection: Value) {
         self.stats.given_up(connection);
         self.counts.removed(connection);
         K::book(self.counts, -1);
@@ -277,8 +289,11 @@ impl<'a> Connector<'a> {
 
     fn make_room<K: Kept>(&self, way: &Way<K>, real: &RealServer) -> bool {
         match real.shared {
-            Some(socket) => self.make_room_at::<K>(&[way.hash, self.table().hash(way.key.link(socket.outlet()))]),
-            None => self.make_room_at::<K>(&[way.hash]),
+            Some(socket) if !socket.local => {
+                self.make_room_at::<K>(&[way.hash, self.table().hash(way.key.link(socket.outlet()))])
+            }
+            // By full NAT the link may lie by any port.
+            _ => self.make_room_at::<K>(&[way.hash]),
         }
     }
 
@@ -293,6 +308,7 @@ impl<'a> Connector<'a> {
 
     fn try_insert<K: Kept>(&self, way: &Way<K>, real: &RealServer, content: Value) -> LinkedInsert {
         match real.shared {
+            Some(socket) if socket.local => self.insert_local(way, real, content, socket),
             Some(socket) => self.table().insert_linked(way.key, way.hash, content, socket, self.sockets()),
             None => Insert::into(self.table().insert(way.key, way.hash, content)),
         }
@@ -343,7 +359,8 @@ impl<'a> Connector<'a> {
         Loads { counts: &self.shared.counts, overloaded: &self.shared.overloaded }
     }
 
-    /// Finds the connection that a real server's packet answers, and returns its service and real server.
+    /// Finds the connection that a real server's packet answers, and returns its service and real server. If there is none it may
+    /// still answer something of another kind: see [`Connector::other_reply`].
     ///
     /// # Errors
     /// [`Outcome::DropNoConnectionReply`] if there is none.
@@ -351,7 +368,7 @@ impl<'a> Connector<'a> {
     pub fn reply<K: Kept>(&self, real: RealId, way: &Way<K>, packet: &Parsed) -> Result<Reply, Outcome> {
         match self.table().lookup_at(way.spot, way.key, way.hash) {
             Some((slot, value)) if value.real() == real => self.answered(slot, way.key, value, packet),
-            _ => self.other_reply(packet),
+            _ => Err(Outcome::DropNoConnectionReply),
         }
     }
 
@@ -359,12 +376,28 @@ impl<'a> Connector<'a> {
     ///
     /// # Errors
     /// [`Outcome::DropNoConnectionReply`] if there is none.
-    pub fn shared_reply<K: Kept>(&self, socket: Socket, way: &Way<K>, packet: &Parsed) -> Result<Reply, Outcome> {
+    pub fn shared_reply<K: Kept>(&self, socket: Socket, way: &Way<K>, packet: &Parsed) -> Result<Answered, Outcome> {
         let found = self.table().follow(way.key, way.hash, socket.first, self.sockets());
-        match found {
-            Some((slot, key, value)) => self.answered(slot, key, value, packet),
-            None => self.other_reply(packet),
-        }
+        let (slot, key, value) = found.ok_or(Outcome::DropNoConnectionReply)?;
+        self.answered_shared(slot, key, value, packet)
+    }
+
+    /// The same of a connection that a link has led to.
+    pub(super) fn answered_shared<K: Kept>(
+        &self,
+        slot: Slot,
+        key: K,
+        value: Value,
+        packet: &Parsed,
+    ) -> Result<Answered, Outcome> {
+        self.answered(slot, key, value, packet)?;
+        self.told_shared(key, value)
+    }
+
+    /// What a connection that a link leads to says of an answer that belongs to it.
+    pub(super) fn told_shared<K: Kept>(&self, key: K, value: Value) -> Result<Answered, Outcome> {
+        let local = self.snapshot.socket(value.real()).is_some_and(|outlet| outlet.local);
+        Ok(Answered { reply: self.told(key, value)?, client: local.then(|| key.client()) })
     }
 
     #[inline]

@@ -6,9 +6,9 @@
 
 use super::classify::{self, Way};
 use super::conn::{Identity, Key, Slot, Spot, Value, WideKey};
-use super::connect::{Connector, Reply, Request};
+use super::connect::{Answered, Connector, Request};
 use super::parse::Parsed;
-use super::service::{Endpoint, EndpointId, RealServer};
+use super::service::{Endpoint, EndpointId, Forwarding, RealServer};
 use super::shared::Kept;
 use super::stats::Outcome;
 
@@ -62,9 +62,9 @@ impl<'a> Connector<'a> {
     /// # Errors
     /// [`Outcome::DropNoConnectionReply`] if there is nothing.
     #[cold]
-    pub(super) fn wide_reply(&self, packet: &Parsed) -> Result<Reply, Outcome> {
+    pub(super) fn wide_reply(&self, packet: &Parsed) -> Result<Answered, Outcome> {
         let (slot, key, value) = self.wide_link(packet).ok_or(Outcome::DropNoConnectionReply)?;
-        self.answered(slot, key, value, packet)
+        self.answered_shared(slot, key, value, packet)
     }
 
     /// Where the link leads that a packet from a NAT real server of a service of many ports or addresses answers by.
@@ -88,6 +88,10 @@ impl<'a> Connector<'a> {
     #[cold]
     fn is_rivalled<K: Kept>(&self, packet: &Parsed, real: &RealServer, key: K) -> bool {
         let Some(protocol) = packet.kind.transport() else { return false };
+        // Its answers are to a local address, not to the client.
+        if real.forwarding == Forwarding::FullNat {
+            return false;
+        }
         let (address, former) = (real.answers_from(), &self.snapshot.former);
         // As that real server's answer will be read: from its port to the client's.
         let port = if real.address.port == 0 { packet.dst_port } else { real.address.port };

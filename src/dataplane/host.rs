@@ -124,16 +124,20 @@ impl<'a> Stages<'a> {
         let packet = Parsed { src: Address::localhost(sent.family()), ..sent };
         let reply = match answer_to_service(self.snapshot, self.shared, &packet)? {
             Step::Reply { real, way } => self.connector.reply(real, &way, &packet),
-            Step::SharedReply { socket, way } => self.connector.shared_reply(socket, &way, &packet),
+            Step::SharedReply { socket, way } => {
+                self.connector.shared_reply(socket, &way, &packet).map(|answer| answer.reply)
+            }
             Step::SixReply { service, real, lead } => {
                 self.connector.reply(real, &lead.way(six_reply_key(&packet, service)), &packet)
             }
             Step::WideReply { socket, lead } => {
-                self.connector.shared_reply(socket, &lead.way(answer_key(&packet, socket)), &packet)
+                let way = lead.way(answer_key(&packet, socket));
+                self.connector.shared_reply(socket, &way, &packet).map(|answer| answer.reply)
             }
             _ => return None,
         };
-        let Reply { service, from, real } = reply.ok()?;
+        let other = |_| self.connector.other_reply(&packet).map(|answer| answer.reply);
+        let Reply { service, from, real } = reply.or_else(other).ok()?;
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
         nat::answer(frame.bytes_mut(), l3, l4, transport(&packet), from).ok()?;
         let octets = u64::from(packet.ip_octets);

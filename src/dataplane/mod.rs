@@ -17,6 +17,7 @@ pub(crate) mod fixture;
 mod former;
 pub mod forward;
 mod from_host;
+mod full_nat;
 mod host;
 pub mod local;
 pub mod nd;

@@ -12,7 +12,7 @@
 //! socket, and none of every port by NAT. Where another service has the socket too, an answer that belongs to none of its
 //! connections is this one's.
 
-use super::connect::{Connector, Reply};
+use super::connect::{Answered, Connector, Reply};
 use super::parse::{Kind, Parsed};
 use super::service::{Endpoint, Protocol, RealServer, Service};
 use super::stats::Outcome;
@@ -38,8 +38,9 @@ impl<'a> Connector<'a> {
     /// # Errors
     /// [`Outcome::DropNoConnectionReply`] if there is nothing.
     #[cold]
-    pub(super) fn other_reply(&self, packet: &Parsed) -> Result<Reply, Outcome> {
-        self.wide_reply(packet).or_else(|outcome| self.one_packet_reply(packet).ok_or(outcome))
+    pub(super) fn other_reply(&self, packet: &Parsed) -> Result<Answered, Outcome> {
+        let alone = || Some(Answered { reply: self.one_packet_reply(packet)?, client: None });
+        self.wide_reply(packet).or_else(|outcome| alone().ok_or(outcome))
     }
 
     pub(super) fn one_packet_reply(&self, packet: &Parsed) -> Option<Reply> {

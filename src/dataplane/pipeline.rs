@@ -23,7 +23,7 @@ use super::address::{Address, Family, TransportAddress};
 use super::classify::{Lead, Step, Way, answer_key, classify, request_key, six_reply_key, unanswered};
 use super::clock::Now;
 use super::conn::{Socket, WorkerCounts};
-use super::connect::{Connector, Reply};
+use super::connect::{Answered, Connector, Reply};
 use super::discover::{discover, is_discovery};
 use super::error_limit::ErrorLimit;
 use super::forward::ip_ids::IpIds;
@@ -303,7 +303,10 @@ impl<'a> Stages<'a> {
         if is_syn(packet) {
             self.clamp(frame, packet, (real.service, Some(real.forwarding)), room);
         }
-        let outcome = self.rewrite(frame, packet, (real.forwarding, real.address), hop)?;
+        let outcome = match real.forwarding {
+            Forwarding::FullNat => self.rewrite_full(frame, packet, real)?,
+            forwarding => self.rewrite(frame, packet, (forwarding, real.address), hop)?,
+        };
         let octets = u64::from(packet.ip_octets);
         count(&self.stats.services[real.service.index()], octets, true);
         count(&self.stats.reals[real.id.index()], octets, true);
@@ -320,8 +323,9 @@ impl<'a> Stages<'a> {
     ) -> Result<Outcome, Outcome> {
         let (l3, l4) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset));
         let (rewritten, outcome) = match forwarding {
-            // The host is no next hop away: what is for it is delivered ([`super::host`]) and does not get here.
-            Forwarding::Nat | Forwarding::Local => {
+            // The host is no next hop away: what is for it is delivered ([`super::host`]) and does not get here. What the host asks
+            // through a VIP ([`super::through_vip`]) comes from an own address, whichever of the two NATs it is.
+            Forwarding::Nat | Forwarding::Local | Forwarding::FullNat => {
                 let to = kept_port(real, packet.dst_port);
                 (nat::inbound(frame.bytes_mut(), l3, l4, transport(packet), to), Outcome::ForwardedNatIn)
             }
@@ -334,7 +338,7 @@ impl<'a> Stages<'a> {
     /// Lowers the maximum segment size that a SYN tells, from a client by a method or in answer to one, where its service says so.
     #[cold]
     #[inline(never)]
-    fn clamp<F: Frame>(
+    pub(super) fn clamp<F: Frame>(
         &self,
         frame: &mut F,
         packet: &Parsed,
@@ -385,7 +389,8 @@ impl<'a> Stages<'a> {
         way: &Way,
     ) -> Result<Fate, Outcome> {
         match self.connector.shared_reply(socket, way, packet) {
-            Ok(reply) => self.outbound(frame, packet, reply),
+            Ok(Answered { reply, client: None }) => self.outbound(frame, packet, reply),
+            Ok(Answered { reply, client: Some(client) }) => self.outbound_full(frame, packet, reply, client),
             Err(outcome) => self.unanswered(frame, packet, outcome),
         }
     }
@@ -400,7 +405,8 @@ impl<'a> Stages<'a> {
     ) -> Result<Fate, Outcome> {
         let way = lead.way(answer_key(packet, socket));
         match self.connector.shared_reply(socket, &way, packet) {
-            Ok(reply) => self.outbound(frame, packet, reply),
+            Ok(Answered { reply, client: None }) => self.outbound(frame, packet, reply),
+            Ok(Answered { reply, client: Some(client) }) => self.outbound_full(frame, packet, reply, client),
             Err(outcome) => self.unanswered(frame, packet, outcome),
         }
     }
@@ -420,10 +426,16 @@ impl<'a> Stages<'a> {
         }
     }
 
-    /// A packet from a NAT real server that answers nothing may be a client's: real servers talk to VIPs too.
+    /// A packet from a NAT real server that answers nothing of the kind that it was taken for may answer something of another kind;
+    /// or it is a client's: real servers talk to VIPs too.
     #[cold]
     #[inline(never)]
     fn unanswered<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, outcome: Outcome) -> Result<Fate, Outcome> {
+        match self.connector.other_reply(packet) {
+            Ok(Answered { reply, client: None }) => return self.outbound(frame, packet, reply),
+            Ok(Answered { reply, client: Some(client) }) => return self.outbound_full(frame, packet, reply, client),
+            Err(_) => {}
+        }
         match unanswered(self.snapshot, self.shared, packet, self.ingress) {
             Some((service, lead)) => self.inbound_wide(frame, packet, service, lead),
             None => Err(outcome),
@@ -513,13 +525,13 @@ impl<'a> Stages<'a> {
 pub(super) fn room(forwarding: Forwarding, real: Address, mtu: u16) -> u16 {
     match forwarding {
         Forwarding::Tunnel => ipip::inner_mtu(mtu, real.family()),
-        Forwarding::Nat | Forwarding::Direct | Forwarding::Local => mtu,
+        Forwarding::Nat | Forwarding::FullNat | Forwarding::Direct | Forwarding::Local => mtu,
     }
 }
 
 /// Tells whether a packet is a TCP SYN, or the answer to one: 0 are the flags of all else.
 #[inline(always)]
-fn is_syn(packet: &Parsed) -> bool {
+pub(super) fn is_syn(packet: &Parsed) -> bool {
     packet.tcp_flags.0 & tcp::Flags::SYN.0 != 0
 }
 

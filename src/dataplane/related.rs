@@ -10,15 +10,17 @@
 //! the quoted packet is one that is looked up as any other is: a client's to a service, or a NAT real server's answer. What
 //! comes from a router between is sent on as from the VIP too, as IPVS does: its own address may mean nothing where the client is.
 //!
+//! By full NAT both ends of what is quoted are rewritten, and an error about what was sent on comes to a local address.
+//!
 //! Which messages: those that say that a packet did not arrive, of IPv4 types 3, 4, 11 and 12, of IPv6 1 to 4. A redirect is between a
 //! router and its neighbour. An error about a connection is no packet of it: the connection neither changes nor lives longer. One
 //! that is about another error, about a later fragment, or that quotes too little, is dropped; it may still be the host's or in transit, as
 //! may one about a packet that no service has to do with. Errors about what is in a tunnel are [`super::tunnel_error`]'s.
 
-use super::address::Address;
+use super::address::{Address, TransportAddress};
 use super::classify::{Echo, Step, answer_key, answer_to_service, echo, request_key, six_reply_key};
 use super::conn::{Key, Socket};
-use super::connect::{Connector, Reply};
+use super::connect::{Answered, Connector};
 use super::forward::link;
 use super::forward::quote::{self, Quote};
 use super::parse::{Kind, Parsed};
@@ -113,7 +115,7 @@ impl<'a> Connector<'a> {
     }
 
     /// Finds what a packet from a NAT real server answers. The connection stays as it is.
-    pub(super) fn standing_reply(&self, packet: &Parsed) -> Found<Reply> {
+    pub(super) fn standing_reply(&self, packet: &Parsed) -> Found<Answered> {
         let Some(step) = answer_to_service(self.snapshot, self.shared, packet) else { return Found::Unserved };
         let found = match step {
             Step::Reply { real, way } => self.reply_of(way.key, real),
@@ -122,19 +124,21 @@ impl<'a> Connector<'a> {
             Step::WideReply { socket, .. } => self.reply_by(answer_key(packet, socket), socket),
             _ => None,
         };
-        let wide = || self.wide_link(packet).and_then(|(_, key, value)| self.told(key, value).ok());
-        let found = found.or_else(wide).or_else(|| self.one_packet_reply(packet));
+        let wide = || self.wide_link(packet).and_then(|(_, key, value)| self.told_shared(key, value).ok());
+        let alone = || Some(Answered { reply: self.one_packet_reply(packet)?, client: None });
+        let found = found.or_else(wide).or_else(alone);
         found.map_or(Found::Nothing, Found::Connection)
     }
 
-    fn reply_of<K: Kept>(&self, key: K, real: RealId) -> Option<Reply> {
+    fn reply_of<K: Kept>(&self, key: K, real: RealId) -> Option<Answered> {
         let (_, value) = self.table().lookup(key, self.table().hash(key))?;
-        if value.real() == real { self.told(key, value).ok() } else { None }
+        let reply = self.told(key, value).ok().filter(|_| value.real() == real)?;
+        Some(Answered { reply, client: None })
     }
 
-    fn reply_by<K: Kept>(&self, key: K, socket: Socket) -> Option<Reply> {
+    fn reply_by<K: Kept>(&self, key: K, socket: Socket) -> Option<Answered> {
         let (_, key, value) = self.table().follow(key, self.table().hash(key), socket.first, self.sockets())?;
-        self.told(key, value).ok()
+        self.told_shared(key, value).ok()
     }
 }
 
@@ -158,26 +162,27 @@ impl Stages<'_> {
         let turned = turned(&about);
         let served = match self.connector.standing(&turned) {
             Found::Connection(real) => {
-                return Some(real.and_then(|real| self.error_inbound(frame, packet, (&quote, about.src_port), real)));
+                return Some(real.and_then(|real| self.error_inbound(frame, packet, (&quote, &turned), real)));
             }
             Found::Nothing => true,
             Found::Unserved => false,
         };
         match self.connector.standing_reply(&turned) {
-            Found::Connection(reply) => Some(self.error_outbound(frame, packet, &quote, reply)),
+            Found::Connection(answer) => Some(self.error_outbound(frame, packet, &quote, answer)),
             Found::Nothing => Some(Err(Outcome::DropIcmpNoConnection)),
             Found::Unserved => served.then_some(Err(Outcome::DropIcmpNoConnection)),
         }
     }
 
-    /// Sends an error about what the VIP sent from `port` on to the real server.
+    /// Sends an error about what the VIP sent on to the real server; `asked` is the packet that the quoted one would answer.
     fn error_inbound<F: Frame>(
         &mut self,
         frame: &mut F,
         packet: &Parsed,
-        (quote, port): (&Quote, u16),
+        (quote, asked): (&Quote, &Parsed),
         real: &RealServer,
     ) -> Result<Fate, Outcome> {
+        let port = asked.dst_port;
         if self.snapshot.locals.find(packet.src).is_some() && !self.connector.asked_by_host {
             return Err(Outcome::DropIpSource);
         }
@@ -190,6 +195,13 @@ impl Stages<'_> {
             Forwarding::Nat | Forwarding::Local => {
                 let to = kept_port(real.address, port);
                 quote::inbound::<true>(frame.bytes_mut(), offsets(packet), quote, to).map_err(unforwarded)?;
+            }
+            Forwarding::FullNat => {
+                let local = self.connector.local(real.service, asked).ok_or(Outcome::DropIcmpNoConnection)?;
+                let to = kept_port(real.address, port);
+                quote::inbound::<true>(frame.bytes_mut(), offsets(packet), quote, to).map_err(unforwarded)?;
+                quote::outbound::<false>(frame.bytes_mut(), offsets(packet), quote, None, local)
+                    .map_err(unforwarded)?;
             }
             Forwarding::Tunnel | Forwarding::Direct => {
                 self.rewrite(frame, packet, (real.forwarding, real.address), hop)?;
@@ -205,10 +217,11 @@ impl Stages<'_> {
         frame: &mut F,
         packet: &Parsed,
         quote: &Quote,
-        reply: Reply,
+        Answered { reply, client }: Answered,
     ) -> Result<Fate, Outcome> {
         let from = reply.from;
-        let fate = match self.hop(packet) {
+        let onward = Parsed { dst: client.map_or(packet.dst, |client| client.address), ..*packet };
+        let fate = match self.hop(&onward) {
             Ok(hop) => {
                 let mtu = self.snapshot.ports[hop.port.index()].mtu;
                 if let Some(fate) = self.refuse(frame, packet, mtu) {
@@ -216,13 +229,15 @@ impl Stages<'_> {
                 }
                 quote::outbound::<true>(frame.bytes_mut(), offsets(packet), quote, Some(from.address), from)
                     .map_err(unforwarded)?;
+                put_back(frame, packet, quote, client)?;
                 self.towards(frame, hop, Outcome::ForwardedIcmpError)
             }
             // The host is the client.
             Err(outcome) => {
-                let (port, twin) = self.host_at(packet.dst).ok_or(outcome)?;
+                let (port, twin) = self.host_at(onward.dst).ok_or(outcome)?;
                 quote::outbound::<false>(frame.bytes_mut(), offsets(packet), quote, Some(from.address), from)
                     .map_err(unforwarded)?;
+                put_back(frame, packet, quote, client)?;
                 link::readdress(frame.bytes_mut(), port.mac, STATION).map_err(unforwarded)?;
                 Fate::Send(twin, Outcome::ForwardedIcmpError)
             }
@@ -239,7 +254,7 @@ impl Stages<'_> {
             return None;
         }
         let answer = Parsed { src: Address::localhost(packet.family()), ..turned(&about) };
-        let Found::Connection(reply) = self.connector.standing_reply(&answer) else { return None };
+        let Found::Connection(Answered { reply, .. }) = self.connector.standing_reply(&answer) else { return None };
         let from = reply.from;
         quote::outbound::<false>(frame.bytes_mut(), offsets(packet), &quote, Some(from.address), from).ok()?;
         self.count_error(packet, (reply.service, reply.real), false);
@@ -252,6 +267,17 @@ impl Stages<'_> {
         count(&self.stats.services[service.index()], octets, inbound);
         count(&self.stats.reals[real.index()], octets, inbound);
     }
+}
+
+/// Gives an error about what full NAT has sent its client, as destination and as source of what it quotes.
+fn put_back<F: Frame>(
+    frame: &mut F,
+    packet: &Parsed,
+    quote: &Quote,
+    client: Option<TransportAddress>,
+) -> Result<(), Outcome> {
+    let Some(client) = client else { return Ok(()) };
+    quote::inbound::<false>(frame.bytes_mut(), offsets(packet), quote, client).map_err(unforwarded)
 }
 
 pub(super) fn offsets(packet: &Parsed) -> (usize, usize) {

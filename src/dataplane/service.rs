@@ -100,13 +100,16 @@ pub enum Forwarding {
     /// The server is the host: its packets go to a port's twin, rewritten as by NAT, and so are its answers
     /// (`host.rs`). ipvsadm's Local.
     Local,
+    /// As by NAT, and the packet's source becomes an address of the director's own, so that the server's answer comes back here
+    /// whatever its gateway (`full_nat.rs`). Our ipvsadm's FullNat.
+    FullNat,
 }
 
 impl Forwarding {
     /// Tells whether answers come back here, to get the VIP for their source.
     #[inline]
     pub const fn answers_here(self) -> bool {
-        matches!(self, Self::Nat | Self::Local)
+        matches!(self, Self::Nat | Self::Local | Self::FullNat)
     }
 }
 
@@ -117,6 +120,7 @@ impl fmt::Display for Forwarding {
             Self::Tunnel => "tunnel",
             Self::Direct => "direct",
             Self::Local => "local",
+            Self::FullNat => "fullnat",
         })
     }
 }

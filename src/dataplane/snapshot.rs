@@ -20,14 +20,14 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Cache};
 use hashbrown::HashMap;
 
-use super::address::{Address, TransportAddress};
-use super::conn::{Era, Outlet, Timeouts};
+use super::address::{Address, Family, TransportAddress};
+use super::conn::{Era, LocalId, Outlet, Timeouts};
 pub use super::endpoints::Endpoints;
 use super::punt::Transit;
 use super::route::Routes;
 use super::rules::Rules;
 use super::selectors::Selectors;
-use super::service::{EndpointId, Local, Persistence, PortSettings, RealId, RealServer, Service};
+use super::service::{EndpointId, Local, Persistence, PortId, PortSettings, RealId, RealServer, Service};
 use super::stand_in::StandIns;
 
 /// A fast, unkeyed hash for tables whose keys only the operator chooses.
@@ -53,6 +53,8 @@ pub struct Snapshot {
     pub former: Former,
     /// The addresses the director answers for.
     pub locals: Locals,
+    /// Full NAT's source addresses.
+    pub local_pools: LocalPools,
     /// Services by [`EndpointId`]; `None` where the id is no service, or its service was removed.
     pub services: Arc<[Option<Arc<Service>>]>,
     /// By [`EndpointId`], the [`Service::address`] of each service: all that a real server's answer asks of it.
@@ -155,6 +157,22 @@ impl Locals {
     /// Iterates over all addresses, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (Address, Local)> + '_ {
         self.0.iter().map(|(address, local)| (*address, *local))
+    }
+}
+
+/// Full NAT's source addresses, as each port has them.
+#[derive(Clone, Debug, Default)]
+pub struct LocalPools(Arc<[[Arc<[LocalId]>; 2]]>);
+
+impl LocalPools {
+    /// The addresses towards real servers that are reached by each port, by family.
+    pub fn new(ports: impl IntoIterator<Item = [Arc<[LocalId]>; 2]>) -> Self {
+        Self(ports.into_iter().collect())
+    }
+
+    /// Returns the addresses of a family towards real servers that are reached by `port`.
+    pub fn towards(&self, port: PortId, family: Family) -> &[LocalId] {
+        self.0.get(port.index()).map_or(&[], |pools| &pools[family as usize])
     }
 }
 

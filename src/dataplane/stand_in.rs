@@ -43,10 +43,12 @@ impl StandIn {
     pub fn end(&self, port: u16) -> SocketAddrV4 {
         match self.forwarding {
             Forwarding::Tunnel | Forwarding::Direct => SocketAddrV4::new(self.vip, port),
-            Forwarding::Nat | Forwarding::Local if self.real.port() != 0 && (port == self.port || self.port == 0) => {
+            Forwarding::Nat | Forwarding::FullNat | Forwarding::Local
+                if self.real.port() != 0 && (port == self.port || self.port == 0) =>
+            {
                 self.real
             }
-            Forwarding::Nat | Forwarding::Local => SocketAddrV4::new(*self.real.ip(), port),
+            Forwarding::Nat | Forwarding::FullNat | Forwarding::Local => SocketAddrV4::new(*self.real.ip(), port),
         }
     }
 }

@@ -20,6 +20,9 @@ impl<'a> Connector<'a> {
     ) -> Result<&'a RealServer, Outcome> {
         let Request { service, way, packet } = *request;
         let service = self.snapshot.service(service).ok_or(Outcome::DropNoService)?;
+        if self.snapshot.socket(value.real()).is_some_and(|outlet| outlet.local) {
+            return self.anew(request, slot, value);
+        }
         self.admit(service)?;
         let (mut refused, mut why) = (None, Outcome::DropAmbiguous);
         for _ in 0..TRIES {
@@ -34,8 +37,12 @@ impl<'a> Connector<'a> {
                 Ok(()) => {}
                 // Another worker has the same packet, and moves the connection.
                 Err(Unlinked::Busy) => return Ok(real),
-                Err(no @ (Unlinked::Ambiguous | Unlinked::Full)) => {
-                    why = if no == Unlinked::Full { Outcome::DropTableFull } else { Outcome::DropAmbiguous };
+                Err(no @ (Unlinked::Ambiguous | Unlinked::Full | Unlinked::NoPort)) => {
+                    why = match no {
+                        Unlinked::Full => Outcome::DropTableFull,
+                        Unlinked::NoPort => Outcome::DropNoLocalPort,
+                        _ => Outcome::DropAmbiguous,
+                    };
                     refused = Some(real.id);
                     continue;
                 }
@@ -71,6 +78,9 @@ impl<'a> Connector<'a> {
     /// Links a connection to the real server that it is to move to, in the place of one that never came to life if need be.
     fn relink<K: Kept>(&self, slot: Slot, way: &Way<K>, value: Value, real: &RealServer) -> Result<(), Unlinked> {
         let (Some(socket), table) = (real.shared, self.table::<K>()) else { return Ok(()) };
+        if socket.local {
+            return self.relink_local(slot, way, value, real, socket);
+        }
         let hash = table.hash(way.key.link(socket.outlet()));
         for _ in 0..TRIES {
             let linked = table.relink(slot, way.key, value, socket, self.tick(), self.sockets());

@@ -65,6 +65,10 @@ outcomes! {
     ForwardedLocalIn = "forwarded_local_in", "sent on to the host as a real server, on a port's twin";
     /// Host, which is the real server, to client.
     ForwardedLocalOut = "forwarded_local_out", "the answer of the host as a real server, sent on to the client";
+    /// Client to full NAT real server.
+    ForwardedFullNatIn = "forwarded_fullnat_in", "sent on to a real server by full NAT, from a local address";
+    /// Full NAT real server to client.
+    ForwardedFullNatOut = "forwarded_fullnat_out", "a full NAT real server's answer, sent on to the client";
     /// Client to tunnel real server.
     ForwardedTunnel = "forwarded_tunnel", "sent on to a real server in an IP-in-IP tunnel";
     /// Client to direct-routing real server.
@@ -169,6 +173,8 @@ outcomes! {
     DropRealServerRemoved = "drop_real_server_removed", "packet of a connection whose real server was removed";
     /// Reply tuple that two services would share.
     DropAmbiguous = "drop_ambiguous", "new connection whose replies no free real server could be told apart by";
+    /// No local address and port for full NAT.
+    DropNoLocalPort = "drop_no_local_port", "by full NAT, but no local address has a port left towards the real server";
     /// Connection table full.
     DropTableFull = "drop_table_full", "new connection, but the connection table is full";
     /// More new connections than the service's limit.

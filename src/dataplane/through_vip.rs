@@ -74,7 +74,7 @@ impl Stages<'_> {
         let (l3, l4) = offsets(&packet);
         stand_in::to(frame.bytes_mut(), l3, l4, protocol, stand_in.vip).map_err(unforwarded)?;
         let real = match stand_in.forwarding {
-            Forwarding::Nat | Forwarding::Local => stand_in.end(packet.dst_port),
+            Forwarding::Nat | Forwarding::FullNat | Forwarding::Local => stand_in.end(packet.dst_port),
             Forwarding::Tunnel | Forwarding::Direct => stand_in.real,
         };
         let packet = Parsed { dst: stand_in.vip.into(), ..packet };

@@ -78,6 +78,7 @@ options! {
     Gatewaying = "gatewaying", 'g'; Nothing;
     Ipip = "ipip", 'i'; Nothing;
     Masquerading = "masquerading", 'm'; Nothing;
+    FullNat = "fullnat"; Nothing;
     TunType = "tun-type"; Value;
     TunPort = "tun-port"; Value;
     TunNocsum = "tun-nocsum"; Nothing;
@@ -111,7 +112,7 @@ impl Switch {
     pub fn counts_as(self) -> Option<Counted> {
         Some(match self {
             Self::TcpService | Self::UdpService | Self::SctpService | Self::FwmarkService => Counted::ServiceAddress,
-            Self::Gatewaying | Self::Ipip | Self::Masquerading => Counted::ForwardingMethod,
+            Self::Gatewaying | Self::Ipip | Self::Masquerading | Self::FullNat => Counted::ForwardingMethod,
             Self::Numeric => Counted::Numeric,
             Self::Connection => Counted::Connection,
             Self::Scheduler => Counted::Scheduler,

@@ -13,7 +13,7 @@ Commands, the first of all options:
   -E, --edit-service   SERVICE, and the same; what is left out goes back to its default
   -D, --delete-service SERVICE
   -C, --clear          removes all services
-  -a, --add-server     SERVICE -r SERVER [-g | -i | -m] [-w WEIGHT] [-x UPPER] [-y LOWER] [tunnel options]
+  -a, --add-server     SERVICE -r SERVER [-g | -i | -m | --fullnat] [-w WEIGHT] [-x UPPER] [-y LOWER] [tunnel options]
   -e, --edit-server    SERVICE -r SERVER, and the same; what is left out goes back to its default
   -d, --delete-server  SERVICE -r SERVER
   -L, -l, --list       [SERVICE | -c | --timeout | --daemon] [-n] [-X] [--nosort]
@@ -40,6 +40,7 @@ Options:
   -g, --gatewaying           direct routing (the default)
   -i, --ipip                 tunnel
   -m, --masquerading         NAT
+  --fullnat                  NAT of both ends, from the director's local addresses; ipvsadm has none
   --tun-type TYPE            ipip (the default); gue, gre: not by this version
   --tun-port PORT, --tun-nocsum, --tun-csum, --tun-remcsum
   -w, --weight N             0 to 65535, 1 by default

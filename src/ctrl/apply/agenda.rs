@@ -38,8 +38,9 @@ impl Agenda {
         let selectors = running.marks != config.marks
             || changed.reordered
             || !before().filter_map(several).eq(after().filter_map(several));
-        let locals = !before().flat_map(|service| &service.vips).eq(after().flat_map(|service| &service.vips));
-        Self { selectors: whole || selectors, locals: whole || locals, ways, whole, changed }
+        let pools = running.local_pools != config.local_pools;
+        let vips = !before().flat_map(|service| &service.vips).eq(after().flat_map(|service| &service.vips));
+        Self { selectors: whole || selectors, locals: whole || vips || pools, ways, whole, changed }
     }
 }
 

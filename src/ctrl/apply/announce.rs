@@ -22,7 +22,8 @@ impl Applier {
         for (place, port) in snapshot.ports.iter().enumerate() {
             let own = port.addresses.iter().map(IpNet::addr);
             let vips = config.services.iter().flat_map(|service| service.vips.iter().copied());
-            let on_link = vips.filter(|vip| port.addresses.iter().any(|net| net.contains(vip)));
+            let on_link =
+                vips.chain(config.local_addresses()).filter(|vip| port.addresses.iter().any(|net| net.contains(vip)));
             wanted.extend(own.chain(on_link).map(|address| (PortId(place as u8), address.into())));
         }
         let stays: HashSet<_> = wanted.iter().copied().collect();

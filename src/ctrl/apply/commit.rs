@@ -229,7 +229,7 @@ impl Applier {
         for socket in mem::take(&mut self.shared_lately) {
             let Some(id) = self.endpoints.get(&EndpointOwner::SharedSocket(socket)) else { continue };
             for owner in self.sockets.owners(socket).iter().filter(|owner| owner.answers_here) {
-                let outlet = Outlet { endpoint: endpoint_id(id), port: owner.port };
+                let outlet = Outlet { endpoint: endpoint_id(id), port: owner.port, local: owner.local };
                 self.columns.outlets.set(owner.id.index(), Some(outlet));
             }
         }
@@ -269,6 +269,7 @@ impl Applier {
         // Nothing else asks for them.
         let endpoints = if wide { self.former_endpoints() } else { Default::default() };
         let timeouts = self.timeouts(config, &current);
+        let local_pools = if agenda.locals { self.local_pools(config) } else { current.local_pools.clone() };
         let columns = &mut self.columns;
         Snapshot {
             generation: 0,
@@ -279,6 +280,7 @@ impl Applier {
             wide,
             former: Former { endpoints, wildcards },
             locals: if agenda.locals { locals(config) } else { current.locals.clone() },
+            local_pools,
             services: columns.services.publish(),
             addresses: columns.addresses.publish(),
             reals: columns.reals.publish(),
@@ -313,6 +315,7 @@ impl Applier {
                     running.services[*place] = Arc::clone(&config.services[*place]);
                 }
                 running.marks.clone_from(&config.marks);
+                running.local_pools.clone_from(&config.local_pools);
                 running.timeouts = config.timeouts;
                 if agenda.ways {
                     running.routes.clone_from(&config.routes);

@@ -16,6 +16,10 @@ pub enum ApplyError {
     RealIds,
     /// The neighbour table has no room for a next hop.
     Neighbors(Address),
+    /// More different local addresses than there are ids, since the start.
+    LocalAddresses,
+    /// No memory for what connections by full NAT have besides.
+    Locals(io::ErrorKind),
     /// No memory for the notes of what the host asks through VIPs.
     Askers(io::ErrorKind),
 }
@@ -32,6 +36,10 @@ impl fmt::Display for ApplyError {
                 f,
                 "more than {MAX_REALS} real servers, those removed in the last two minutes or still in use included"
             ),
+            Self::LocalAddresses => {
+                write!(f, "more than {} different local addresses since the director started", u16::MAX)
+            }
+            Self::Locals(cause) => write!(f, "no memory for full NAT's local ports: {cause}"),
             Self::Askers(cause) => write!(f, "no memory for checks through VIPs: {cause}"),
             Self::Neighbors(address) => write!(f, "the neighbour table has no room for next hop {address}"),
         }

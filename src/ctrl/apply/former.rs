@@ -48,6 +48,6 @@ impl Applier {
     fn shared_endpoint(&self, socket: Socket) -> Option<Endpoint> {
         let id = self.endpoints.get(&EndpointOwner::SharedSocket(socket))?;
         let first = self.sockets.first(socket);
-        Some(Endpoint::Shared(conn::Socket { endpoint: endpoint_id(id), port: 0, first }))
+        Some(Endpoint::Shared(conn::Socket { endpoint: endpoint_id(id), port: 0, local: false, first }))
     }
 }

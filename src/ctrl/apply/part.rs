@@ -83,7 +83,7 @@ impl Part {
         let private = Endpoint::Private { service: self.id, real: station.id };
         match station.owner.socket {
             Socket::Port(socket, protocol) => {
-                let endpoint = station.shared.map_or(private, Endpoint::Shared);
+                let endpoint = station.shared.map_or(private, |shared| Endpoint::Shared(shared.of_all()));
                 places.push((Place::of(Table::Single, socket, protocol), endpoint));
                 if self.wanted.one_packet {
                     places.push((Place::of(Table::OnePacket, socket, protocol), private));
@@ -91,7 +91,9 @@ impl Part {
             }
             Socket::Station(address) => {
                 // The port of an answer is the answer's to tell.
-                let Some(shared) = station.shared.map(|shared| conn::Socket { port: 0, ..shared }) else { return };
+                let Some(shared) = station.shared.map(|shared| conn::Socket { port: 0, ..shared.of_all() }) else {
+                    return;
+                };
                 for protocol in self.wanted.selector.protocols() {
                     let any = TransportAddress::new(address, 0);
                     places.push((Place::of(Table::Wildcards, any, *protocol), Endpoint::Shared(shared)));

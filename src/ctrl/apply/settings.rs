@@ -42,6 +42,9 @@ pub(super) fn locals(config: &Config) -> Locals {
     for vip in config.services.iter().flat_map(|service| &service.vips) {
         locals.insert((*vip).into(), Local::Virtual);
     }
+    for local in config.local_addresses() {
+        locals.insert(local.into(), Local::Virtual);
+    }
     for (place, port) in config.ports.iter().enumerate() {
         for own in &port.addresses {
             locals.insert(own.addr().into(), Local::Own(PortId(place as u8)));

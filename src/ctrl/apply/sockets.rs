@@ -37,6 +37,8 @@ pub(super) struct Owner {
     pub answers_here: bool,
     /// The port that its answers come from, where clients' ports do not say it.
     pub port: u16,
+    /// Whether it is reached by full NAT.
+    pub local: bool,
 }
 
 /// All sockets.
@@ -72,7 +74,12 @@ impl Sockets {
 
     /// A real server was given an id.
     pub fn add(&mut self, owner: &RealOwner, id: RealId) {
-        let known = Owner { id, answers_here: owner.forwarding.answers_here(), port: outlet_port(owner) };
+        let known = Owner {
+            id,
+            answers_here: owner.forwarding.answers_here(),
+            port: outlet_port(owner),
+            local: owner.forwarding == Forwarding::FullNat,
+        };
         self.used.entry(owner.socket).or_default().owners.push(known);
     }
 

@@ -91,8 +91,8 @@ impl Build<'_> {
     /// The same real server by the methods by which it was reached before, where connections still are.
     fn others(&mut self, draft: &mut Draft<'_>, now: RealOwner) -> Vec<(RealOwner, RealId)> {
         let applier = &*self.applier;
-        let others =
-            [Forwarding::Nat, Forwarding::Tunnel, Forwarding::Direct].map(|forwarding| RealOwner { forwarding, ..now });
+        let others = [Forwarding::Nat, Forwarding::FullNat, Forwarding::Tunnel, Forwarding::Direct]
+            .map(|forwarding| RealOwner { forwarding, ..now });
         let others = others.into_iter().filter(|owner| *owner != now);
         let mut known: Vec<_> = others.filter_map(|owner| Some((owner, RealId(applier.reals.get(&owner)?)))).collect();
         draft.restless |= !known.is_empty();
@@ -101,20 +101,21 @@ impl Build<'_> {
     }
 
     /// Decides whether a NAT socket is shared: from the moment that a second service names it, and then for as long
-    /// as its id lives, since connections made meanwhile have links.
+    /// as its id lives, since connections made meanwhile have links. By full NAT every connection has one.
     fn sharing(&mut self, real: RealOwner) -> Result<Option<conn::Socket>, ApplyError> {
         let RealOwner { service, socket, .. } = real;
+        let local = real.forwarding == Forwarding::FullNat;
         let (owner, port) = (EndpointOwner::SharedSocket(socket), outlet_port(&real));
         if matches!(socket, Socket::Station(_)) {
             // An answer does not say which VIP it is from: all its connections have links, from the first on.
-            return Ok(Some(conn::Socket { endpoint: self.endpoint(owner)?, port, first: None }));
+            return Ok(Some(conn::Socket { endpoint: self.endpoint(owner)?, port, local, first: None }));
         }
         let first = self.applier.first(socket, service);
         // A socket that changes hands is shared too: the former service's connections must not be mistaken.
         let several = self.applier.sockets.is_named_twice(socket);
-        if !several && first == service && self.applier.endpoints.get(&owner).is_none() {
+        if !local && !several && first == service && self.applier.endpoints.get(&owner).is_none() {
             return Ok(None);
         }
-        Ok(Some(conn::Socket { endpoint: self.endpoint(owner)?, port, first: Some(first) }))
+        Ok(Some(conn::Socket { endpoint: self.endpoint(owner)?, port, local, first: Some(first) }))
     }
 }

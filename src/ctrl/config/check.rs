@@ -7,6 +7,7 @@ use super::answers::{answers, one_packet};
 use super::device::Device;
 use super::families::families;
 use super::known::{Known, Vips};
+use super::local_pool::local_pools;
 use super::model::*;
 use super::source::{ConfigError, Source};
 use super::through::through_vips;
@@ -44,6 +45,7 @@ pub(super) fn between(config: &Config, source: &Source) -> Checked {
     neighbors(&known, source)?;
     marks(config, source)?;
     services(&known, source)?;
+    local_pools(&known, source)?;
     answers(config, source)?;
     one_packet(config, source)?;
     through_vips(config, source)?;

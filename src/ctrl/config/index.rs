@@ -9,6 +9,7 @@ use super::changed::Changed;
 use super::check::{MAX_ENDPOINTS, MAX_REALS, whole};
 use super::families;
 use super::known::{Known, Ranges, Vips};
+use super::local_pool;
 use super::model::*;
 use super::source::{ConfigError, Source};
 use super::through;
@@ -110,7 +111,7 @@ impl Index {
         let shared = self.sockets.repeated() + self.wide_stations.different();
         let many = self.total > MAX_REALS || config.services.len() + shared > MAX_ENDPOINTS;
         if many
-            || !after.iter().all(|service| families::accepts(service))
+            || !after.iter().all(|service| families::accepts(service) && local_pool::accepts(config, service))
             || self.selectors.repeated() > 0
             || !through::accepts(config, self.through_vip, before, after)
         {
@@ -128,8 +129,8 @@ impl Index {
         if service.selector.is_wide() {
             return false;
         }
-        let free =
-            |vip| !known.config.names_network(vip) && !self.stations.contains(&vip) && !self.hosts.contains(&vip);
+        let used = |vip| self.stations.contains(&vip) || self.hosts.contains(&vip) || known.config.is_local(vip);
+        let free = |vip| !known.config.names_network(vip) && !used(vip);
         if !service.vips.iter().all(|vip| free(*vip)) {
             return false;
         }
@@ -154,6 +155,7 @@ fn same_ground(one: &Config, other: &Config) -> bool {
         && one.routes == other.routes
         && one.mirror == other.mirror
         && one.neighbors == other.neighbors
+        && one.local_pools == other.local_pools
         && one.marks == other.marks
         && one.checks == other.checks
 }

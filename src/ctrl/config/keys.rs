@@ -17,10 +17,22 @@ pub(super) const LATER: &str = "not supported yet by this version";
 pub(super) const ROOT: Keys = Keys {
     header: "the file",
     known: &[
-        "director", "api", "announce", "health", "mirror", "timeouts", "ipvs", "port", "route", "neighbor", "mark",
-        "notify", "service",
+        "director",
+        "api",
+        "announce",
+        "health",
+        "mirror",
+        "timeouts",
+        "ipvs",
+        "port",
+        "route",
+        "neighbor",
+        "local_pool",
+        "mark",
+        "notify",
+        "service",
     ],
-    later: &["local_pool", "vrrp", "sync"],
+    later: &["vrrp", "sync"],
 };
 pub(super) const DIRECTOR: Keys = Keys {
     header: "[director]",
@@ -66,6 +78,7 @@ pub(super) const PORT: Keys =
     Keys { header: "[[port]]", known: &["name", "device", "addresses", "mac", "queues", "mtu", "twin"], later: &[] };
 pub(super) const ROUTE: Keys = Keys { header: "[[route]]", known: &["to", "via"], later: &[] };
 pub(super) const NEIGHBOR: Keys = Keys { header: "[[neighbor]]", known: &["address", "mac"], later: &[] };
+pub(super) const LOCAL_POOL: Keys = Keys { header: "[[local_pool]]", known: &["addresses"], later: &[] };
 pub(super) const MARK: Keys = Keys { header: "[[mark]]", known: &["mark", "match"], later: &[] };
 pub(super) const MATCH: Keys =
     Keys { header: "match", known: &["protocol", "from", "to", "port", "ingress"], later: &[] };
@@ -169,6 +182,7 @@ const TABLES: &[&Keys] = &[
     &PORT,
     &ROUTE,
     &NEIGHBOR,
+    &LOCAL_POOL,
     &MARK,
     &SERVICE,
     &PERSISTENCE,

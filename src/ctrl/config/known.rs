@@ -45,6 +45,14 @@ impl<'a> Known<'a> {
 
     /// Says why `address` cannot belong to another host.
     fn not_ours(&self, address: IpAddr, what: &str) -> Result<(), String> {
+        if self.config.is_local(address) {
+            return Err(format!("the {what} {address} is a local address, of a [[local_pool]]"));
+        }
+        self.free(address, what)
+    }
+
+    /// Says why `address` is taken, or nobody's.
+    pub fn free(&self, address: IpAddr, what: &str) -> Result<(), String> {
         if let Some(port) = self.own.get(&address) {
             return Err(format!("the {what} {address} is the director's own address on port \"{}\"", port.name));
         }
@@ -87,7 +95,7 @@ impl Config {
         }
         match (self.reach(address), real.forwarding) {
             // A route may come from the host.
-            (None, Forwarding::Nat | Forwarding::Tunnel) if self.mirror.is_some() => Ok(()),
+            (None, Forwarding::Nat | Forwarding::FullNat | Forwarding::Tunnel) if self.mirror.is_some() => Ok(()),
             (None, _) => Err(format!("the real server {address} is on no port's network and no route leads to it")),
             (Some(Reach::Gateway(route)), Forwarding::Direct) => Err(format!(
                 "the real server {address} is behind the gateway {}: direct routing reaches only a port's own network",

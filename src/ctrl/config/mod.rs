@@ -21,6 +21,7 @@ mod health;
 mod index;
 mod keys;
 mod known;
+mod local_pool;
 mod machine;
 mod mirror;
 mod model;
@@ -55,9 +56,9 @@ pub(super) use keys::Keys;
 pub use machine::Machine;
 pub use mirror::protocol_name;
 pub use model::{
-    Announce, Api, Check, Checks, Config, Director, Forwarding, Health, Listen, Mark, Mirror, Neighbor, Notify,
-    OnFailure, Pattern, Poll, Port, Protocol, Queues, Quorum, Real, Receiver, Route, Rules, Scheduler, Selector,
-    Service, Thresholds, Timeouts, Tls, Transit,
+    Addresses, Announce, Api, Check, Checks, Config, Director, Forwarding, Health, Listen, LocalPool, Mark, Mirror,
+    Neighbor, Notify, OnFailure, Pattern, Poll, Port, Protocol, Queues, Quorum, Real, Receiver, Route, Rules,
+    Scheduler, Selector, Service, Thresholds, Timeouts, Tls, Transit,
 };
 pub use notify::DEFAULT_NOTIFY_TIMEOUT;
 pub use reach::Reach;

@@ -8,6 +8,7 @@
 //! - answers by NAT and of the host can be told apart: what answers for a service of several ports or addresses does not for
 //!   one of one;
 //! - a real server is local if, and only if, it is the host, which a twin leads to;
+//! - local addresses are nobody else's, and where full NAT is used its family has some;
 //! - every gateway, static neighbour and direct-routing real server is on-link of a port, and every other real
 //!   server is on-link or has a route;
 //! - every default is filled in: a real server's port, forwarding method and weight are what applies.
@@ -24,7 +25,7 @@ pub use crate::dataplane::address::Family;
 pub use crate::dataplane::punt::Transit;
 pub use crate::dataplane::rules::Rules;
 pub use crate::dataplane::sched::Scheduler;
-pub use crate::dataplane::selector::{Pattern, Selector};
+pub use crate::dataplane::selector::{Addresses, Pattern, Selector};
 pub use crate::dataplane::service::{Forwarding, MssClamp, Persistence, Protocol, Thresholds};
 
 /// The largest MTU of a twin that is a tap (DPDK's net_tap).
@@ -53,6 +54,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Static neighbours.
     pub neighbors: Vec<Neighbor>,
+    /// Full NAT's source addresses. Default none.
+    pub local_pools: Vec<LocalPool>,
     /// Rules that give marks; the first that fits a packet does.
     pub marks: Vec<Mark>,
     /// Who is told of changes.
@@ -274,6 +277,13 @@ pub struct Neighbor {
     pub address: IpAddr,
     /// A unicast Ethernet address.
     pub mac: [u8; 6],
+}
+
+/// `[[local_pool]]`: addresses of the director's own that real servers see full NAT's connections come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalPool {
+    /// The addresses, at least one, of either family; no two pools share one.
+    pub addresses: Vec<Addresses>,
 }
 
 /// `[[service]]`.

@@ -9,9 +9,10 @@ use super::device::Device;
 use super::document::Table;
 use super::health;
 use super::keys::{
-    ANNOUNCE, API, DIRECTOR, HEALTH, IPVS, MARK, MIRROR, NEIGHBOR, NOTIFY, PERSISTENCE, PORT, REAL, ROOT, ROUTE,
-    SERVICE, SORRY, TIMEOUTS,
+    ANNOUNCE, API, DIRECTOR, HEALTH, IPVS, LOCAL_POOL, MARK, MIRROR, NEIGHBOR, NOTIFY, PERSISTENCE, PORT, REAL, ROOT,
+    ROUTE, SERVICE, SORRY, TIMEOUTS,
 };
+use super::local_pool;
 use super::mirror;
 use super::model::*;
 use super::notify;
@@ -59,6 +60,7 @@ pub(super) const FORWARDINGS: &[(&str, Forwarding)] = &[
     ("tunnel", Forwarding::Tunnel),
     ("direct", Forwarding::Direct),
     ("local", Forwarding::Local),
+    ("fullnat", Forwarding::FullNat),
 ];
 
 /// Reads the whole file.
@@ -82,6 +84,7 @@ pub(super) fn file(source: &Source, root: &Table) -> Result<Config, ConfigError>
         rules,
         routes: each(root.tables("route", &ROUTE)?, route)?,
         neighbors: each(root.tables("neighbor", &NEIGHBOR)?, neighbor)?,
+        local_pools: each(root.tables("local_pool", &LOCAL_POOL)?, local_pool::pool)?,
         marks: each(root.tables("mark", &MARK)?, |section| selector::rule(section, &ports))?,
         notify: each(root.tables("notify", &NOTIFY)?, |section| notify::notify(section, &ports))?,
         services: each(root.tables("service", &SERVICE)?, |section| service(section, &ports).map(Arc::new))?,
@@ -326,12 +329,12 @@ fn persistence(section: Option<Section<'_>>, family: Family) -> Result<Option<Pe
 /// The port of a real server: by default the service's; 0 for the one that the client chose.
 fn real_port(written: Option<u16>, service: &Selector, forwarding: Forwarding) -> Result<u16, String> {
     match (forwarding, written) {
-        (Forwarding::Nat | Forwarding::Local, Some(port))
+        (Forwarding::Nat | Forwarding::FullNat | Forwarding::Local, Some(port))
             if port != 0 && service.socket().is_some_and(|socket| socket.port() == 0) =>
         {
             Err(format!("a service of every port keeps the port that the client chose: leave \":{port}\" out"))
         }
-        (Forwarding::Nat | Forwarding::Local, Some(port)) if port != 0 => Ok(port),
+        (Forwarding::Nat | Forwarding::FullNat | Forwarding::Local, Some(port)) if port != 0 => Ok(port),
         // The packet arrives with the port the client chose, whatever is written: ipvsadm does the same.
         _ => Ok(service.ports().one().unwrap_or(0)),
     }
@@ -347,7 +350,7 @@ fn thresholds(section: &Section<'_>) -> Result<Thresholds, ConfigError> {
 }
 
 fn forwarding(section: &Section<'_>) -> Result<Option<Forwarding>, ConfigError> {
-    section.get("forwarding").map(|item| item.word(FORWARDINGS, &["fullnat"])).transpose()
+    section.get("forwarding").map(|item| item.word(FORWARDINGS, &[])).transpose()
 }
 
 fn same_family(real: IpAddr, service: &Selector) -> Result<(), String> {

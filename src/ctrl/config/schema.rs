@@ -17,7 +17,8 @@ use super::value::LONGEST_TIMEOUT;
 pub(super) use kind::Kind;
 #[cfg(test)]
 pub(super) use shapes::{
-    Api, Check, Director, Health, Ipvs, Mark, Match, Mirror, Neighbor, Notify, Observe, Persistence, Port, Route, Sorry,
+    Api, Check, Director, Health, Ipvs, LocalPool, Mark, Match, Mirror, Neighbor, Notify, Observe, Persistence, Port,
+    Route, Sorry,
 };
 pub use shapes::{File, Key, Real, Service, Timeouts};
 

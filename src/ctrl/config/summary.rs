@@ -54,7 +54,9 @@ impl Loaded {
             }
             if service.reals.iter().all(|real| real.weight == 0) && service.sorry_server.is_none() {
                 note(path, "no real server with a weight: every new connection is dropped");
-            } else if service.stations().any(|(_, real)| real.forwarding == Forwarding::Nat)
+            } else if service
+                .stations()
+                .any(|(_, real)| matches!(real.forwarding, Forwarding::Nat | Forwarding::FullNat))
                 && !self.config.reaches_everyone(family)
             {
                 let all = Addresses::every(family);

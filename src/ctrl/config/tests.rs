@@ -14,6 +14,7 @@ mod edits;
 mod families;
 mod health;
 mod index;
+mod local_pool;
 mod mirror;
 mod notify;
 mod pools;
@@ -107,7 +108,6 @@ fn what_this_version_does_not_do() {
     for (head, text, expected) in [
         ("", "[[vrrp]]\nname = 'a'\n", "1: vrrp: "),
         ("", "[sync]\n", "1: sync: "),
-        ("", "[[local_pool]]\n", "1: local_pool: "),
         (
             "",
             "[[service]]\naddress = '[2001:db8::1]:0'\n",
@@ -118,7 +118,6 @@ fn what_this_version_does_not_do() {
             "[[mark]]\nmark = 7\nmatch = { to = '2001:db8::/64' }\n",
             "3: mark[0].match: \"to [2001:db8::/64]:0\": IPv6 for several addresses or ports is ",
         ),
-        (service, "forwarding = 'fullnat'\n", "3: service[0].forwarding: \"fullnat\" is "),
         (service, "[[service.real]]\ntunnel = { type = 'gue' }\n", "4: service[0].real[0].tunnel: "),
     ] {
         let text = format!("{head}{text}");

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::announce::MAIN_TABLE;
 use super::document::{Table, Value};
 use super::health;
+use super::local_pool;
 use super::model::*;
 use super::name;
 use super::notify::DEFAULT_NOTIFY_TIMEOUT;
@@ -46,6 +47,7 @@ pub fn config(config: &Config) -> Table {
     list(&mut root, "port", config.ports.iter().map(port));
     list(&mut root, "route", config.routes.iter().map(route));
     list(&mut root, "neighbor", config.neighbors.iter().map(neighbor));
+    list(&mut root, "local_pool", config.local_pools.iter().map(local_pool::write));
     list(&mut root, "mark", config.marks.iter().map(mark));
     list(&mut root, "notify", config.notify.iter().map(notify));
     list(&mut root, "service", config.services.iter().map(|it| service_with_reals(it, Detail::Short)));

@@ -35,6 +35,10 @@ pub trait Identity: Copy + Eq + Debug + Send + Sync + 'static {
     /// The endpoint it names.
     fn endpoint(self) -> EndpointId;
 
+    /// The same of another client.
+    #[must_use]
+    fn with_client(self, client: TransportAddress) -> Self;
+
     /// The key of this connection's link: as much of it as an answer from a real server tells, towards the real server's
     /// socket.
     #[must_use]

@@ -94,6 +94,11 @@ impl Identity for Key {
     }
 
     #[inline]
+    fn with_client(self, client: TransportAddress) -> Self {
+        Self::new(client.address.low(), client.port, self.endpoint())
+    }
+
+    #[inline]
     fn link(self, socket: Outlet) -> Self {
         self.towards(socket.endpoint)
     }

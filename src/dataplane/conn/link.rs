@@ -31,6 +31,8 @@ pub struct Outlet {
     pub endpoint: EndpointId,
     /// For wide connections, the port that answers come from; 0 for the one that the client talks to.
     pub port: u16,
+    /// Whether it is reached by full NAT: then links are keyed by the local address and port in the client's stead.
+    pub local: bool,
 }
 
 /// The socket of a real server that several services share.
@@ -40,16 +42,24 @@ pub struct Socket {
     pub endpoint: EndpointId,
     /// As [`Outlet::port`].
     pub port: u16,
+    /// As [`Outlet::local`].
+    pub local: bool,
     /// The service that named it first. Connections from the time when it was that service's alone have no link. `None`
     /// where every connection ever had one.
     pub first: Option<EndpointId>,
 }
 
 impl Socket {
+    /// The same for whoever shares it, whatever the method.
+    #[must_use]
+    pub const fn of_all(self) -> Self {
+        Self { local: false, ..self }
+    }
+
     /// What its links are keyed by.
     #[inline]
     pub const fn outlet(self) -> Outlet {
-        Outlet { endpoint: self.endpoint, port: self.port }
+        Outlet { endpoint: self.endpoint, port: self.port, local: self.local }
     }
 }
 
@@ -66,6 +76,8 @@ pub enum LinkedInsert {
     Ambiguous,
     /// No free place for the entry or for its link.
     Full,
+    /// By full NAT: of the local addresses' ports that were tried none is free.
+    NoPort,
 }
 
 impl From<Insert> for LinkedInsert {
@@ -94,6 +106,8 @@ pub enum Unlinked {
     Busy,
     /// No free place.
     Full,
+    /// As [`LinkedInsert::NoPort`].
+    NoPort,
 }
 
 impl<K: Identity> Table<K> {
@@ -130,7 +144,7 @@ impl<K: Identity> Table<K> {
                         Refusal::SameKey => {}
                         Refusal::Unlinked(Unlinked::Ambiguous) => return LinkedInsert::Ambiguous,
                         Refusal::Unlinked(Unlinked::Busy) => return LinkedInsert::Busy(content),
-                        Refusal::Unlinked(Unlinked::Full) => return LinkedInsert::Full,
+                        Refusal::Unlinked(Unlinked::Full | Unlinked::NoPort) => return LinkedInsert::Full,
                     }
                 }
             }
@@ -202,7 +216,8 @@ impl<K: Identity> Table<K> {
         let forward = key.unlinked(first?)?;
         let (slot, value) = self.lookup(forward, self.hash(forward))?;
         let outlet = sockets(value.real())?;
-        (outlet.endpoint == key.endpoint()).then_some((slot, forward, value))
+        // By full NAT every connection has a link.
+        (outlet.endpoint == key.endpoint() && !outlet.local).then_some((slot, forward, value))
     }
 
     /// Tells whether a connection of the socket's first service, which may have no link, has the same tuple.
@@ -212,7 +227,7 @@ impl<K: Identity> Table<K> {
     }
 
     /// Makes a link to `owner`'s slot, or takes a stale one over.
-    fn link(
+    pub(super) fn link(
         &self,
         link_key: K,
         key: K,
@@ -262,12 +277,12 @@ impl<K: Identity> Table<K> {
         let endpoint = link_key.endpoint();
         let outlet = || {
             if commits(Fault::LinkAnySocket) {
-                return Some(Outlet { endpoint, port: 0 });
+                return Some(Outlet { endpoint, port: 0, local: false });
             }
             sockets(value.real()).filter(|outlet| outlet.endpoint == endpoint)
         };
         let right = (value.generation() == link.generation || commits(Fault::LinkAnyLife))
-            && outlet().is_some_and(|outlet| key.link(outlet) == link_key);
+            && outlet().is_some_and(|outlet| self.link_key(link.slot, value, key, outlet) == Some(link_key));
         right.then_some((key, value))
     }
 
@@ -284,7 +299,7 @@ impl<K: Identity> Table<K> {
 }
 
 /// Why no link was made.
-enum Refusal {
+pub(super) enum Refusal {
     /// Another worker's insert of the same forward key has it: look the key up again.
     SameKey,
     Unlinked(Unlinked),

@@ -9,8 +9,8 @@
 //! When none of a newcomer's places is free it may take that of a connection that never came to life ([`evict`]); where
 //! there is none of those either the table is full for it ([`Insert::Full`]).
 //!
-//! Read [`entry`] for the words, [`insert`] for the protocol, [`link`] for replies from shared real servers, [`sweep`]
-//! for expiry, [`evict`] for floods. The protocol's models are in `models`; `scripts/test models` runs them.
+//! Read [`entry`] for the words, [`insert`] for the protocol, [`link`] for replies from shared real servers,
+//! [`local`] for full NAT, [`sweep`] for expiry, [`evict`] for floods. The protocol's models are in `models`; `scripts/test models` runs them.
 
 mod counts;
 pub mod datagram_state;
@@ -21,6 +21,7 @@ mod identity;
 pub mod insert;
 mod key;
 pub mod link;
+mod local;
 mod marks;
 mod memory;
 pub mod sctp_state;
@@ -40,6 +41,7 @@ pub use identity::Identity;
 pub use insert::Insert;
 pub use key::Key;
 pub use link::{LinkedInsert, Outlet, Socket, Unlinked};
+pub use local::{Allotment, LOCAL_PORTS, LocalAddresses, LocalId};
 pub(super) use memory::Memory;
 pub use memory::{Backing, prefetch};
 pub use sctp_state::SctpEvent;

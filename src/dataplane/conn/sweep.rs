@@ -135,8 +135,10 @@ impl<K: Identity> Table<K> {
         }
         if let Some(key) = self.key(slot) {
             removed(key, seen);
-            if let Some(socket) = sockets(seen.real()) {
-                self.unlink(key.link(socket), slot, seen, now);
+            if let Some(socket) = sockets(seen.real())
+                && let Some(link_key) = self.link_key(slot, seen, key, socket)
+            {
+                self.unlink(link_key, slot, seen, now);
             }
         }
         self.release(slot, seen);

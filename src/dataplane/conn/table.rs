@@ -4,6 +4,7 @@
 use std::hint::select_unpredictable;
 use std::io;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use arrayvec::ArrayVec;
 use crossbeam::utils::CachePadded;
@@ -12,6 +13,7 @@ use super::entry::{Phase, Value};
 use super::hash::{self, Hash, Secret};
 use super::identity::{Identity, Line};
 use super::key::Key;
+use super::local::Locals;
 use super::memory::{self, Backing, Memory};
 use crate::dataplane::sync::{AtomicU64, Fault, Ordering, commits};
 
@@ -111,6 +113,8 @@ pub struct Table<K: Identity = Key> {
     secret: Secret,
     /// How many stash slots are claimed: raised before a claim, lowered after a release, on a line of its own.
     stashed: CachePadded<AtomicU64>,
+    /// What connections by full NAT have besides, once there may be any.
+    pub(super) locals: OnceLock<Locals>,
 }
 
 impl<K: Identity> Table<K> {
@@ -135,6 +139,7 @@ impl<K: Identity> Table<K> {
             overflow,
             secret: Secret::new(secret),
             stashed: CachePadded::new(AtomicU64::new(0)),
+            locals: OnceLock::new(),
         })
     }
 

@@ -330,7 +330,7 @@ fn whom_a_newcomer_drives_out() {
 
 #[test]
 fn a_connection_goes_with_its_link_and_only_where_that_helps() {
-    let socket = Socket { endpoint: endpoint(9), port: 0, first: Some(endpoint(8)) };
+    let socket = Socket { endpoint: endpoint(9), port: 0, local: false, first: Some(endpoint(8)) };
     let sockets = |_: RealId| Some(socket.outlet());
     let table = Table::with_geometry(4, 2, 0, SECRET).unwrap();
     let opening = |seen| Value::new(State::TCP_SYN_RECV, tick(seen), RealId(1));

@@ -113,6 +113,16 @@ impl Identity for WideKey {
         }
     }
 
+    fn with_client(self, client: TransportAddress) -> Self {
+        let [k0, k1, k2] = self.0;
+        let k0 = k0 & !(0xffff << 16) | u64::from(client.port) << 16;
+        if self.is_six() {
+            let (upper, lower) = client.address.halves();
+            return Self([k0, upper, lower]);
+        }
+        Self([k0, u64::from(client.address.low()) << 32 | k1 & 0xffff_ffff, k2])
+    }
+
     /// An answer tells the client and the port that it comes from, and not which address the client talks to.
     #[inline]
     fn link(self, socket: Outlet) -> Self {
@@ -220,9 +230,12 @@ mod tests {
             let key = WideKey::new((client, 51_234), (vip, 80), endpoint(7)).over(6);
             assert_eq!((key.client(), key.endpoint()), (TransportAddress::new(client, 51_234), endpoint(7)));
             assert_eq!(key.destination(), None);
-            let link = key.link(Outlet { endpoint: endpoint(9), port: 0 });
+            let link = key.link(Outlet { endpoint: endpoint(9), port: 0, local: false });
             assert_eq!(link, WideKey::answer((client, 51_234), 8080, endpoint(9)).over(6));
             assert_eq!(link.unlinked(endpoint(7)), Some(key));
+            let local = TransportAddress::new(Address::from_bits(bits ^ 1 << 70), 9);
+            let answer = WideKey::answer((local.address, local.port), 8080, endpoint(9)).over(6);
+            assert_eq!(key.with_client(local).link(Outlet { endpoint: endpoint(9), port: 0, local: true }), answer);
             assert_ne!(key, WideKey::new((client, 51_235), (vip, 80), endpoint(7)).over(6));
         }
     }
@@ -250,8 +263,10 @@ mod tests {
     #[test]
     fn a_link_is_what_an_answer_tells() {
         let key = WideKey::new((v4(1), 2), (v4(3), 4), endpoint(7)).over(6);
-        let to = |port| Outlet { endpoint: endpoint(9), port };
+        let to = |port| Outlet { endpoint: endpoint(9), port, local: false };
         assert_eq!(key.link(to(0)), WideKey::answer((v4(1), 2), 4, endpoint(9)).over(6));
+        let local = TransportAddress::new(v4(7), 6);
+        assert_eq!(key.with_client(local).link(to(0)), WideKey::answer((v4(7), 6), 4, endpoint(9)).over(6));
         assert_eq!(key.link(to(0)), WideKey::new((v4(1), 2), (v4(5), 4), endpoint(8)).over(6).link(to(0)));
         for (client, destination) in [((v4(0), 2), (v4(3), 4)), ((v4(1), 0), (v4(3), 4)), ((v4(1), 2), (v4(3), 0))] {
             assert_ne!(key.link(to(0)), WideKey::new(client, destination, endpoint(7)).over(6).link(to(0)));

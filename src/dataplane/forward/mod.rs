@@ -2,7 +2,7 @@
 //!
 //! | file | method | touches |
 //! |---|---|---|
-//! | [`nat`] | NAT, both directions | one address, one port, TTL, the checksums over them |
+//! | [`nat`] | NAT, both directions; full NAT, twice for each packet | one address, one port, TTL, the checksums over them |
 //! | [`ipip`] | tunnel | TTL; puts an outer IP header in front |
 //! | [`direct`] | direct routing | TTL |
 //! | [`mss`] | all of them, before | a TCP SYN's maximum segment size |

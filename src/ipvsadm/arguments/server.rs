@@ -66,6 +66,7 @@ impl ServerDraft {
             Switch::Gatewaying => self.forwarding = Forwarding::Direct,
             Switch::Ipip => self.forwarding = Forwarding::Tunnel,
             Switch::Masquerading => self.forwarding = Forwarding::Nat,
+            Switch::FullNat => self.forwarding = Forwarding::FullNat,
             Switch::Weight => self.weight = signed("weight")?,
             Switch::UpperThreshold => self.upper = signed("u_threshold")?,
             Switch::LowerThreshold => self.lower = signed("l_threshold")?,

@@ -107,6 +107,7 @@ fn server_line(service: &ShownService, server: &ShownServer, listing: &Listing, 
         Forwarding::Tunnel => ("Tunnel", "ipip"),
         Forwarding::Direct => ("Route", "n/a"),
         Forwarding::Local => ("Local", "n/a"),
+        Forwarding::FullNat => ("FullNat", "n/a"),
     };
     let columns = match listing.layout {
         Layout::Stats => traffic(&server.traffic, listing.exact),

@@ -60,6 +60,7 @@ fn servers(text: &mut String, (key, name): (&Key, &str), service: &ShownService,
         let (address, weight) = (spoken.socket(server.address, protocol(&service.what)), server.weight);
         let (method, tunnel) = match server.forwarding {
             Forwarding::Nat => ("-m", ""),
+            Forwarding::FullNat => ("--fullnat", ""),
             Forwarding::Tunnel => ("-i", " --tun-type ipip"),
             Forwarding::Direct => ("-g", ""),
             // As ipvsadm does; but another port than the service's would be lost by it.

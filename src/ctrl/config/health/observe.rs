@@ -40,7 +40,7 @@ pub(super) fn obstacle(service: &Service, real: &Real) -> Option<String> {
         return Some(format!("\"observe\" is for TCP connections, and the service's protocol is {protocol}"));
     }
     match real.forwarding {
-        Forwarding::Nat | Forwarding::Local => None,
+        Forwarding::Nat | Forwarding::FullNat | Forwarding::Local => None,
         Forwarding::Tunnel | Forwarding::Direct => Some(format!(
             "\"observe\" takes answers that pass the director, as by nat: by {} they do not",
             real.forwarding

@@ -39,6 +39,8 @@ pub enum Port {}
 pub enum Route {}
 /// `[[neighbor]]`.
 pub enum Neighbor {}
+/// `[[local_pool]]`.
+pub enum LocalPool {}
 /// `[[mark]]`.
 pub enum Mark {}
 /// `match`.
@@ -117,6 +119,11 @@ impl Shape for File {
             "neighbor",
             Kind::List(&Kind::Table(SchemaGenerator::subschema_for::<Written<Neighbor>>)),
             "Static neighbours; all others are found by ARP.",
+        ),
+        (
+            "local_pool",
+            Kind::List(&Kind::Table(SchemaGenerator::subschema_for::<Written<LocalPool>>)),
+            "Full NAT's source addresses.",
         ),
         (
             "mark",
@@ -296,6 +303,17 @@ impl Shape for Neighbor {
         ("address", Kind::Text, "Its address, on a port's own network."),
         ("mac", Kind::Text, "Its Ethernet address."),
     ];
+}
+
+impl Shape for LocalPool {
+    const NAME: &'static str = "LocalPool";
+    const KEYS: &'static Keys = &keys::LOCAL_POOL;
+    const REQUIRED: &'static [&'static str] = keys::LOCAL_POOL.known;
+    const VALUES: Values = &[(
+        "addresses",
+        Kind::List(&Kind::Text),
+        "Addresses of the director's own that real servers see full NAT's connections come from: single ones, prefixes and ranges.",
+    )];
 }
 
 impl Shape for Mark {

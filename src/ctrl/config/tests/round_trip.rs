@@ -154,7 +154,8 @@ fn scheduler(rng: &mut Rng) -> Scheduler {
 }
 
 fn forwarding(rng: &mut Rng) -> Forwarding {
-    *rng.choice(&[Forwarding::Nat, Forwarding::Tunnel, Forwarding::Direct, Forwarding::Local]).unwrap()
+    *rng.choice(&[Forwarding::Nat, Forwarding::FullNat, Forwarding::Tunnel, Forwarding::Direct, Forwarding::Local])
+        .unwrap()
 }
 
 /// A real server with all defaults.
@@ -168,7 +169,7 @@ fn station(rng: &mut Rng, selector: &Selector) -> Real {
             let family = family(rng);
             host(rng, family)
         }
-        Forwarding::Nat | Forwarding::Direct => host(rng, selector.family()),
+        Forwarding::Nat | Forwarding::FullNat | Forwarding::Direct => host(rng, selector.family()),
     };
     let address = (of, port).into();
     Real { address, weight: 1, forwarding, thresholds: Thresholds::default(), slow_start: 0, check: None }
@@ -318,6 +319,10 @@ fn config(rng: &mut Rng) -> Config {
         },
         routes: several(rng, 3, route),
         neighbors: several(rng, 3, neighbor),
+        local_pools: several(rng, 3, |rng| {
+            let family = family(rng);
+            LocalPool { addresses: (0..rng.usize(1..4)).map(|_| Addresses::single(host(rng, family))).collect() }
+        }),
         marks: several(rng, 3, |rng| Mark { mark: rng.u32(1..), pattern: pattern(rng, &ports) }),
         notify: several(rng, 3, |rng| notify(rng, &ports)),
         services: several(rng, 4, |rng| Arc::new(service(rng, &ports))),

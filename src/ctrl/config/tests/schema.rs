@@ -6,8 +6,8 @@ use document::{Table, Value};
 
 use super::*;
 use crate::ctrl::config::schema::{
-    Api, Check, Director, File, Health, Ipvs, Key, Kind, Mark, Match, Mirror, Neighbor, Notify, Observe, Persistence,
-    Port, Real, Route, Service, Shape, Sorry, Timeouts,
+    Api, Check, Director, File, Health, Ipvs, Key, Kind, LocalPool, Mark, Match, Mirror, Neighbor, Notify, Observe,
+    Persistence, Port, Real, Route, Service, Shape, Sorry, Timeouts,
 };
 
 /// A file in which every table stands where a key of its own can be put.
@@ -17,6 +17,7 @@ const FILE: &str = r#"{
     "port": [{"name": "lan", "device": "net_ring0", "addresses": ["10.0.0.1/24"]}],
     "route": [{"to": "0.0.0.0/0", "via": "10.0.0.2"}],
     "neighbor": [{"address": "10.0.0.2", "mac": "02:00:00:00:00:01"}],
+    "local_pool": [{"addresses": ["10.0.0.9"]}],
     "notify": [{"command": ["/bin/true"]}, {"url": "https://192.0.2.9/"}],
     "mark": [{"mark": 7, "match": {"port": 80}}],
     "service": [
@@ -152,6 +153,7 @@ fn a_key_may_hold_what_its_reader_takes() {
     check_table::<Port>("port[0]", &[]);
     check_table::<Route>("route[0]", &[]);
     check_table::<Neighbor>("neighbor[0]", &[]);
+    check_table::<LocalPool>("local_pool[0]", &[]);
     check_table::<Mark>("mark[0]", &[]);
     check_table::<Match>("mark[0].match", &[]);
     check_table::<Notify>("notify[0]", &["url", "token_file", "ca"].map(|key| (key, "notify[1]")));
@@ -178,6 +180,7 @@ fn what_is_required_is_missed_and_nothing_else() {
         ("port", Port::REQUIRED, r#"{"name":"lan","device":"net_ring0"}"#),
         ("route", Route::REQUIRED, r#"{"to":"0.0.0.0/0","via":"10.0.0.2"}"#),
         ("neighbor", Neighbor::REQUIRED, r#"{"address":"10.0.0.2","mac":"02:00:00:00:00:01"}"#),
+        ("local_pool", LocalPool::REQUIRED, r#"{"addresses":["10.0.0.9"]}"#),
         ("mark", Mark::REQUIRED, r#"{"mark":7,"match":{"port":80}}"#),
         ("service[0].real", Real::REQUIRED, r#"{"address":"10.0.0.2"}"#),
     ] {

@@ -61,7 +61,7 @@ fn newcomers_need_to_see_that_one_came_to_life() {
 
 /// A connection is evicted with its link, while a reply of its real server comes and the sweep looks after links.
 fn evicted_with_its_link() {
-    let socket = Socket { endpoint: endpoint(3), port: 0, first: Some(endpoint(9)) };
+    let socket = Socket { endpoint: endpoint(3), port: 0, local: false, first: Some(endpoint(9)) };
     let sockets = move |_: RealId| Some(socket.outlet());
     let keys = client(4, &[[0, 1], [0, 1], [2, 3]]);
     let [old, new, link] = keys[..] else { panic!() };

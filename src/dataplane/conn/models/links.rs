@@ -11,11 +11,11 @@ const OTHER_SOCKET: u16 = 4;
 fn sockets(real: RealId) -> Option<Outlet> {
     // A link's word, read as a connection's, names no real server in particular.
     let id = NonZeroU16::new(real.0 as u16 % 10)?;
-    Some(Outlet { endpoint: EndpointId(id), port: 0 })
+    Some(Outlet { endpoint: EndpointId(id), port: 0, local: false })
 }
 
 fn socket(id: u16) -> Socket {
-    Socket { endpoint: endpoint(id), port: 0, first: Some(endpoint(9)) }
+    Socket { endpoint: endpoint(id), port: 0, local: false, first: Some(endpoint(9)) }
 }
 
 fn insert_linked(table: &Table, key: Key, content: Value) -> LinkedInsert {

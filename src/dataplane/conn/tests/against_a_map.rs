@@ -71,11 +71,11 @@ impl Entry {
 fn sockets(real: RealId) -> Option<Outlet> {
     // A link's word, read as a connection's, names no real server in particular.
     let id = std::num::NonZeroU16::new(real.0 as u16 % 10)?;
-    Some(Outlet { endpoint: EndpointId(id), port: 0 })
+    Some(Outlet { endpoint: EndpointId(id), port: 0, local: false })
 }
 
 fn socket(real: RealId) -> Socket {
-    Socket { endpoint: endpoint(real.0 as u16 % 10), port: 0, first: Some(endpoint(9)) }
+    Socket { endpoint: endpoint(real.0 as u16 % 10), port: 0, local: false, first: Some(endpoint(9)) }
 }
 
 /// A key, by the number of its client.
@@ -177,7 +177,7 @@ impl<K: Numbered> Both<K> {
             }
             LinkedInsert::Ambiguous => assert!(!self.map.contains_key(&key) && self.taken(key, real)),
             LinkedInsert::Full => assert!(!self.map.contains_key(&key) && (self.is_full(hash) || self.is_full(link))),
-            LinkedInsert::Busy(_) => panic!("nobody else is here"),
+            LinkedInsert::Busy(_) | LinkedInsert::NoPort => panic!("nobody else is here"),
         }
     }
 
@@ -217,7 +217,7 @@ impl<K: Numbered> Both<K> {
             }
             Err(Unlinked::Ambiguous) => assert!(self.taken(key, real)),
             Err(Unlinked::Full) => assert!(self.is_full(self.table.hash(key.link(socket(real).outlet())))),
-            Err(Unlinked::Busy) => panic!("nobody else is here"),
+            Err(Unlinked::Busy | Unlinked::NoPort) => panic!("nobody else is here"),
         }
     }
 
@@ -272,7 +272,7 @@ impl<K: Numbered> Both<K> {
         assert!(links >= self.map.len(), "each has its link");
         for client in 0..24 {
             for id in [3, 4] {
-                let link = K::numbered(client, 1).link(Outlet { endpoint: endpoint(id), port: 0 });
+                let link = K::numbered(client, 1).link(Outlet { endpoint: endpoint(id), port: 0, local: false });
                 let found = self.table.follow(link, self.table.hash(link), Some(endpoint(9)), sockets);
                 assert_eq!(found.map(|(_, key, value)| (key, Entry::of(value))), self.answered(link));
             }
