@@ -8,8 +8,8 @@ from ..kit.lab import ROOT
 
 sys.path.append(str(ROOT / "tests" / "golden"))
 
-from capture import write_capture  # noqa: E402, F401
-from network import GATEWAY, LAN, REAL1, REAL2, VIP, WAN, Config, Real, Service, Socket  # noqa: E402, F401
+from capture import read_capture, write_capture  # noqa: E402, F401
+from network import GATEWAY, LAN, REAL1, REAL2, VIP, WAN, Config, Real, Service, Socket, in_family  # noqa: E402, F401
 
 STATIONS = (REAL1, REAL2)
 """The real servers of every service, in their order."""
