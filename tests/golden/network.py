@@ -221,6 +221,8 @@ class Config:
     marks: list = field(default_factory=list)
     families: tuple = field(default_factory=lambda: (family(),))
     """Those that ports, neighbours and routes have addresses of."""
+    local_pools: list = field(default_factory=list)
+    """Full NAT's source addresses."""
     transit: str = ""
     """What becomes of packets for others; empty for what the director does unless it is told."""
 
@@ -256,6 +258,8 @@ class Config:
             for station in self.neighbors:
                 address = in_family(station.address, each)
                 parts.append(f'[[neighbor]]\naddress = "{address}"\nmac = "{station.mac}"\n')
+        if self.local_pools:
+            parts.append(f"[[local_pool]]\naddresses = {[here(address) for address in self.local_pools]}\n")
         for mark, match in self.marks:
             parts.append(f"[[mark]]\nmark = {mark}\nmatch = {match}\n")
         return "\n".join(parts + [service.toml() for service in self.services])

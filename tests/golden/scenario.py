@@ -134,7 +134,7 @@ class Scenario:
             return []
         with speaking(self.family):
             own = [address.split("/")[0] for address in port.own(self.config.families)]
-            vips = [here(vip) for vip in self.config.vips() if port.on_link(vip)]
+            vips = [here(vip) for vip in [*self.config.vips(), *self.config.local_pools] if port.on_link(vip)]
         return [Said(announcement(port.mac, address)) for address in own + vips]
 
 
