@@ -65,6 +65,8 @@ class Director:
         self.scheduler = "rr"
         self.api = []
         """Further lines of [api]."""
+        self.local_pools = []
+        """Full NAT's source addresses, as the file has them."""
         self.transit = None
         """What becomes of packets for others, if the file is to say."""
         self.process = None
@@ -101,6 +103,8 @@ class Director:
                 lines.append(f"mtu = {port.mtu}")
         for to, via in self.routes:
             lines += ["", "[[route]]", f'to = "{to}"', f"via = {json.dumps(via)}"]
+        if self.local_pools:
+            lines += ["", "[[local_pool]]", f"addresses = {json.dumps(self.local_pools)}"]
         for address, protocol, method, reals, *more in services:
             lines += ["", "[[service]]", f'address = "{address}"', f'protocol = "{protocol}"', f'scheduler = "{self.scheduler}"',
                       f'forwarding = "{method}"', *more]

@@ -132,7 +132,7 @@ class Stage:
         """Returns the services of a configuration: HTTP and echo on both VIPs, iperf3 on one real server only, since it
         needs both of its connections on the same one. A tunnel's real servers may be of another family."""
         weights = weights or dict.fromkeys(SERVERS, 1)
-        ports = NAT_PORTS if method == "nat" else {HTTP: HTTP, IPERF: IPERF, ECHO: ECHO}
+        ports = NAT_PORTS if method in ("nat", "fullnat") else {HTTP: HTTP, IPERF: IPERF, ECHO: ECHO}
 
         def pool(port):
             return [(real.socket(real.servers[name], ports[port]), weight) for name, weight in weights.items()]
@@ -144,7 +144,7 @@ class Stage:
     @staticmethod
     def nat_port(method, port):
         """Returns the real servers' port for a port of the VIP."""
-        return NAT_PORTS[port] if method == "nat" else port
+        return NAT_PORTS[port] if method in ("nat", "fullnat") else port
 
     def setup_servers(self, method, *action, service=V4, real=V4):
         """Runs scripts/real-server-setup on every real server; returns the completed commands."""
