@@ -11,6 +11,7 @@ from . import (  # noqa: F401
     extensions,
     fullnat,
     host,
+    icmp_errors,
     kinds,
     limits,
     malformed_ip,
