@@ -35,8 +35,8 @@ fn connections_go_elsewhere_and_come_back() {
     }
     assert_eq!(connections(&director), [10, 30]);
     assert_eq!(
-        director.outcomes().iter().find(|(name, _)| *name == "drop_no_real_server"),
-        Some(&("drop_no_real_server", 20))
+        director.outcomes().iter().find(|(name, _)| *name == "answered_unreachable"),
+        Some(&("answered_unreachable", 20))
     );
 
     // Four are reset: those end after 10 s, the others after a minute or more.

@@ -175,6 +175,10 @@ pub struct ServiceOptions {
     #[arg(long, value_name = "RIP:PORT[,METHOD]")]
     pub sorry_server: Option<String>,
 
+    /// What clients are answered while no real server takes connections: unreachable, reset or drop
+    #[arg(long, value_name = "ANSWER")]
+    pub no_server: Option<String>,
+
     /// Of several addresses, those that ARP is answered for: addresses, ranges or prefixes
     #[arg(long, value_name = "VIP,...", value_delimiter = ',')]
     pub vips: Vec<String>,
@@ -204,6 +208,7 @@ impl ServiceOptions {
         let word_or_number = |text: &String| text.parse::<u32>().map_or_else(|_| text.as_str().into(), Value::from);
         put("mss_clamp", self.mss_clamp.as_ref().map(word_or_number));
         put("sorry_server", self.sorry_server.as_deref().map(sorry_server));
+        put("no_server", text(&self.no_server));
         table
     }
 }

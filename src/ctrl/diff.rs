@@ -163,6 +163,7 @@ fn services(lines: &mut Vec<String>, old: &[Arc<Service>], new: &[Arc<Service>])
             differ(lines, &name, "ops", &old.one_packet, &new.one_packet);
             differ(lines, &name, "mss_clamp", &old.mss_clamp, &new.mss_clamp);
             differ(lines, &name, "sorry_server", &sorry(old), &sorry(new));
+            differ(lines, &name, "no_server", &old.no_server, &new.no_server);
             health(lines, &name, &old.health, &new.health);
             let describe = |real: &Real| format!("{name}: real server {}", describe_real(real));
             compare(

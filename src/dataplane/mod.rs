@@ -23,6 +23,7 @@ pub mod local;
 pub mod nd;
 pub mod neigh;
 pub mod new_flows;
+mod no_server;
 mod one_packet;
 mod openings;
 pub mod outbox;

@@ -215,6 +215,7 @@ impl<'a> Stages<'a> {
     pub fn handle<F: Frame>(&mut self, frame: &mut F, staged: &Staged) -> Fate {
         match self.take(frame, &staged.packet, &staged.step) {
             Ok(fate) => fate,
+            Err(Outcome::DropNoRealServer) => self.no_server(frame, &staged.packet, &staged.step),
             Err(outcome) if self.goes_on => self.punt(frame, staged, outcome),
             Err(outcome) => Fate::End(outcome),
         }

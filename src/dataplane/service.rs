@@ -146,6 +146,8 @@ pub struct Service {
     pub max_new_per_second: u32,
     /// UDP's one-packet scheduling: each packet is scheduled for itself, and no connection is kept.
     pub one_packet: bool,
+    /// What clients are answered while no real server takes new connections.
+    pub no_server: NoServer,
     /// Whether and how the maximum segment size of its TCP connections is lowered.
     pub mss_clamp: MssClamp,
     /// Takes new connections while no real server does; not one of `reals`.
@@ -154,6 +156,18 @@ pub struct Service {
     pub weight_factor: u16,
     /// The service's real servers, in canonical order (address, port), weight 0 included, with their weights as of now.
     pub reals: Box<[Candidate]>,
+}
+
+/// What a client is answered while no real server takes new connections (`no_server.rs`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NoServer {
+    /// ICMP port unreachable, as IPVS does.
+    #[default]
+    Unreachable,
+    /// A reset, of TCP; ICMP port unreachable of all else.
+    Reset,
+    /// Nothing.
+    Drop,
 }
 
 /// How the maximum segment size that a SYN tells is lowered (`forward/mss.rs`).
@@ -166,6 +180,16 @@ pub enum MssClamp {
     Off,
     /// To so many octets, by every method.
     At(u16),
+}
+
+impl fmt::Display for NoServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unreachable => "unreachable",
+            Self::Reset => "reset",
+            Self::Drop => "drop",
+        })
+    }
 }
 
 impl fmt::Display for MssClamp {

@@ -90,7 +90,9 @@ outcomes! {
     /// ICMP time exceeded sent back (RFC 792).
     AnsweredTimeExceeded = "answered_time_exceeded", "TTL ran out here: ICMP time exceeded sent back";
     /// ICMP destination unreachable sent back (RFC 792, RFC 4443 §3.1).
-    AnsweredUnreachable = "answered_unreachable", "cannot get where it is sent to: ICMP destination unreachable sent back";
+    AnsweredUnreachable = "answered_unreachable", "cannot get where it is sent to, or no real server takes it: ICMP destination unreachable sent back";
+    /// TCP reset sent back (RFC 9293 §3.10.7.1).
+    AnsweredReset = "answered_reset", "new connection, but no real server takes any: TCP reset sent back";
     /// ARP message read for what it says.
     LearnedArp = "learned_arp", "ARP message that told or confirmed a neighbour's address";
     /// Message of neighbour discovery read for what it says.
@@ -168,7 +170,7 @@ outcomes! {
     /// NAT real server's packet of no connection.
     DropNoConnectionReply = "drop_no_connection_reply", "packet from a NAT real server of no known connection";
     /// No real server to choose.
-    DropNoRealServer = "drop_no_real_server", "new connection, but no real server takes any: weight 0, or at its upper threshold";
+    DropNoRealServer = "drop_no_real_server", "new connection, but no real server takes any (weight 0, or at its upper threshold); not answered";
     /// Connection's real server was removed.
     DropRealServerRemoved = "drop_real_server_removed", "packet of a connection whose real server was removed";
     /// Reply tuple that two services would share.

@@ -154,6 +154,7 @@ impl Build<'_> {
             persistence: wanted.persistence,
             max_new_per_second: wanted.max_new_per_second,
             one_packet: wanted.one_packet,
+            no_server: wanted.no_server,
             mss_clamp: wanted.mss_clamp,
             sorry,
             weight_factor,

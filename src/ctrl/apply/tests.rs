@@ -149,10 +149,10 @@ fn service(service: &Service) -> String {
         Plan::Local(_) => "local".to_owned(),
     };
     let Service { id, selector, address, scheduler, version, persistence, .. } = service;
-    let Service { max_new_per_second, one_packet, mss_clamp, sorry, weight_factor, reals, .. } = service;
+    let Service { max_new_per_second, one_packet, no_server, mss_clamp, sorry, weight_factor, reals, .. } = service;
     format!(
         "{id:?} {selector:?} {address} {scheduler:?} {version} {persistence:?} {max_new_per_second} {one_packet} \
-         {mss_clamp:?} {sorry:?} {weight_factor} {reals:?} {plan}"
+         {no_server:?} {mss_clamp:?} {sorry:?} {weight_factor} {reals:?} {plan}"
     )
 }
 

@@ -107,6 +107,7 @@ pub(super) const SERVICE: Keys = Keys {
         "mss_clamp",
         "slow_start",
         "sorry_server",
+        "no_server",
         "check",
         "on_failure",
         "quorum",

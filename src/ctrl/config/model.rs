@@ -26,7 +26,7 @@ pub use crate::dataplane::punt::Transit;
 pub use crate::dataplane::rules::Rules;
 pub use crate::dataplane::sched::Scheduler;
 pub use crate::dataplane::selector::{Addresses, Pattern, Selector};
-pub use crate::dataplane::service::{Forwarding, MssClamp, Persistence, Protocol, Thresholds};
+pub use crate::dataplane::service::{Forwarding, MssClamp, NoServer, Persistence, Protocol, Thresholds};
 
 /// The largest MTU of a twin that is a tap (DPDK's net_tap).
 const LARGEST_TAP: u16 = 1500;
@@ -312,6 +312,8 @@ pub struct Service {
     pub mss_clamp: MssClamp,
     /// Takes new connections while no real server does. Default none.
     pub sorry_server: Option<Real>,
+    /// What clients are answered while neither does. Default unreachable.
+    pub no_server: NoServer,
     /// How failures of its real servers are noticed, and what they do.
     pub health: Health,
     /// Real servers in the order of the file; may be none.

@@ -55,6 +55,8 @@ pub(super) const QUEUES: &[(&str, Queues)] = &[("per-worker", Queues::PerWorker)
 pub(super) const MSS_CLAMPS: &[(&str, MssClamp)] = &[("auto", MssClamp::Auto), ("off", MssClamp::Off)];
 /// Maximum segment sizes that may be set, in octets: Linux sends no smaller ones than the first (TCP_MIN_MSS).
 pub(super) const MSS: std::ops::RangeInclusive<u64> = 88..=65_495;
+pub(super) const NO_SERVERS: &[(&str, NoServer)] =
+    &[("unreachable", NoServer::Unreachable), ("reset", NoServer::Reset), ("drop", NoServer::Drop)];
 pub(super) const FORWARDINGS: &[(&str, Forwarding)] = &[
     ("nat", Forwarding::Nat),
     ("tunnel", Forwarding::Tunnel),
@@ -225,6 +227,7 @@ pub(super) fn service(section: &Section<'_>, ports: &[Port]) -> Result<Service, 
     let limit =
         section.get("max_new_per_second").map(|item| item.integer(0..=u64::from(new_flows::HIGHEST))).transpose()?;
     let slow_start = slow_start(section)?.unwrap_or(0);
+    let no_server = section.get("no_server").map(|item| item.word(NO_SERVERS, &[])).transpose()?;
     let sorry = section.table("sorry_server", &SORRY)?;
     let sorry = sorry.map(|section| station(&section, &selector, forwarding, ports)).transpose()?;
     let mut service = Service {
@@ -239,6 +242,7 @@ pub(super) fn service(section: &Section<'_>, ports: &[Port]) -> Result<Service, 
         one_packet: one_packet(section, &selector)?,
         mss_clamp: mss_clamp(section)?.unwrap_or_default(),
         sorry_server: sorry,
+        no_server: no_server.unwrap_or_default(),
         health: health::health(section)?,
         reals: Vec::new(),
     };

@@ -12,7 +12,9 @@ use super::local_pool;
 use super::model::*;
 use super::name;
 use super::notify::DEFAULT_NOTIFY_TIMEOUT;
-use super::read::{DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET, MSS_CLAMPS, POLLS, TRANSITS, WIDE_SHARE};
+use super::read::{
+    DEFAULT_MAX_CONNECTIONS, DEFAULT_MTU, DEFAULT_SOCKET, MSS_CLAMPS, NO_SERVERS, POLLS, TRANSITS, WIDE_SHARE,
+};
 use super::selector::FAMILIES;
 use crate::dataplane::address::{Address, Family};
 use crate::dataplane::sched::DEFAULT_MH_SIZE;
@@ -85,6 +87,7 @@ pub fn service(service: &Service, detail: Detail) -> Table {
     };
     table.put("mss_clamp", mss_clamp, service.mss_clamp == MssClamp::Auto);
     table.put_some("sorry_server", service.sorry_server.as_ref().map(|it| station(it, service, detail).table));
+    table.put("no_server", word(NO_SERVERS, &service.no_server), service.no_server == NoServer::Unreachable);
     health::write(&mut table, &service.health);
     table.table
 }

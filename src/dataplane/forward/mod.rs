@@ -10,6 +10,7 @@
 //! | [`echo`] | none: the director answers | turns an echo request into its reply |
 //! | [`stand_in`] | all, before and after, for what the host asks through a VIP | one address, one port, the checksums over them |
 //! | [`icmp_error`] | none: the director answers | turns a packet into an ICMP error about it |
+//! | [`reset`] | none: the director answers | turns a TCP segment into the reset that answers it |
 //! | [`quote`] | NAT and stand-ins, of ICMP errors | one address of the error, and one end of the packet that it quotes |
 //!
 //! Each is written once for both families: where their headers differ, [`header`] knows. An IPv6 packet's TTL is its hop limit.
@@ -29,6 +30,7 @@ pub mod link;
 pub mod mss;
 pub mod nat;
 pub mod quote;
+pub mod reset;
 pub mod stand_in;
 
 #[cfg(test)]

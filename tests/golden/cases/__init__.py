@@ -20,6 +20,7 @@ from . import (  # noqa: F401
     malformed_transport,
     nat,
     neighbors,
+    no_server,
     one_packet,
     schedule,
     sctp,

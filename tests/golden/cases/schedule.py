@@ -68,8 +68,8 @@ def quiesced(lab, scheduler):
 
 @both("{scheduler}/{protocol}/no-server", scheduler=["rr", "wrr"], protocol=PROTOCOLS)
 def no_server(lab, scheduler, protocol):
-    """With every weight 0 there is nobody to choose, and the packet is counted so."""
-    lab.service(SERVICE, protocol, "nat", servers("nat", [0, 0, 0]), scheduler)
+    """With every weight 0 there is nobody to choose, and the packet is counted so, where its client is not told."""
+    lab.service(SERVICE, protocol, "nat", servers("nat", [0, 0, 0]), scheduler, 'no_server = "drop"')
     for client in clients(3):
         lab.arrives(WAN, GATEWAY, opener(protocol).between(client, SERVICE), "drop_no_real_server")
 

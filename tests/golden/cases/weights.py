@@ -12,7 +12,7 @@ SERVICE = Socket(VIP, 80)
 def pool(method, protocol, weights, scheduler="rr", keys=""):
     """Returns the service with one real server per weight, in canonical order."""
     reals = [Real(station.at(8080 if method == "nat" else 80), weight) for station, weight in zip(REALS, weights)]
-    return Service(SERVICE, protocol, method, reals, scheduler, keys)
+    return Service(SERVICE, protocol, method, reals, scheduler, f'no_server = "drop"\n{keys}')
 
 
 def goes(lab, method, datagram, client, station):

@@ -58,6 +58,7 @@ address = '203.0.113.10:53'
 protocol = 'udp'
 ops = true
 mss_clamp = 'off'
+no_server = 'reset'
 real = [{ address = '10.0.0.11', forwarding = 'direct' }]
 [[service]]
 address = '203.0.113.0/30:90-99'

@@ -7,7 +7,7 @@ use super::super::mirror::PROTOCOLS as ROUTING_PROTOCOLS;
 use super::super::model::Event;
 use super::super::read::{
     FORWARDINGS, MAX_CONNECTIONS, MAX_CORE, MAX_MTU, MAX_WIDE_CONNECTIONS, MIN_CONNECTIONS, MIN_MTU, MSS, MSS_CLAMPS,
-    POLLS, QUEUES, TRANSITS,
+    NO_SERVERS, POLLS, QUEUES, TRANSITS,
 };
 use super::super::scheduler::FLAGS;
 use super::super::selector::{FAMILIES, PROTOCOLS, TRANSPORTS};
@@ -419,6 +419,11 @@ impl Shape for Service {
             "sorry_server",
             Kind::Table(SchemaGenerator::subschema_for::<Written<Sorry>>),
             "Takes new connections while no real server does. Default none.",
+        ),
+        (
+            "no_server",
+            Kind::Word(|| words(NO_SERVERS)),
+            "What clients are answered while neither takes any: ICMP port unreachable; to TCP a reset; nothing. Default unreachable.",
         ),
         ("check", CHECK, "How it is seen whether real servers work that say nothing of it. Default it is not."),
         (

@@ -14,7 +14,7 @@ use crate::dataplane::conn::timeouts::LONGEST;
 use crate::dataplane::new_flows;
 use crate::dataplane::sched::MH_SIZES;
 use crate::dataplane::selector::{Addresses, Ingress, Ports};
-use crate::dataplane::service::{MssClamp, Persistence, PortId};
+use crate::dataplane::service::{MssClamp, NoServer, Persistence, PortId};
 use document::Table;
 use write::Detail;
 
@@ -205,6 +205,7 @@ fn service(rng: &mut Rng, known: &[Port]) -> Service {
         one_packet: may_ops && rng.bool(),
         mss_clamp: *rng.choice(&[MssClamp::Auto, MssClamp::Off, MssClamp::At(88), MssClamp::At(65_495)]).unwrap(),
         sorry_server: some(rng, |rng| station(rng, &selector)),
+        no_server: *rng.choice(&[NoServer::Unreachable, NoServer::Reset, NoServer::Drop]).unwrap(),
         health: health::health(rng, selector.ports().one().unwrap_or(0) != 0),
         reals: Vec::new(),
     };

@@ -11,7 +11,7 @@ use crate::dataplane::conn::{Connections, Counts, State, Tick, Value};
 use crate::dataplane::neigh::NeighborId;
 use crate::dataplane::route::NextHop;
 use crate::dataplane::selector::Selector;
-use crate::dataplane::service::{EndpointId, Forwarding, MssClamp, PortId};
+use crate::dataplane::service::{EndpointId, Forwarding, MssClamp, NoServer, PortId};
 
 /// The id of the service.
 pub const SERVICE: EndpointId = EndpointId(NonZeroU16::MIN);
@@ -97,6 +97,7 @@ impl Bench {
             version,
             persistence: None,
             max_new_per_second: 0,
+            no_server: NoServer::Unreachable,
             mss_clamp: MssClamp::Auto,
             one_packet: false,
             sorry: None,
