@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{IpNumber, PacketBuilder};
 use millrace::dataplane::conn::Table;
+use millrace::dataplane::service::RealId;
 use millrace::dataplane::stats::{Outcome, WorkerStats};
 use support::*;
 
@@ -626,4 +627,42 @@ fn where_the_host_is_the_client_it_hears_and_tells() {
         assert_eq!(director.give(0, LAN, &frame), [(3, frame)], "{:?}", director.outcomes());
         director.balanced();
     }
+}
+
+#[test]
+fn with_schedule_icmp_an_error_about_no_connection_opens_one() {
+    for (six, protocol) in FAMILIES.into_iter().flat_map(|six| ["tcp", "udp", "sctp"].map(|protocol| (six, protocol))) {
+        for forwarding in ["nat", "direct"] {
+            let World { client, vip, real, routers, .. } = world(six);
+            let rules = "[ipvs]\nschedule_icmp = 1\n";
+            let services = service(vip, protocol, forwarding, named(forwarding, real));
+            let mut director = director(&format!("{rules}{services}"), 1);
+            let what = if six { (2, 0, 1400) } else { (3, 4, 1400) };
+            let seen = quote(protocol, packet(protocol, vip, client, 55, b"answer"));
+            let sent = told(&to_real(&mut director, 0, &error(routers[0], vip.ip(), what, &seen)));
+            let (to, from) = if forwarding == "nat" { (real.ip(), real) } else { (vip.ip(), vip) };
+            assert_eq!((sent.to, sent.quoted), (to, quote(protocol, packet(protocol, from, client, 55, b"answer"))));
+            assert_eq!(director.shared.counts.connections(RealId(1)).inactive, 1);
+            // The next one finds it.
+            to_real(&mut director, 0, &error(routers[0], vip.ip(), what, &seen));
+            assert_eq!(director.shared.counts.connections(RealId(1)).inactive, 1);
+            if protocol != "udp" {
+                director.pass(5_000);
+                assert_eq!(director.shared.counts.connections(RealId(1)).inactive, 0, "gone soon");
+            }
+            // About what the director sent, there is nothing to schedule.
+            let stranger = SocketAddr::new(client.ip(), 40_001);
+            let seen = quote(protocol, packet(protocol, stranger, real, 55, b""));
+            let lost = framed(LAN_MAC, &error(routers[1], client.ip(), what, &seen));
+            assert_eq!(director.give(0, LAN, &lost), []);
+            assert_eq!(director.count(Outcome::ForwardedIcmpError), 2);
+            director.balanced();
+        }
+    }
+    let World { client, vip, routers, .. } = world(false);
+    let nobody = format!("[ipvs]\nschedule_icmp = 1\n[[service]]\naddress = '{vip}'\nno_server = 'reset'\n");
+    let mut director = director(&nobody, 1);
+    let seen = packet("tcp", vip, client, 55, b"");
+    ends(&mut director, WAN, &error(routers[0], vip.ip(), (3, 4, 1400), &seen), Outcome::DropNoRealServer);
+    director.balanced();
 }

@@ -94,6 +94,7 @@ fn rules(lines: &mut Vec<String>, old: &Rules, new: &Rules) {
     differ(lines, "ipvs", "expire_nodest_conn", &was, &is);
     let (was, is) = (u8::from(old.expire_quiescent_template), u8::from(new.expire_quiescent_template));
     differ(lines, "ipvs", "expire_quiescent_template", &was, &is);
+    differ(lines, "ipvs", "schedule_icmp", &u8::from(old.schedule_icmp), &u8::from(new.schedule_icmp));
 }
 
 fn time(seconds: u32) -> humantime::FormattedDuration {

@@ -195,7 +195,7 @@ impl<'a> Connector<'a> {
 
     #[cold]
     pub(super) fn newcomer<K: Kept>(&mut self, request: &Request<'_, K>) -> Result<&'a RealServer, Outcome> {
-        let Request { service, way, packet } = *request;
+        let Request { service, packet, .. } = *request;
         let service = self.snapshot.service(service).ok_or(Outcome::DropNoService)?;
         if self.snapshot.locals.find(packet.src).is_some() && !self.asked_by_host {
             return Err(Outcome::DropIpSource);
@@ -203,6 +203,18 @@ impl<'a> Connector<'a> {
         if !self.snapshot.rules.opens(packet) {
             return self.midstream(service, packet);
         }
+        self.open(service, request, content)
+    }
+
+    /// Makes a connection of which this is the first that is heard, whatever it is. `content` is what its entry begins as.
+    #[cold]
+    pub(super) fn open<K: Kept>(
+        &mut self,
+        service: &Service,
+        request: &Request<'_, K>,
+        content: fn(&RealServer, &Parsed, Tick) -> Value,
+    ) -> Result<&'a RealServer, Outcome> {
+        let Request { way, packet, .. } = *request;
         if service.one_packet && packet.kind == Kind::Udp {
             return self.one_packet(service, packet);
         }

@@ -16,17 +16,21 @@
 //! router and its neighbour. An error about a connection is no packet of it: the connection neither changes nor lives longer. One
 //! that is about another error, about a later fragment, or that quotes too little, is dropped; it may still be the host's or in transit, as
 //! may one about a packet that no service has to do with. Errors about what is in a tunnel are [`super::tunnel_error`]'s.
+//!
+//! With `schedule_icmp` an error about an answer of no connection opens one: where routers share packets among several directors, it
+//! reaches the real server that a hash says, whichever director hears it.
 
 use super::address::{Address, TransportAddress};
-use super::classify::{Echo, Step, answer_key, answer_to_service, echo, request_key, six_reply_key};
-use super::conn::{Key, Socket};
-use super::connect::{Answered, Connector};
+use super::classify::{Echo, Step, Way, answer_key, answer_to_service, classify, echo, request_key, six_reply_key};
+use super::conn::{Key, Socket, State, Tick, Value};
+use super::connect::{Answered, Connector, Request, content};
 use super::forward::link;
 use super::forward::quote::{self, Quote};
 use super::parse::{Kind, Parsed};
 use super::pipeline::{Fate, Stages, count, kept_port, room, unforwarded};
 use super::port::Frame;
 use super::punt;
+use super::rules::FTP_DATA;
 use super::service::{Endpoint, EndpointId, Forwarding, Protocol, RealId, RealServer};
 use super::shared::Kept;
 use super::stand_in::STATION;
@@ -66,6 +70,16 @@ pub(super) fn turned(packet: &Parsed) -> Parsed {
     };
     let Parsed { src, dst, src_port, dst_port, .. } = *packet;
     Parsed { src: dst, dst: src, src_port: dst_port, dst_port: src_port, message_type, ..*packet }
+}
+
+/// What the entry of a connection begins as of which no packet was seen.
+fn unseen(real: &RealServer, packet: &Parsed, tick: Tick) -> Value {
+    let state = match packet.kind {
+        Kind::Tcp => State::TCP_NONE,
+        Kind::Sctp => State::SCTP_NONE,
+        _ => return content(real, packet, tick),
+    };
+    Value::new(state, tick, real.id).with_no_output(!real.forwarding.answers_here())
 }
 
 /// Whether a packet is of a connection.
@@ -112,6 +126,31 @@ impl<'a> Connector<'a> {
             None if served => Found::Nothing,
             None => Found::Unserved,
         }
+    }
+
+    /// Makes the connection that an error is about, of whose packets none came here, and returns its real server. It has seen neither
+    /// side, so it is gone soon.
+    fn opened_by_error(&mut self, packet: &Parsed) -> Result<&'a RealServer, Outcome> {
+        if packet.src_port == FTP_DATA || (self.snapshot.locals.find(packet.src).is_some() && !self.asked_by_host) {
+            return Err(Outcome::DropIcmpNoConnection);
+        }
+        match classify(self.snapshot, self.shared, packet, self.ingress) {
+            Step::Inbound { service, way } => self.open_unseen(service, &way, packet),
+            Step::WideInbound { service, lead } => {
+                self.open_unseen(service, &lead.way(request_key(packet, service)), packet)
+            }
+            _ => Err(Outcome::DropIcmpNoConnection),
+        }
+    }
+
+    fn open_unseen<K: Kept>(
+        &mut self,
+        id: EndpointId,
+        way: &Way<K>,
+        packet: &Parsed,
+    ) -> Result<&'a RealServer, Outcome> {
+        let service = self.snapshot.service(id).ok_or(Outcome::DropIcmpNoConnection)?;
+        self.open(service, &Request { service: id, way, packet }, unseen)
     }
 
     /// Finds what a packet from a NAT real server answers. The connection stays as it is.
@@ -169,6 +208,10 @@ impl Stages<'_> {
         };
         match self.connector.standing_reply(&turned) {
             Found::Connection(answer) => Some(self.error_outbound(frame, packet, &quote, answer)),
+            _ if served && self.snapshot.rules.schedule_icmp => {
+                let real = self.connector.opened_by_error(&turned);
+                Some(real.and_then(|real| self.error_inbound(frame, packet, (&quote, &turned), real)))
+            }
             Found::Nothing => Some(Err(Outcome::DropIcmpNoConnection)),
             Found::Unserved => served.then_some(Err(Outcome::DropIcmpNoConnection)),
         }

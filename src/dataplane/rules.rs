@@ -8,6 +8,7 @@
 //! | SCTP INIT | none | a new one |
 //! | any SCTP but ABORT | none | a new one with `sloppy_sctp`, else dropped |
 //! | UDP, echo request | none | a new one |
+//! | ICMP error about a service's packet | none | a new one with `schedule_icmp`, in state NONE, as long as the packet is none from port 20; else dropped |
 //! | TCP, UDP or SCTP from port 20 | none | dropped: active FTP's data belongs to a connection, if to anything |
 //! | bare SYN | in TIME_WAIT or CLOSE | starts over, unless `conn_reuse_mode` is 0 |
 //! | bare SYN | in FIN_WAIT, answers not seen | starts over, if bit 1 of `conn_reuse_mode` is set |
@@ -52,6 +53,8 @@ pub struct Rules {
     pub expire_nodest_conn: bool,
     /// `expire_quiescent_template`: a real server of weight 0 gets no new connections by persistence either.
     pub expire_quiescent_template: bool,
+    /// `schedule_icmp`: an ICMP error about what a service sent, of no connection, opens one.
+    pub schedule_icmp: bool,
 }
 
 impl Default for Rules {
@@ -63,6 +66,7 @@ impl Default for Rules {
             conn_reuse_mode: 1,
             expire_nodest_conn: false,
             expire_quiescent_template: false,
+            schedule_icmp: false,
         }
     }
 }

@@ -59,7 +59,14 @@ pub(super) const MIRROR: Keys = Keys { header: "[mirror]", known: &["table", "pr
 pub(super) const TIMEOUTS: Keys = Keys { header: "[timeouts]", known: &["tcp", "tcp_fin", "udp"], later: &[] };
 pub(super) const IPVS: Keys = Keys {
     header: "[ipvs]",
-    known: &["sloppy_tcp", "sloppy_sctp", "conn_reuse_mode", "expire_nodest_conn", "expire_quiescent_template"],
+    known: &[
+        "sloppy_tcp",
+        "sloppy_sctp",
+        "conn_reuse_mode",
+        "expire_nodest_conn",
+        "expire_quiescent_template",
+        "schedule_icmp",
+    ],
     later: &[
         "backup_only",
         "cache_bypass",
@@ -68,7 +75,6 @@ pub(super) const IPVS: Keys = Keys {
         "ignore_tunneled",
         "nat_icmp_send",
         "pmtu_disc",
-        "schedule_icmp",
         "secure_tcp",
         "sync_persist_mode",
         "sync_threshold",

@@ -170,6 +170,7 @@ fn rules(section: Option<Section<'_>>) -> Result<Rules, ConfigError> {
         conn_reuse_mode: read("conn_reuse_mode", 3)?.map_or(defaults.conn_reuse_mode, |mode| mode as u8),
         expire_nodest_conn: switch("expire_nodest_conn", defaults.expire_nodest_conn)?,
         expire_quiescent_template: switch("expire_quiescent_template", defaults.expire_quiescent_template)?,
+        schedule_icmp: switch("schedule_icmp", defaults.schedule_icmp)?,
     })
 }
 

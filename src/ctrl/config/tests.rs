@@ -396,8 +396,7 @@ fn switches_have_the_sysctls_names_and_values() {
         assert_eq!(refusal(&format!("[ipvs]\n{text}\n{PORTS}")), format!("2: {expected}"), "{text}");
     }
     assert_eq!(accept(PORTS).rules, Rules::default());
-    let switches =
-        "sloppy_tcp = 1\nsloppy_sctp = 1\nconn_reuse_mode = 2\nexpire_nodest_conn = 1\nexpire_quiescent_template = 1";
+    let switches = "sloppy_tcp = 1\nsloppy_sctp = 1\nconn_reuse_mode = 2\nexpire_nodest_conn = 1\nexpire_quiescent_template = 1\nschedule_icmp = 1";
     let rules = accept(&format!("[ipvs]\n{switches}\n{PORTS}")).rules;
     let all = Rules {
         sloppy_tcp: true,
@@ -405,6 +404,7 @@ fn switches_have_the_sysctls_names_and_values() {
         conn_reuse_mode: 2,
         expire_nodest_conn: true,
         expire_quiescent_template: true,
+        schedule_icmp: true,
     };
     assert_eq!(rules, all);
 }

@@ -270,6 +270,7 @@ fn rules(rules: &Rules) -> Table {
             u8::from(rules.expire_quiescent_template),
             u8::from(defaults.expire_quiescent_template),
         ),
+        ("schedule_icmp", u8::from(rules.schedule_icmp), u8::from(defaults.schedule_icmp)),
     ] {
         table.put(key, u32::from(value), value == default);
     }

@@ -259,6 +259,7 @@ impl Shape for Ipvs {
             SWITCH,
             "Whether a real server of weight 0 gets no new connections by persistence either. Default 0.",
         ),
+        ("schedule_icmp", SWITCH, "Whether an ICMP error about no connection of a service's opens one. Default 0."),
     ];
 }
 

@@ -317,6 +317,7 @@ fn config(rng: &mut Rng) -> Config {
             conn_reuse_mode: rng.u8(..4),
             expire_nodest_conn: rng.bool(),
             expire_quiescent_template: rng.bool(),
+            schedule_icmp: rng.bool(),
         },
         routes: several(rng, 3, route),
         neighbors: several(rng, 3, neighbor),
