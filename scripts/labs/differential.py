@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 
 from .comparison import mixture, outputs, passed, reasons
 from .comparison.crafted import raw
+from .comparison.frames import second_opinion, write_capture
 from .kit.director import find_program
 from .kit.lab import ROOT
 
@@ -26,13 +27,15 @@ def arguments(parser):
 
 def run(lab, options):
     """Runs the lab."""
-    missing = [name for name in ("qemu-system-x86_64", "busybox", *passed.COMMANDS) if not shutil.which(name)]
+    missing = [name for name in ("qemu-system-x86_64", "busybox", "tshark", *passed.COMMANDS) if not shutil.which(name)]
     if missing:
         raise RuntimeError(f"not installed: {', '.join(missing)} (scripts/setup)")
     conversations = [each for each in mixture.draw(options.seed) if options.kind in each.kind]
     ours = passed.of_millrace(conversations, find_program().resolve(), lab.folder / "millrace")
+    mine = sorted_out(ours, conversations)
+    look_at(lab, conversations, mine)
     release, theirs = passed.of_ipvs(lab, conversations)
-    compare(lab.report, conversations, sorted_out(ours, conversations), sorted_out(theirs, conversations), release)
+    compare(lab.report, conversations, mine, sorted_out(theirs, conversations), release)
 
 
 def sorted_out(left, conversations):
@@ -49,6 +52,24 @@ def sorted_out(left, conversations):
             datagrams[datagram] = owner
             found[owner].append(outputs.Left(port, octets))
     return found
+
+
+def look_at(lab, conversations, ours):
+    """Lets tshark judge what millrace sent: it may have something against that where it had against what came."""
+    came = [(each, octets) for each in conversations for _, _, octets in each.frames]
+    left = [(each, frame.octets) for each in conversations for frame in ours.get(each.number, [])]
+    against_came, against_left = (judged(lab.folder / "judged", frames) for frames in (came, left))
+    named = {each.number: each for each in conversations}
+    worse = {number: text for number, text in against_left.items() if number not in against_came}
+    lab.report.check("tshark has nothing against what millrace made of sound packets", against_came and not worse,
+                     f"{len(left)} frames; against {len(against_came)} conversations as they came, {len(worse)} only as they left"
+                     + "".join(f"\n        {named[number]}: {text}" for number, text in list(worse.items())[:SHOWN]))  # fmt: skip
+
+
+def judged(capture, frames):
+    """Returns what tshark has against the frames of each conversation."""
+    write_capture(capture, [(number, octets) for number, (_, octets) in enumerate(frames)])
+    return {frames[number][0].number: text for number, text in second_opinion(capture)}
 
 
 def compare(report, conversations, ours, theirs, release):

@@ -9,6 +9,7 @@ from ..kit.lab import ROOT
 sys.path.append(str(ROOT / "tests" / "golden"))
 
 from capture import read_capture, write_capture  # noqa: E402, F401
+from decoder import second_opinion  # noqa: E402, F401
 from network import GATEWAY, LAN, REAL1, REAL2, VIP, WAN, Config, Real, Service, Socket, in_family  # noqa: E402, F401
 
 STATIONS = (REAL1, REAL2)
