@@ -38,7 +38,7 @@ def ip_header(source, target, ttl=64, protocol=None, **fields):
     source, target = here(source), here(target)
     if ":" not in target:
         number = {} if protocol is None else {"proto": protocol}
-        return IP(src=source, dst=target, ttl=ttl, **number, **fields)
+        return IP(src=source, dst=target, ttl=ttl, **number, **{name: value for name, value in fields.items() if name != "label"})
     number = {} if protocol is None else {"nh": protocol}
     return IPv6(src=source, dst=target, hlim=ttl, tc=fields.get("tos", 0), fl=fields.get("label", 0), **number)
 

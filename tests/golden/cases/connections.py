@@ -87,8 +87,8 @@ def two_services_any_server(lab, protocol):
     pool(lab, OTHER, protocol)
     turns = [(client, turn % 3, (turn + 1) % 3) for turn, client in enumerate(clients(5))]
     for client, first, second in turns:
-        to_any(lab, opener(protocol).with_header(id=1), client, SERVICE, first)
-        to_any(lab, opener(protocol).with_header(id=2), client, OTHER, second)
+        to_any(lab, opener(protocol).with_header(id=1, label=1), client, SERVICE, first)
+        to_any(lab, opener(protocol).with_header(id=2, label=2), client, OTHER, second)
     answer = follower(protocol, b"from whom?")
     for client, first, second in turns:
         services = {first: SERVICE, second: OTHER}
