@@ -24,7 +24,8 @@ fn desk(name: &str, wan: &str, services: &str) -> Desk {
                 dpdk_args = ['--no-huge', '-m', '128', '--no-telemetry'] }\n";
     let core = millrace::ctrl::config::Machine::here().cores[0];
     let ports = "port = [{ name = 'wan', device = 'WAN', mac = '02:00:00:00:00:01', addresses = ['192.0.2.2/24'] },\n\
-                 { name = 'lan', device = 'net_null0,no-rx=1', addresses = ['10.0.0.1/24'] }]\n";
+                 { name = 'lan', device = 'net_null0,no-rx=1', addresses = ['10.0.0.1/24'] }]\n\
+                 local_pool = [{ addresses = ['10.0.0.200'] }]\n";
     let socket = format!("api.socket = '{}'\n", desk.path("api.sock").display());
     desk.write(&(head.replace("CORE", &core.to_string()) + &socket + &ports.replace("WAN", wan) + services));
     fs::create_dir(desk.path("bin")).unwrap();

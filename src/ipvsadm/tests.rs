@@ -120,6 +120,7 @@ fn real_servers() {
         ("-r 10.0.0.1:8080", base.clone()),
         ("-r 10.0.0.1:8080 -m", Server { forwarding: Forwarding::Nat, ..server("10.0.0.1:8080") }),
         ("-r 10.0.0.1 -m", Server { forwarding: Forwarding::Nat, ..base.clone() }),
+        ("-r 10.0.0.1 --fullnat", Server { forwarding: Forwarding::FullNat, ..base.clone() }),
         ("-r 10.0.0.1 -i -w 0", Server { forwarding: Forwarding::Tunnel, weight: 0, ..base.clone() }),
         (
             "-r 10.0.0.1 -g -w 65535 -x 2147483647 -y 10",

@@ -18,7 +18,7 @@ from collections import Counter
 
 FIRST_PORT = 10000
 FLYING = 50  # connections that are on their way at a time
-PATIENCE = 200
+PATIENCE = 900  # in seconds, for each step: a busy machine opens some hundred a second
 SERVERS = 3  # processes: each may open so many files and no more
 
 
@@ -106,6 +106,10 @@ def hold(vip, port, count, address):
             if error:
                 errors[error] += 1
                 streams.pop(number).close()
+    for file, number in flying.items():
+        errors["unanswered"] += 1
+        poll.unregister(file)
+        streams.pop(number).close()
     opened = len(streams)
     for salt in ("first", "second"):
         answers = rounds(poll, streams, salt, ask)
@@ -137,6 +141,8 @@ def rounds(poll, streams, salt, ask):
                 answers[number] = token, streams[number].recv(256).decode()
             except OSError as error:
                 answers[number] = token, f"- {error}"
+    for file in flying:
+        poll.unregister(file)
     return answers
 
 

@@ -90,8 +90,8 @@ impl Draft<'_> {
             TcpService | UdpService | SctpService | FwmarkService | Ipv6 | Netmask | Persistent | Scheduler
             | Engine | SchedFlags | Ops => self.service.take(option, given.value, self.names),
             RealServer => self.server.name(value, self.service.endpoint(), self.names),
-            Gatewaying | Ipip | Masquerading | Weight | UpperThreshold | LowerThreshold | TunType | TunPort
-            | TunNocsum | TunCsum | TunRemcsum => self.server.take(option, value),
+            Gatewaying | Ipip | Masquerading | FullNat | Weight | UpperThreshold | LowerThreshold | TunType
+            | TunPort | TunNocsum | TunCsum | TunRemcsum => self.server.take(option, value),
             McastInterface | SyncId | SyncMaxlen | McastGroup | McastPort | McastTtl => {
                 daemon::take(&mut self.daemon, option, value)
             }
