@@ -147,12 +147,12 @@ def icmp_checksum(lab, kind):
 
 @cases("malformed/icmp/error-{kind}", kind=["unreachable", "time-exceeded", "without-quote"])
 def icmp_errors(lab, kind):
-    """ICMP errors are neither answered nor forwarded by this version."""
+    """An ICMP error about no connection goes nowhere, and one that quotes nothing neither."""
     listening(lab)
     quote = bytes(tcp("A").between(SERVICE, CLIENT))[:28]
     icmp = {"unreachable": ICMP(type=3, code=1), "time-exceeded": ICMP(type=11), "without-quote": ICMP(type=3)}[kind]
     packet = IP(src=CLIENT.address, dst=VIP) / icmp / (b"" if kind == "without-quote" else quote)
-    dropped(lab, packet, "drop_icmp_type")
+    dropped(lab, packet, "drop_icmp_quote" if kind == "without-quote" else "drop_icmp_no_connection")
 
 
 @both("udp/trailing-octets")
@@ -192,7 +192,7 @@ def icmpv6_checksum(lab, kind):
 
 @six("malformed/icmpv6/error-{kind}", kind=["unreachable", "time-exceeded", "packet-too-big", "parameter-problem", "without-quote"])
 def icmpv6_errors(lab, kind):
-    """ICMPv6 errors are neither answered nor forwarded by this version."""
+    """An ICMPv6 error about no connection goes nowhere, and one that quotes nothing neither."""
     listening(lab)
     quote = bytes(tcp("A").between(SERVICE, CLIENT))[:68]
     message = {
@@ -203,4 +203,4 @@ def icmpv6_errors(lab, kind):
         "without-quote": ICMPv6DestUnreach(),
     }[kind]
     packet = ip_header(CLIENT.address, VIP) / message / Raw(b"" if kind == "without-quote" else quote)
-    dropped(lab, packet, "drop_icmp_type")
+    dropped(lab, packet, "drop_icmp_quote" if kind == "without-quote" else "drop_icmp_no_connection")
