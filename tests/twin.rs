@@ -6,6 +6,7 @@ mod support;
 use std::net::Ipv4Addr;
 
 use millrace::dataplane::conn::Table;
+use millrace::dataplane::fragments::held::PATIENCE;
 use millrace::dataplane::port::memory::{MemoryLimits, MemoryPort};
 use millrace::dataplane::punt::Class;
 use millrace::dataplane::stats::Outcome;
@@ -94,8 +95,15 @@ fn cases() -> Vec<(&'static str, Vec<u8>, usize, Outcome)> {
             WAN_TWIN,
             DropIpGroup,
         ),
-        ("a fragment", fragment(udp(CLIENT, own, WAN_MAC, b"hi"), 0x2000), WAN_TWIN, DropFragment),
-        ("a later fragment", fragment(udp(CLIENT, own, WAN_MAC, b"hi"), 0x0010), WAN_TWIN, DropFragment),
+        ("a first fragment", fragment(udp(CLIENT, own, WAN_MAC, &[7; 16]), 0x2000), WAN_TWIN, DropNoService),
+        (
+            "a fragment that is none",
+            fragment(udp(CLIENT, own, WAN_MAC, b"hi"), 0x2000),
+            WAN_TWIN,
+            DropFragmentMalformed,
+        ),
+        ("a fragment of OSPF", fragment(packet(NEAR, OWN, WAN_MAC, 89), 0x0010), WAN_TWIN, DropFragment),
+        ("a later fragment", fragment(udp(CLIENT, own, WAN_MAC, b"hi"), 0x0010), WAN_TWIN, DropFragmentNoFirst),
         ("IPv6", ipv6(17, &[0, 9, 0, 9, 0, 8, 0, 0], WAN_MAC), WAN_TWIN, DropNotForUs),
         ("IPv6 of another protocol", ipv6(89, b"hello", WAN_MAC), WAN_TWIN, DropProtocol),
         ("IPv6 to a group", ipv6(17, &[0, 9, 0, 9, 0, 8, 0, 0], [0x33, 0x33, 0, 0, 0, 1]), WAN_TWIN, DropIpGroup),
@@ -106,7 +114,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, usize, Outcome)> {
         ("ping in transit", echo(CLIENT.0, OUTSIDE.0, WAN_MAC, b"hi"), WAN_TWIN, DropNotForUs),
         ("SYN to a VIP without a service", tcp(CLIENT, vip, WAN_MAC, "S", b""), NEITHER, DropNoService),
         ("mid-stream to a service", tcp(CLIENT, (VIP, 80), WAN_MAC, "A", b""), NEITHER, DropNoConnection),
-        ("fragment to a VIP", fragment(udp(CLIENT, vip, WAN_MAC, b"hi"), 0x0010), NEITHER, DropFragment),
+        ("a later fragment to a VIP", fragment(udp(CLIENT, vip, WAN_MAC, b"hi"), 0x0010), NEITHER, DropFragmentNoFirst),
         ("OSPF to a VIP", packet(NEAR, VIP, WAN_MAC, 89), NEITHER, DropProtocol),
         ("echo request to a VIP", echo(CLIENT.0, VIP, WAN_MAC, b"hi"), WAN, AnsweredEcho),
         ("ARP request for an own address", arp(1, NEAR, OWN, [0xff; 6]), WAN, AnsweredArp),
@@ -118,12 +126,23 @@ fn cases() -> Vec<(&'static str, Vec<u8>, usize, Outcome)> {
     ]
 }
 
+/// Gives a frame to the port "wan", and returns what is sent then; of a fragment without its first, when it is not waited for any more.
+fn given(director: &mut Director, worker: usize, frame: &[u8], what: &str) -> Vec<(usize, Vec<u8>)> {
+    let mut sent = director.give(worker, WAN, frame);
+    if what.starts_with("a later fragment") {
+        assert_eq!(sent, [], "{what}");
+        director.pass(PATIENCE);
+        sent = director.sent();
+    }
+    sent
+}
+
 #[test]
 fn what_is_the_hosts_goes_to_the_twin_as_it_came() {
     for workers in [1, 2] {
         for (what, frame, goes, _) in cases() {
             let mut director = director(SERVICE, true, true, workers);
-            let sent = director.give(workers - 1, WAN, &frame);
+            let sent = given(&mut director, workers - 1, &frame, what);
             match goes {
                 WAN_TWIN => {
                     assert_eq!(sent, [(WAN_TWIN, frame)], "{what}: {:?}", director.outcomes());
@@ -143,7 +162,7 @@ fn without_a_twin_nothing_is_handed_over() {
         // Of the other port's twin a port knows nothing.
         for lan in [false, true] {
             let mut director = director(SERVICE, false, lan, 1);
-            assert!(director.give(0, WAN, &frame).iter().all(|(port, _)| *port == WAN), "{what}");
+            assert!(given(&mut director, 0, &frame, what).iter().all(|(port, _)| *port == WAN), "{what}");
             assert_eq!(director.outcomes(), [(outcome.name(), 1)], "{what}");
         }
     }
@@ -217,12 +236,14 @@ fn an_arp_reply_is_learned_and_handed_on() {
 fn an_own_address_may_have_a_service_too() {
     let service = SERVICE.replace("203.0.113.10", "192.0.2.2");
     let mut director = director(&service, true, true, 1);
-    let first = |port| fragment(tcp(CLIENT, (OWN, port), WAN_MAC, "S", b""), 0x2000);
-    assert_eq!(director.give(0, WAN, &tcp(CLIENT, (OWN, 80), WAN_MAC, "S", b""))[0].0, LAN);
-    for dropped in [tcp((CLIENT.0, 4), (OWN, 80), WAN_MAC, "A", b""), first(80)] {
-        assert_eq!(director.give(0, WAN, &dropped), [], "the service's");
+    let part = |port, word| fragment(tcp(CLIENT, (OWN, port), WAN_MAC, "S", b"more"), word);
+    for served in [tcp(CLIENT, (OWN, 80), WAN_MAC, "S", b""), part(80, 0x2000), part(80, 3)] {
+        assert_eq!(director.give(0, WAN, &served)[0].0, LAN);
     }
-    for hosts in [tcp(CLIENT, (OWN, 22), WAN_MAC, "S", b""), first(22), echo(CLIENT.0, OWN, WAN_MAC, b"hi")] {
+    let dropped = tcp((CLIENT.0, 4), (OWN, 80), WAN_MAC, "A", b"");
+    assert_eq!(director.give(0, WAN, &dropped), [], "the service's");
+    let (syn, ping) = (tcp(CLIENT, (OWN, 22), WAN_MAC, "S", b""), echo(CLIENT.0, OWN, WAN_MAC, b"hi"));
+    for hosts in [syn, part(22, 0x2000), part(22, 3), ping] {
         assert_eq!(director.give(0, WAN, &hosts)[0].0, WAN_TWIN);
     }
 }

@@ -59,7 +59,7 @@ pub(super) struct Request<'p, K: Identity> {
 }
 
 /// What a real server's packet answers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The service.
     pub service: EndpointId,
@@ -70,7 +70,7 @@ pub struct Reply {
 }
 
 /// What a real server's packet answers, and by full NAT to whom it is to go on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answered {
     /// The answer.
     pub reply: Reply,

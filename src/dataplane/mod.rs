@@ -16,6 +16,7 @@ pub mod error_limit;
 pub(crate) mod fixture;
 mod former;
 pub mod forward;
+pub mod fragments;
 mod from_host;
 mod full_nat;
 mod host;

@@ -14,6 +14,8 @@
 //! | SCTP | 12 octets, ports, the length of the first chunk; behind COOKIE ECHO or COOKIE ACK, of the second | RFC 9260 §3 |
 //! | ICMP | 8 octets, checksum | RFC 792, RFC 4443 |
 //!
+//! Fragments are refused as [`Outcome::DropFragment`], and [`super::fragments`] has them then.
+//!
 //! TCP, UDP and SCTP checksums are the end's to verify: translation keeps a wrong one wrong. VLAN tags are not taken off yet.
 //! ARP is recognised here and read by whoever answers it.
 
@@ -95,7 +97,8 @@ pub struct Parsed {
     pub kind: Kind,
     /// Where the IP header begins in the frame, in octets.
     pub l3_offset: u8,
-    /// Where the TCP, UDP, SCTP or ICMP header begins in the frame, in octets; for ARP, where the message does.
+    /// Where the TCP, UDP, SCTP or ICMP header begins in the frame, in octets; for ARP, where the message does. 0 in a fragment that
+    /// is not the first ([`super::fragments`]): its kind and ports are the first one's.
     pub l4_offset: u16,
     /// The length of the IP packet, its header included, in octets.
     pub ip_octets: u16,

@@ -54,6 +54,8 @@ pub enum Fate {
     Resolve(NextHop, Outcome),
     /// Free it and count it.
     End(Outcome),
+    /// It is a fragment, and waits for its datagram's first. It came in by this port or twin.
+    Hold(PortId),
 }
 
 /// What a worker remembers between bursts, beside what it shares.
@@ -91,14 +93,14 @@ pub struct Stages<'a> {
     /// Where the host is, if it hears of this port.
     twin: Option<PortId>,
     /// Whether what would end here may go on: to the host, or in transit.
-    goes_on: bool,
+    pub(super) goes_on: bool,
 }
 
 /// A parsed packet and what is to be done with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Staged {
-    packet: Parsed,
-    step: Step,
+    pub(super) packet: Parsed,
+    pub(super) step: Step,
 }
 
 /// One burst between the loops.
@@ -186,7 +188,7 @@ impl<'a> Stages<'a> {
     }
 
     #[inline(never)]
-    fn classify(&self, stage: &mut [Staged]) {
+    pub(super) fn classify(&self, stage: &mut [Staged]) {
         for staged in stage {
             if !matches!(staged.step, Step::End(_)) {
                 staged.step = classify(self.snapshot, self.shared, &staged.packet, self.ingress);
@@ -195,7 +197,7 @@ impl<'a> Stages<'a> {
     }
 
     #[inline(never)]
-    fn spot(&self, stage: &mut [Staged]) {
+    pub(super) fn spot(&self, stage: &mut [Staged]) {
         // Those whose connection is not in its first line are noted without a branch: nobody can foresee which.
         let (mut elsewhere, mut count) = ([0; BURST], 0);
         for (n, staged) in stage.iter_mut().enumerate() {
@@ -224,9 +226,9 @@ impl<'a> Stages<'a> {
     /// Ends a frame with `outcome`, unless it is the host's or in transit.
     #[cold]
     #[inline(never)]
-    fn punt<F: Frame>(&mut self, frame: &mut F, staged: &Staged, outcome: Outcome) -> Fate {
+    pub(super) fn punt<F: Frame>(&mut self, frame: &mut F, staged: &Staged, outcome: Outcome) -> Fate {
         // What the parser refused is not in `staged`.
-        let parsed = !matches!(staged.step, Step::End(Outcome::DropIpSource));
+        let parsed = !matches!(staged.step, Step::End(Outcome::DropIpSource | Outcome::DropFragment));
         if parsed && let Some(fate) = self.check_answered(frame, &staged.packet, outcome) {
             return fate;
         }
@@ -268,6 +270,7 @@ impl<'a> Stages<'a> {
                 Err(Outcome::DropIcmpType)
             }
             Step::Icmp => self.local(local::icmp(self.snapshot, packet, frame, self.connector.asked_by_host)),
+            Step::End(Outcome::DropFragment) => self.fragment(frame),
             Step::End(outcome) => Err(*outcome),
         }
     }
@@ -294,7 +297,12 @@ impl<'a> Stages<'a> {
     }
 
     #[inline(always)]
-    fn inbound<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, real: &RealServer) -> Result<Fate, Outcome> {
+    pub(super) fn inbound<F: Frame>(
+        &mut self,
+        frame: &mut F,
+        packet: &Parsed,
+        real: &RealServer,
+    ) -> Result<Fate, Outcome> {
         let Some(hop) = real.hop else { return self.deliver(frame, packet, real) };
         let mtu = self.snapshot.ports[hop.port.index()].mtu;
         let room = room(real.forwarding, real.address.address, mtu);
@@ -444,7 +452,7 @@ impl<'a> Stages<'a> {
     }
 
     #[inline(always)]
-    fn outbound<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, reply: Reply) -> Result<Fate, Outcome> {
+    pub(super) fn outbound<F: Frame>(&mut self, frame: &mut F, packet: &Parsed, reply: Reply) -> Result<Fate, Outcome> {
         let Reply { service, from, real } = reply;
         let hop = match self.hop(packet) {
             Ok(hop) => hop,

@@ -15,7 +15,7 @@
 //!
 //! To a VIP only the director answers: what fits no service there is dropped as ever. ARP requests for own addresses and VIPs
 //! the director answers too, so that there is one answer whatever the host has; ARP replies are learned from and then
-//! handed on, so that both tables say the same. Of a fragmented datagram the first fragment alone tells whether it is a service's.
+//! handed on, so that both tables say the same. Of a fragmented datagram the first fragment says whether it is a service's ([`super::fragments`]).
 //!
 //! **Limits.** Each worker hands over so many frames of a class a second, of each port: a flood of one class leaves room
 //! for the others, and costs the worker a part of its time only (a frame handed over costs a system call inside of the driver).
@@ -26,7 +26,7 @@ use super::address::{Address, Family};
 use super::clock::Now;
 use super::new_flows::Bucket;
 use super::parse::{Kind, Parsed};
-use super::service::{Endpoint, Local, PortId, Protocol};
+use super::service::{Local, PortId};
 use super::snapshot::Snapshot;
 use super::stats::Outcome;
 use super::wire::ethernet::EtherType;
@@ -122,7 +122,7 @@ pub fn class(snapshot: &Snapshot, ingress: PortId, frame: &[u8], outcome: Outcom
             let packet = packet()?;
             (packet.source().is_unspecified() && is_for_many(snapshot, ingress, &packet)).then_some(Class::Link)
         }
-        _ => addressed(snapshot, &sound(snapshot, ingress, frame, outcome)?),
+        _ => addressed(snapshot, &sound(frame, outcome)?),
     }
 }
 
@@ -130,9 +130,12 @@ pub(super) type Packet<'a> = ipv4::Packet<&'a [u8]>;
 
 /// The IPv4 packet of a frame that would end as `outcome`, if nothing is wrong with it but that it is neither a service's nor a
 /// connection's: its destination is one host's, and so is that of its frame.
-pub(super) fn sound<'a>(snapshot: &Snapshot, ingress: PortId, frame: &'a [u8], outcome: Outcome) -> Option<Packet<'a>> {
+pub(super) fn sound(frame: &[u8], outcome: Outcome) -> Option<Packet<'_>> {
     let candidates = [
         Outcome::DropFragment,
+        Outcome::DropFragmentMalformed,
+        Outcome::DropFragmentTiny,
+        Outcome::DropFragmentNoFirst,
         Outcome::DropProtocol,
         Outcome::DropIcmpType,
         Outcome::DropIcmpQuote,
@@ -146,10 +149,7 @@ pub(super) fn sound<'a>(snapshot: &Snapshot, ingress: PortId, frame: &'a [u8], o
         return None;
     }
     // The version tells it from IPv6.
-    let packet = ipv4::Packet::new_checked(frame.get(ethernet::HEADER_OCTETS..)?).ok()?;
-    let first = || beginning(&packet).filter(|first| is_served(snapshot, first, ingress));
-    let served = outcome == Outcome::DropFragment && first().is_some();
-    (!served).then_some(packet)
+    ipv4::Packet::new_checked(frame.get(ethernet::HEADER_OCTETS..)?).ok()
 }
 
 /// The class of a packet that is for one host.
@@ -189,6 +189,9 @@ fn of_ipv6(snapshot: &Snapshot, ingress: PortId, packet: &ipv6::Packet<&[u8]>, o
             Some(discovery().map_or(Class::Link, |()| Class::Neighbor))
         }
         Outcome::DropFragment
+        | Outcome::DropFragmentMalformed
+        | Outcome::DropFragmentTiny
+        | Outcome::DropFragmentNoFirst
         | Outcome::DropProtocol
         | Outcome::DropIcmpType
         | Outcome::DropIcmpQuote
@@ -248,13 +251,4 @@ pub(super) fn beginning(packet: &Packet<'_>) -> Option<Parsed> {
         dst_port: u16::from_be_bytes([c, d]),
         ..Parsed::NOTHING
     })
-}
-
-/// Tells whether a service has a packet.
-fn is_served(snapshot: &Snapshot, packet: &Parsed, ingress: PortId) -> bool {
-    let Some(protocol) = packet.kind.transport() else { return false };
-    let socket = |protocol: Protocol| snapshot.endpoints.find(packet.dst, packet.dst_port, protocol);
-    matches!(socket(protocol), Some(Endpoint::Service(_)))
-        || snapshot.selectors.first(packet, ingress).is_some()
-        || snapshot.wide_services(packet, protocol).next().is_some()
 }

@@ -10,6 +10,7 @@ use crossbeam::utils::CachePadded;
 
 use super::address::Address;
 use super::conn::{Counts, Identity, Key, Table, Templates, WideKey, WorkerCounts};
+use super::fragments::Map;
 use super::neigh::Neighbors;
 use super::service::PortId;
 use super::stand_in::Askers;
@@ -60,6 +61,8 @@ pub struct Shared {
     pub wide: Table<WideKey>,
     /// Which clients keep to which real server.
     pub templates: Templates,
+    /// What became of fragmented datagrams' first fragments.
+    pub fragments: Map,
     /// The stations on the director's links.
     pub neighbors: Neighbors,
     /// Counters, one set a worker.
@@ -93,6 +96,7 @@ impl Shared {
     ) -> io::Result<Self> {
         let one = || Ok(WorkerStats::new(ports, endpoint_ids, real_ids)?.into());
         Ok(Self {
+            fragments: Map::new(table.secret()),
             table,
             wide,
             templates,

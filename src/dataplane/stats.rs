@@ -1,7 +1,7 @@
 //! What the workers count.
 //!
 //! Every received frame ends in exactly one [`Outcome`], so that on each worker, at rest,
-//! `received = sum of outcomes + frames waiting for a neighbour`. Counters have one writer, the worker, and are
+//! `received = sum of outcomes + frames waiting` (for a neighbour, or for a datagram's first fragment). Counters have one writer, the worker, and are
 //! stored plainly (relaxed); readers add the workers up.
 
 use std::io;
@@ -139,8 +139,18 @@ outcomes! {
     DropIpSource = "drop_ip_source", "IP source address is a group, loopback, zero, mapped or one of ours";
     /// Destination that is not one host's, in the IP or in the Ethernet header.
     DropIpGroup = "drop_ip_group", "IP destination is multicast, broadcast, reserved, loopback, mapped or zero";
-    /// A fragment, which has no ports or not the whole datagram.
-    DropFragment = "drop_fragment", "IP fragment: not forwarded by this version";
+    /// A fragment of what is not balanced, and so would have to be put together here.
+    DropFragment = "drop_fragment", "fragment of a protocol or message that no service has: nothing is put together here";
+    /// A fragment that cannot be one (RFC 791 §3.2, RFC 8200 §4.5).
+    DropFragmentMalformed = "drop_fragment_malformed", "fragment that is empty, ends beyond 65,535 octets or, not the last, has no multiple of 8";
+    /// A first fragment without its headers, or one that would overwrite them (RFC 1858, RFC 3128, RFC 7112).
+    DropFragmentTiny = "drop_fragment_tiny", "first fragment without the whole transport header, one that would overwrite it, or a further one of such a datagram";
+    /// A fragment whose first did not come.
+    DropFragmentNoFirst = "drop_fragment_no_first", "fragment whose first did not come within a second: it alone has the ports";
+    /// Too many fragments wait for their first.
+    DropFragmentQueueFull = "drop_fragment_queue_full", "fragment whose first has not come yet, and as many wait as may";
+    /// A fragment of an SCTP packet whose port NAT would change.
+    DropFragmentSctp = "drop_fragment_sctp", "fragment of an SCTP packet by NAT to another port: its checksum is over all of the packet";
     /// Protocol that is not balanced.
     DropProtocol = "drop_protocol", "IP protocol other than TCP, UDP, SCTP or ICMP";
     /// TCP header truncated or data offset wrong.
@@ -259,7 +269,7 @@ pub struct WorkerStats {
     pub bursts: Counter,
     /// Polls of all ports that brought nothing.
     pub empty_polls: Counter,
-    /// Frames that wait for a neighbour now.
+    /// Frames that wait for a neighbour or a first fragment now.
     pub waiting: Counter,
     /// Connections that the sweep removed.
     pub expired: Counter,

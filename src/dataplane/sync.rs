@@ -1,4 +1,4 @@
-//! The atomics of the connection table: the standard library's, or loom's where its models run.
+//! The atomics of the connection table and of the fragment map: the standard library's, or loom's where its models run.
 //!
 //! loom (<https://docs.rs/loom>) replaces them to try every order that the memory model allows. The models are built
 //! by `RUSTFLAGS="--cfg millrace_loom"`; the name is our own because tokio and others already react to `--cfg loom`.
@@ -48,6 +48,12 @@ pub(crate) enum Fault {
     LinkAnySocket,
     /// A link's target is read without having acquired the link.
     NoLinkFence,
+    /// What is read of a fragmented datagram is taken for whole.
+    NoVersionAgain,
+    /// What is known of a fragmented datagram is written without a fence behind the mark that it is being written.
+    NoMarkFence,
+    /// Two write at once what is known of two fragmented datagrams.
+    NoMark,
 }
 
 /// Tells whether `fault` is to be committed. Always false, and compiled out, in everything but a model.

@@ -40,7 +40,7 @@ impl Stages<'_> {
         if self.snapshot.transit != Transit::Route {
             return Fate::End(outcome);
         }
-        match punt::sound(self.snapshot, self.ingress, frame.bytes(), outcome).map(|packet| parsed(&packet)) {
+        match punt::sound(frame.bytes(), outcome).map(|packet| parsed(&packet)) {
             Some(packet) if is_elsewhere(self.snapshot, packet.dst) => {
                 self.route(frame, &packet).unwrap_or_else(Fate::End)
             }

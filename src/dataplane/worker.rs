@@ -1,7 +1,7 @@
 //! One worker: its queues, its memory, and what it does each time round.
 //!
 //! ```text
-//! poll: look at the snapshot ─► each port: receive, stage, handle, send; each twin: receive, send ─► packets that waited
+//! poll: look at the snapshot ─► each port: receive, stage, handle, send; each twin: receive, send ─► fragments and packets that waited
 //!       ─► a slice of the table's sweep ─► each 250 ms: neighbours, announcements (first worker only)
 //! ```
 //! Nothing in here allocates once [`Worker::new`] returned.
@@ -18,6 +18,7 @@ use super::conn::{Key, Sweeper, Tick, WideKey, WorkerCounts};
 use super::error_limit::ErrorLimit;
 use super::forward::ip_ids::IpIds;
 use super::forward::link;
+use super::fragments::{self, Held};
 use super::from_host::Leaving;
 use super::local::write_request;
 use super::nd;
@@ -30,7 +31,7 @@ use super::port::{Burst, Frame, Port};
 use super::punt::Limits;
 use super::route::NextHop;
 use super::sched::{Cursor, Share};
-use super::service::PortId;
+use super::service::{PortId, PortSettings};
 use super::shared::{Announcement, Kept, Shared};
 use super::snapshot::{Reader, Snapshot};
 use super::stats::{Outcome, WorkerStats};
@@ -66,6 +67,7 @@ pub struct Worker<P: Port> {
     stage: Box<Stage>,
     outbox: Outbox<P::Frame>,
     waiting: WaitQueue<P::Frame>,
+    held: Held<P::Frame>,
     sweeper: Sweeper,
     wide_sweeper: Sweeper,
     template_sweeper: Sweeper,
@@ -93,6 +95,7 @@ impl<P: Port> Worker<P> {
             stage: Box::default(),
             outbox: Outbox::new(lanes),
             waiting: WaitQueue::default(),
+            held: Held::default(),
             sweeper: sweeper(shared.table.lines()),
             wide_sweeper: sweeper(shared.wide.lines()),
             template_sweeper: sweeper(shared.templates.lines()),
@@ -125,7 +128,7 @@ impl<P: Port> Worker<P> {
                 round.stats.ports[index].rx_frames.add(count as u64);
                 round.stats.ports[index].rx_octets.add(octets);
                 let (ports, outbox, waiting) = (&mut self.ports[..], &mut self.outbox, &mut self.waiting);
-                let exits = Exits { ports, outbox, waiting, finished: &mut self.finished };
+                let exits = Exits { ports, outbox, waiting, held: &mut self.held, finished: &mut self.finished };
                 if index < round.snapshot.ports.len() {
                     let stages = round.stages(&mut self.memory, port);
                     stages.stage(&mut self.burst, &mut self.stage);
@@ -136,6 +139,11 @@ impl<P: Port> Worker<P> {
                 self.ports[index].free(&mut self.finished);
                 self.outbox.flush(&mut self.ports, round.stats, |port| round.shared.carrier(port));
             }
+        }
+        if !self.held.is_empty() {
+            let (ports, outbox, waiting) = (&mut self.ports[..], &mut self.outbox, &mut self.waiting);
+            let exits = Exits { ports, outbox, waiting, held: &mut self.held, finished: &mut self.finished };
+            round.look_again(&mut self.memory, exits);
         }
         if !self.waiting.is_empty() {
             round.release(&mut self.ports, &mut self.outbox, &mut self.waiting);
@@ -150,13 +158,13 @@ impl<P: Port> Worker<P> {
             }
         }
         self.outbox.flush(&mut self.ports, round.stats, |port| round.shared.carrier(port));
-        round.stats.waiting.set(self.waiting.len() as u64);
+        round.stats.waiting.set((self.waiting.len() + self.held.len()) as u64);
         let polls = if received > 0 { &round.stats.bursts } else { &round.stats.empty_polls };
         polls.add(1);
         received
     }
 
-    /// Polls until `stop` is set, then gives up what still waits for a neighbour, so that every frame is accounted for.
+    /// Polls until `stop` is set, then gives up what still waits, so that every frame is accounted for.
     pub fn run(&mut self, stop: &AtomicBool, idle: Idle, clock: impl Fn() -> Now) {
         let mut empty = 0u32;
         let mut nap = FIRST_NAP;
@@ -177,9 +185,12 @@ impl<P: Port> Worker<P> {
         self.abandon();
     }
 
-    /// Drops what still waits for a neighbour.
+    /// Drops what still waits for a neighbour or a first fragment.
     pub fn abandon(&mut self) {
         let stats = &self.shared.workers[self.memory.share.worker as usize];
+        for _ in 0..self.held.clear() {
+            stats.count(Outcome::DropFragmentNoFirst);
+        }
         while let Some(release) = self.waiting.pop(Now::from_nanos(u64::MAX), |_| None) {
             let (Release::Send(waiting, _) | Release::GiveUp(waiting)) = release;
             if let Some(outcome) = waiting.outcome {
@@ -196,6 +207,7 @@ struct Exits<'a, P: Port> {
     ports: &'a mut [P],
     outbox: &'a mut Outbox<P::Frame>,
     waiting: &'a mut WaitQueue<P::Frame>,
+    held: &'a mut Held<P::Frame>,
     /// Those that end here, to be freed together.
     finished: &'a mut Burst<P::Frame>,
 }
@@ -268,6 +280,44 @@ impl<'a> Round<'a> {
                 exits.finished.push(frame);
             }
             Fate::Resolve(hop, outcome) => self.resolve(exits, frame, hop, outcome),
+            Fate::Hold(lane) => self.hold(exits, frame, lane),
+        }
+    }
+
+    /// Holds a fragment that is before its datagram's first; ends it, counted, if it may not be.
+    #[cold]
+    fn hold<P: Port>(&self, exits: &mut Exits<'_, P>, frame: P::Frame, lane: PortId) {
+        let refused = match fragments::key(&frame) {
+            Some(key) => exits.held.push(frame, key, lane, self.now).err(),
+            None => Some(frame),
+        };
+        if let Some(frame) = refused {
+            self.stats.count(Outcome::DropFragmentQueueFull);
+            exits.finished.push(frame);
+        }
+    }
+
+    /// Sends on the fragments whose first has come, and ends those for which it is too late.
+    #[cold]
+    fn look_again<P: Port>(&self, memory: &mut Memory, mut exits: Exits<'_, P>) {
+        let mut looks = exits.held.looks();
+        let known = |key: &fragments::Key| self.shared.fragments.find(key, self.now).is_some();
+        while let Some((mut frame, lane)) = exits.held.pop(self.now, &mut looks, known) {
+            let twin = |port: &PortSettings| port.twin == Some(lane);
+            let port = if lane.index() < self.snapshot.ports.len() {
+                Some(lane.index())
+            } else {
+                self.snapshot.ports.iter().position(twin)
+            };
+            let fate = match port.map(|port| self.stages(memory, PortId(port as u8))) {
+                Some(stages) if port != Some(lane.index()) => stages.of_host(lane).again(&mut frame),
+                Some(mut stages) => stages.again(&mut frame),
+                None => Fate::End(Outcome::DropNoRoute),
+            };
+            self.carry_out(fate, frame, &mut exits);
+        }
+        if let Some(port) = exits.ports.first_mut() {
+            port.free(exits.finished);
         }
     }
 

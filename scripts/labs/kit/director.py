@@ -62,6 +62,9 @@ class Director:
         """Of several directors each has its own."""
         self.file = lab.folder / f"{name}.toml"
         self.socket = lab.folder / f"{name}.sock"
+        self.device = "net_af_packet{number},iface={name},qpairs={queues},framecnt=4096"
+        """What a port is made of. Where it does not bring the carrier's Ethernet address, the file must name it: `names_macs`."""
+        self.names_macs = False
         self.scheduler = "rr"
         self.api = []
         """Further lines of [api]."""
@@ -94,9 +97,11 @@ class Director:
         lines = ["[director]", f"workers = {self.workers}", f"max_connections = {max_connections:_}", f'poll = "{self.poll}"',
                  f"dpdk_args = [{args}]", *([f'transit = "{self.transit}"'] if self.transit else []), "", "[api]", f'socket = "{self.socket}"', *self.api]
         for number, port in enumerate(self.ports):
-            device = f"net_af_packet{number},iface={port.name},qpairs={len(self.workers)},framecnt=4096"
+            device = self.device.format(number=number, name=port.name, queues=len(self.workers))
             addresses = ", ".join(f'"{address}"' for address in port.addresses)
             lines += ["", "[[port]]", f'name = "{port.name}"', f'device = "{device}"', f"addresses = [{addresses}]"]
+            if self.names_macs:
+                lines.append(f'mac = "{port.mac}"')
             if port.twin:
                 lines.append(f'twin = "{port.twin}"')
             if port.mtu:

@@ -116,9 +116,9 @@ def iperf3(namespace, vip, seconds, *options):
     return Throughput(end["sum_received"]["bits_per_second"] / 1e9, min(rates), len(rates), end["sum_sent"].get("retransmits", 0))
 
 
-def udp_echo(lab, namespace, vip, port, datagrams, largest=1400, sockets=30):
+def udp_echo(lab, namespace, vip, port, datagrams, largest=1400, sockets=30, smallest=0):
     """Exchanges datagrams with an echo; returns the counts."""
-    done = namespace.run(*lab.program("udp_client.py"), vip, port, datagrams, largest, sockets)
+    done = namespace.run(*lab.program("udp_client.py"), vip, port, datagrams, largest, sockets, smallest)
     return json.loads(done.stdout)
 
 

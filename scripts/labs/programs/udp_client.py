@@ -1,6 +1,6 @@
 """Sends datagrams of every size to an echo and counts the true answers. Prints one JSON object.
 
-Arguments: ADDRESS PORT DATAGRAMS LARGEST SOCKETS. Each socket has one datagram under way at a time; an answer counts
+Arguments: ADDRESS PORT DATAGRAMS LARGEST SOCKETS SMALLEST. Each socket has one datagram under way at a time; an answer counts
 if it comes from the address that was asked and is the datagram that was sent.
 """
 
@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 
-address, port, datagrams, largest, sockets = sys.argv[1], *map(int, sys.argv[2:6])
+address, port, datagrams, largest, sockets, smallest = sys.argv[1], *map(int, sys.argv[2:7])
 PATIENCE = 3.0
 
 selector = selectors.DefaultSelector()
@@ -21,13 +21,13 @@ waiting = {}  # socket -> (what was sent, when)
 
 
 def send(sock):
-    """Sends the next datagram, if there is one; sizes go round from 0 to the largest."""
+    """Sends the next datagram, if there is one; sizes go round from the smallest to the largest."""
     if result["sent"] == datagrams:
         waiting.pop(sock, None)
         selector.unregister(sock)
         return
     number = result["sent"]
-    size = number % (largest + 1)
+    size = smallest + number % (largest - smallest + 1)
     data = (number.to_bytes(4, "big") + noise)[:size]
     result["sent"] += 1
     result["octets"] += size

@@ -248,7 +248,7 @@ impl Page {
         });
         self.counter(("millrace_worker_polls_total", "How often a worker polled, by what that brought."), polls);
         let waiting = workers().map(|(worker, number)| (labels([("worker", number)]), worker.waiting as f64));
-        let help = "Frames that wait for a neighbour's Ethernet address.";
+        let help = "Frames that wait for a neighbour's Ethernet address, or for the first fragment of their datagram.";
         self.gauge(("millrace_worker_waiting_frames", help), waiting);
     }
 

@@ -125,7 +125,7 @@ pub struct WorkerReport {
     pub bursts: u64,
     /// Polls that brought none.
     pub empty_polls: u64,
-    /// Frames that wait for a neighbour's address now.
+    /// Frames that wait for a neighbour's address, or for the first fragment of their datagram, now.
     pub waiting: u64,
     /// Connections that never came to life and gave way to new ones, because the table was full.
     pub evicted: u64,

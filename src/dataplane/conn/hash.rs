@@ -16,14 +16,14 @@ pub struct Hash(pub(super) u64);
 impl Secret {
     /// Mixes each word first, so that a secret of little randomness (a test's, a replay's) is as good a multiplier as
     /// any: products by 0xfedcba9876543211 fill lines visibly unevenly.
-    pub(super) const fn new(random: [u64; 4]) -> Self {
+    pub(in crate::dataplane) const fn new(random: [u64; 4]) -> Self {
         let [s0, s1, s2, s3] = random;
         Self([mix(s0, 1), mix(s1, 2) | 1, mix(s2, 3), mix(s3, 4) | 1])
     }
 
     /// Two folds for the first word, and one more for each further.
     #[inline]
-    pub(super) fn hash<const WORDS: usize>(&self, key: &[u64; WORDS]) -> Hash {
+    pub(in crate::dataplane) fn hash<const WORDS: usize>(&self, key: &[u64; WORDS]) -> Hash {
         let [s0, s1, s2, s3] = self.0;
         let absorbed = key[1..].iter().fold(fold(key[0] ^ s0, s1), |hash, word| fold(hash ^ word, s1));
         Hash(fold(absorbed ^ s2, s3))
@@ -41,7 +41,7 @@ impl Hash {
 
     /// The fractions of the main level at which a key's lines lie.
     #[inline]
-    pub(super) const fn main(self) -> [u32; 2] {
+    pub(in crate::dataplane) const fn main(self) -> [u32; 2] {
         [(self.0 >> 32) as u32, self.0 as u32]
     }
 }
@@ -63,6 +63,6 @@ const fn fold(a: u64, b: u64) -> u64 {
 
 /// The line at `fraction` / 2^32 of `lines`.
 #[inline(always)]
-pub(super) const fn at(fraction: u32, lines: u32) -> u32 {
+pub(in crate::dataplane) const fn at(fraction: u32, lines: u32) -> u32 {
     ((fraction as u64 * lines as u64) >> 32) as u32
 }

@@ -37,6 +37,7 @@ mod wide;
 pub use counts::{Connections, Counts, WorkerCounts};
 pub use entry::{Era, MAX_REAL_ID, Phase, SHORTEST_LIFE, Value};
 pub use hash::Hash;
+pub(super) use hash::{Secret, at};
 pub use identity::Identity;
 pub use insert::Insert;
 pub use key::Key;

@@ -163,6 +163,11 @@ impl<K: Identity> Table<K> {
         self.stashed.load(Ordering::Relaxed)
     }
 
+    /// The secret that its keys are hashed with, for what else is to be hashed so.
+    pub(in crate::dataplane) const fn secret(&self) -> Secret {
+        self.secret
+    }
+
     /// Hashes a key for this table.
     #[inline]
     pub fn hash(&self, key: K) -> Hash {

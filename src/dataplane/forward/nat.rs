@@ -13,6 +13,10 @@
 //! middleboxes forward both kinds. A sum computed here would hide what was damaged, and one that is updated as if it were there
 //! would be wrong.
 //!
+//! Of a fragmented datagram the first fragment has the transport's header, and with it the checksum over all of them: what changes in
+//! it is updated there. In the others, of whose transport header `l4` says 0 (as [`Parsed`](crate::dataplane::parse::Parsed)
+//! does), the address changes and no more.
+//!
 //! SCTP's covers no address, so it changes with the port alone; and as no octet's share in a CRC is known without all
 //! that follow, it is computed over the whole packet. RFC 9260 §6.8 has the receiver throw a packet with a wrong
 //! CRC32c away, and a sum computed anew would hide from it what was damaged on the way here. So it is computed before the
@@ -21,7 +25,7 @@
 //! translated associations have one path.
 
 use super::Error;
-use super::header::{End, Header, Ipv4Window, Ipv6Window, split};
+use super::header::{End, Header, Ipv4Window, Ipv6Window, header, split};
 use crate::dataplane::address::{Family, TransportAddress};
 use crate::dataplane::service::Protocol;
 use crate::dataplane::wire::checksum::Delta;
@@ -116,6 +120,14 @@ fn translate_elsewhere<'a, H: Header<'a>, const INBOUND: bool, const HOP: bool>(
     protocol: Protocol,
     new: TransportAddress,
 ) -> Result<(), Error> {
+    let (l3, l4) = offsets;
+    if l4 == 0 {
+        let mut ip = header::<H>(frame, l3)?;
+        let end = if INBOUND { End::Destination } else { End::Source };
+        let change = ip.change(end, new.address);
+        ip.readdress::<HOP>(end, new.address, change);
+        return Ok(());
+    }
     translate_at::<H, INBOUND, HOP>(frame, offsets, protocol, new)
 }
 

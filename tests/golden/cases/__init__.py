@@ -9,6 +9,7 @@ from . import (  # noqa: F401
     every_port,
     expiry,
     extensions,
+    fragments,
     fullnat,
     host,
     icmp_errors,

@@ -80,10 +80,6 @@ REFUSED = {
     "twice-hop-by-hop": ([(HOP_BY_HOP, options())] * 2, "drop_protocol"),
     "longer-than-the-packet": ([(DESTINATION, b"\x40" + pad(6))], "drop_ip_header_length"),
     "authentication-longer-than-the-packet": ([(AUTHENTICATION, b"\xff" + pattern(6))], "drop_ip_header_length"),
-    "first-fragment": ([(FRAGMENT, b"\0\0\x01\0\0\0\x07")], "drop_fragment"),
-    "middle-fragment": ([(FRAGMENT, b"\0\x05\xc9\0\0\0\x07")], "drop_fragment"),
-    "last-fragment": ([(FRAGMENT, b"\0\x05\xc8\0\0\0\x07")], "drop_fragment"),
-    "fragment-behind-options": ([(HOP_BY_HOP, options()), (FRAGMENT, b"\0\0\x01\0\0\0\x07")], "drop_fragment"),
     "encrypted": ([(ESP, pattern(31))], "drop_protocol"),
 }
 

@@ -137,19 +137,6 @@ def directed_broadcast(lab):
     dropped(lab, udp(b"hello").between(CLIENT, Socket("192.0.2.255", 80)), "drop_not_for_us")
 
 
-FRAGMENTS = {"first": ("MF", 0), "middle": ("MF", 185), "last": (0, 370), "tiny": ("MF", 1)}
-
-
-@cases("malformed/ipv4/fragment-{which}", which=list(FRAGMENTS))
-def fragment(lab, which):
-    """Fragments are not forwarded by this version, first ones included."""
-    listening(lab)
-    flags, offset = FRAGMENTS[which]
-    for protocol in ("tcp", "udp", "sctp"):
-        packet = opener(protocol, pattern(32)).between(CLIENT, SERVICE, flags=flags, frag=offset)
-        dropped(lab, packet, "drop_fragment")
-
-
 @cases("malformed/ipv4/protocol-{number}", number=[0, 2, 4, 41, 47, 50, 58, 136, 255])
 def protocol(lab, number):
     """Protocols that are not balanced, to a VIP: IGMP, tunnels, ESP, UDP-Lite and the like."""

@@ -103,12 +103,23 @@ FRAGMENTS = {"first": ("MF", 0), "middle": ("MF", 185), "last": (0, 370)}
 
 @cases("transit/{protocol}/fragment-{which}", protocol=PROTOCOLS, which=list(FRAGMENTS))
 def fragment(lab, protocol, which):
-    """A fragment passes as it is."""
+    """A fragment passes as it is, behind the first of its datagram."""
     routing(lab)
-    flags, offset = FRAGMENTS[which]
-    part = follower(protocol, pattern(160)).with_header(flags=flags, frag=offset)
+    whole = follower(protocol, pattern(192 - {"tcp": 20, "udp": 8, "sctp": 28}[protocol]))
+    for flags, offset in dict.fromkeys((FRAGMENTS["first"], FRAGMENTS[which])):
+        part = whole.with_header(flags=flags, frag=offset)
+        out(lab, part.between(OWN, OUTSIDE), part.between(OWN, OUTSIDE, 63))
+        back(lab, part.between(OUTSIDE, OWN), part.between(OUTSIDE, OWN, 63))
+
+
+@cases("transit/fragment-without-first")
+def fragment_without_first(lab):
+    """A fragment whose first does not come might be a service's: it passes once that is not to be expected any more."""
+    routing(lab)
+    part = udp(pattern(80)).with_header(flags=0, frag=185)
     out(lab, part.between(OWN, OUTSIDE), part.between(OWN, OUTSIDE, 63))
-    back(lab, part.between(OUTSIDE, OWN), part.between(OUTSIDE, OWN, 63))
+    lab.wait(1.25)
+    out(lab, tcp("S").between(OWN, OUTSIDE), tcp("S").between(OWN, OUTSIDE, 63))
 
 
 @cases("transit/options")
@@ -165,7 +176,10 @@ def ttl_ran_out(lab, ttl):
     for packet in (tcp("S").between(OWN, OUTSIDE, ttl), late.between(OWN, OUTSIDE, ttl), gre(ttl), echo(OWN.address, OUTSIDE.address, ttl=ttl)):
         lab.arrives(LAN, REAL1, packet, "answered_time_exceeded")
         lab.leaves(LAN, REAL1, time_exceeded(LAN.address, packet), free_id=True)
-    lab.arrives(LAN, REAL1, late.between(OWN, OUTSIDE, ttl, flags=0, frag=185), "drop_ttl")
+    first = late.between(OWN, OUTSIDE, ttl, flags="MF", id=7)
+    lab.arrives(LAN, REAL1, first, "answered_time_exceeded")
+    lab.leaves(LAN, REAL1, time_exceeded(LAN.address, first), free_id=True)
+    lab.arrives(LAN, REAL1, late.between(OWN, OUTSIDE, ttl, flags=0, frag=185, id=7), "drop_ttl")
 
 
 @cases("transit/too-big")
@@ -193,7 +207,10 @@ def no_route(lab):
         lab.leaves(LAN, REAL1, net_unreachable(LAN.address, packet), free_id=True)
     about = udp(b"hello").between(nowhere, OWN)
     lab.arrives(LAN, REAL1, time_exceeded(OWN.address, about), "drop_no_route")
-    lab.arrives(LAN, REAL1, udp(pattern(70)).between(OWN, nowhere, flags=0, frag=185), "drop_no_route")
+    first = udp(pattern(72)).between(OWN, nowhere, flags="MF", id=7)
+    lab.arrives(LAN, REAL1, first, "answered_unreachable")
+    lab.leaves(LAN, REAL1, net_unreachable(LAN.address, first), free_id=True)
+    lab.arrives(LAN, REAL1, udp(pattern(70)).between(OWN, nowhere, flags=0, frag=185, id=7), "drop_no_route")
     out(lab, tcp("S").between(OWN, OUTSIDE), tcp("S").between(OWN, OUTSIDE, 63))
 
 
@@ -207,7 +224,8 @@ def to_the_director(lab, kind):
     address = NOT_ELSEWHERE[kind]
     for datagram in (tcp("S"), udp(b"hello")):
         lab.arrives(LAN, REAL1, datagram.between(OWN, Socket(address, 99)), "drop_no_service")
-    lab.arrives(LAN, REAL1, udp(pattern(80)).between(OWN, Socket(address, 99), flags="MF"), "drop_fragment")
+    for part in ({"flags": "MF"}, {"flags": 0, "frag": 11}):
+        lab.arrives(LAN, REAL1, udp(pattern(80)).between(OWN, Socket(address, 99), **part), "drop_no_service")
     lab.arrives(LAN, REAL1, IP(src=OWN.address, dst=address, proto=50) / pattern(40), "drop_protocol")
 
 
@@ -257,4 +275,4 @@ def not_asked_for(lab, transit):
     lab.arrives(LAN, REAL1, tcp("S").between(OWN, OUTSIDE), "drop_not_for_us")
     lab.arrives(LAN, REAL1, tcp("A").between(SERVER, OUTSIDE), "drop_no_connection_reply")
     lab.arrives(LAN, REAL1, gre(64), "drop_protocol")
-    lab.arrives(LAN, REAL1, udp(pattern(80)).between(OWN, OUTSIDE, flags="MF"), "drop_fragment")
+    lab.arrives(LAN, REAL1, udp(pattern(80)).between(OWN, OUTSIDE, flags="MF"), "drop_not_for_us")
