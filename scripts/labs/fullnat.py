@@ -127,10 +127,11 @@ class FullNat:
     def hold(self, plan, count, turn):
         """Connections that are all there at once."""
         addresses = HOLDERS[plan.family]
+        each = -(-count // len(addresses))
         holders = [self.lab.start(self.stage.client, f"hold-{address.replace(':', '-')}-{turn}", *self.lab.program("holding.py"), "hold", plan.vip,
-                                  HOLD, count // len(addresses), address) for address in addresses]
+                                  HOLD, each, address) for address in addresses]
         rounds = self.rounds(holders)
-        count = count // len(addresses) * len(addresses)
+        count = each * len(addresses)
         for found in rounds:
             self.check(f"{turn}: {count} are open, and each has its own answer", found.opened == len(found.right) == count,
                        f"{found.opened} open, {len(found.right)} right; errors {dict(found.errors)}")
