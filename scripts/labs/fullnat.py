@@ -147,7 +147,7 @@ class FullNat:
         for holder in holders:
             holder.handle.terminate()
         for holder in holders:
-            holder.stop(60)
+            holder.handle.wait(300)
         self.gone()
 
     def rounds(self, holders):
@@ -168,7 +168,7 @@ class FullNat:
 
     def gone(self):
         """What was closed is forgotten, and so its ports are free."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while (left := self.left()) and time.monotonic() < deadline:
             time.sleep(1)
         self.check("when they are closed nothing of them is left", left == 0, left or "")
