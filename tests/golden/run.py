@@ -19,6 +19,7 @@ from judge import summary
 from packets import arp_request
 from replay import Verdict, replay
 from scenario import build_all
+from seeds import write_seeds
 
 AT_A_TIME = 4  # each waits half of its time: the EAL measures its clock
 
@@ -30,6 +31,7 @@ def arguments():
     parser.add_argument("--seed", type=int, default=1, help="how frames are dealt to several workers")
     parser.add_argument("--list", action="store_true", help="name the cases and what they show")
     parser.add_argument("--show", action="store_true", help="print what comes and must leave, and let tshark judge it")
+    parser.add_argument("--seeds", action="store_true", help="write what comes as seeds of the fuzz target")
     parser.add_argument("--millrace", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, required=True, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -45,6 +47,9 @@ def main():
     if not chosen:
         print(f"no case's name contains {options.filter!r}")
         return 2
+    if options.seeds:
+        print(f"{write_seeds(chosen, options.folder)} seeds: {options.folder}")
+        return 0
     options.folder.mkdir(parents=True, exist_ok=True)
     if options.show:
         return show(chosen, options.folder)
