@@ -226,6 +226,10 @@ impl<'a> Connector<'a> {
             let picked = self.pick(service, packet, refused);
             let (real, template) =
                 picked.map_err(|outcome| if why == Outcome::DropNoLocalPort { why } else { outcome })?;
+            // One look for a port is hundreds of probes: nobody is asked twice, and no third.
+            if why == Outcome::DropNoLocalPort && refused == Some(real.id) {
+                return Err(why);
+            }
             let content = self.controlled(service, template, content(real, packet, self.tick()));
             let inserted = if self.is_mistakable(packet, real, way.key) {
                 LinkedInsert::Ambiguous
@@ -248,6 +252,7 @@ impl<'a> Connector<'a> {
                 }
                 LinkedInsert::Full => return self.stateless(service, packet).ok_or(Outcome::DropTableFull),
                 LinkedInsert::Ambiguous => refused = Some(real.id),
+                LinkedInsert::NoPort if why == Outcome::DropNoLocalPort => return Err(why),
                 LinkedInsert::NoPort => (refused, why) = (Some(real.id), Outcome::DropNoLocalPort),
             }
         }

@@ -14,13 +14,13 @@
 //! nothing of it along. The two rewrites are NAT's, one for each end.
 
 use super::classify::{Way, request_key};
-use super::conn::{Allotment, Key, LinkedInsert, Slot, Socket, Table, Unlinked, Value};
+use super::conn::{Allotment, Key, LinkedInsert, Slot, Socket, Table, Value};
 use super::connect::{Connector, Reply, Request};
 use super::forward::nat;
 use super::parse::Parsed;
 use super::pipeline::{Fate, Stages, count, is_syn, kept_port, transport, unforwarded};
 use super::port::Frame;
-use super::service::{EndpointId, RealServer};
+use super::service::{RealId, RealServer};
 use super::shared::Kept;
 use super::stats::Outcome;
 use crate::dataplane::address::{Family, TransportAddress};
@@ -39,27 +39,13 @@ impl<'a> Connector<'a> {
         self.table::<K>().insert_local(way.key, way.hash, content, allotment, self.sockets())
     }
 
-    /// Gives a connection that moves to `real` from one by another method a local address and port.
-    #[cold]
-    pub(super) fn relink_local<K: Kept>(
-        &self,
-        slot: Slot,
-        way: &Way<K>,
-        value: Value,
-        real: &RealServer,
-        socket: Socket,
-    ) -> Result<(), Unlinked> {
-        let allotment = self.allotment(real, socket);
-        self.table::<K>().relink_local(slot, (way.key, way.hash), value, allotment, self.tick(), self.sockets())
-    }
-
     fn allotment(&self, real: &RealServer, socket: Socket) -> Allotment<'a> {
         let (pools, family) = (&self.snapshot.local_pools, real.address.address.family());
         let pool = real.hop.map_or(&[][..], |hop| pools.towards(hop.port, family));
         Allotment { pool, outlet: socket.outlet() }
     }
 
-    /// A connection by full NAT starts over as a new one, with a port of its own choice: packets of the old one may still be on
+    /// A connection that is, or is to be, by full NAT starts over as a new one, with a port of its own choice: packets of the old one may still be on
     /// their way, and must not meet a real server that has another. One that is too young to be removed goes on with its real server.
     #[cold]
     pub(super) fn anew<K: Kept>(
@@ -75,18 +61,20 @@ impl<'a> Connector<'a> {
         self.moved_on::<K>(slot, value, self.snapshot.real(value.real()), request.packet)
     }
 
-    /// The local address and port of the connection of a client's packet.
-    pub(super) fn local(&self, service: EndpointId, packet: &Parsed) -> Option<TransportAddress> {
+    /// The local address and port of the connection of a client's packet, towards the real server that it has. Another worker may
+    /// have given it another since that was looked up: where the port is towards that one, there is none here.
+    pub(super) fn local(&self, real: &RealServer, packet: &Parsed) -> Option<TransportAddress> {
+        let service = real.service;
         let wide = packet.family() == Family::V6 || self.snapshot.service(service)?.selector.is_wide();
         if wide {
-            return find(&self.shared.wide, request_key(packet, service));
+            return find(&self.shared.wide, request_key(packet, service), real.id);
         }
-        find(&self.shared.table, Key::new(packet.src.low(), packet.src_port, service))
+        find(&self.shared.table, Key::new(packet.src.low(), packet.src_port, service), real.id)
     }
 }
 
-fn find<K: Kept>(table: &Table<K>, key: K) -> Option<TransportAddress> {
-    let (slot, value) = table.lookup(key, table.hash(key))?;
+fn find<K: Kept>(table: &Table<K>, key: K, real: RealId) -> Option<TransportAddress> {
+    let (slot, value) = table.lookup(key, table.hash(key)).filter(|(_, value)| value.real() == real)?;
     table.local(slot, value)
 }
 
@@ -100,7 +88,7 @@ impl Stages<'_> {
         packet: &Parsed,
         real: &RealServer,
     ) -> Result<Outcome, Outcome> {
-        let local = self.connector.local(real.service, packet).ok_or(Outcome::DropNoLocalPort)?;
+        let local = self.connector.local(real, packet).ok_or(Outcome::DropNoLocalPort)?;
         let (l3, l4, protocol) = (usize::from(packet.l3_offset), usize::from(packet.l4_offset), transport(packet));
         let to = kept_port(real.address, packet.dst_port);
         nat::inbound(frame.bytes_mut(), l3, l4, protocol, to).map_err(unforwarded)?;

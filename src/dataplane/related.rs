@@ -240,7 +240,7 @@ impl Stages<'_> {
                 quote::inbound::<true>(frame.bytes_mut(), offsets(packet), quote, to).map_err(unforwarded)?;
             }
             Forwarding::FullNat => {
-                let local = self.connector.local(real.service, asked).ok_or(Outcome::DropIcmpNoConnection)?;
+                let local = self.connector.local(real, asked).ok_or(Outcome::DropIcmpNoConnection)?;
                 let to = kept_port(real.address, port);
                 quote::inbound::<true>(frame.bytes_mut(), offsets(packet), quote, to).map_err(unforwarded)?;
                 quote::outbound::<false>(frame.bytes_mut(), offsets(packet), quote, None, local)

@@ -28,6 +28,10 @@ impl<'a> Connector<'a> {
         for _ in 0..TRIES {
             let picked = self.pick(service, packet, refused);
             let (real, template) = picked.map_err(|outcome| if refused.is_some() { why } else { outcome })?;
+            // Where a slot's address and port are noted nobody but its claimant may write.
+            if real.shared.is_some_and(|socket| socket.local) {
+                return self.anew(request, slot, value);
+            }
             let linked = if self.is_mistakable(packet, real, way.key) {
                 Err(Unlinked::Ambiguous)
             } else {
@@ -38,11 +42,7 @@ impl<'a> Connector<'a> {
                 // Another worker has the same packet, and moves the connection.
                 Err(Unlinked::Busy) => return Ok(real),
                 Err(no @ (Unlinked::Ambiguous | Unlinked::Full | Unlinked::NoPort)) => {
-                    why = match no {
-                        Unlinked::Full => Outcome::DropTableFull,
-                        Unlinked::NoPort => Outcome::DropNoLocalPort,
-                        _ => Outcome::DropAmbiguous,
-                    };
+                    why = if no == Unlinked::Full { Outcome::DropTableFull } else { Outcome::DropAmbiguous };
                     refused = Some(real.id);
                     continue;
                 }
@@ -78,9 +78,6 @@ impl<'a> Connector<'a> {
     /// Links a connection to the real server that it is to move to, in the place of one that never came to life if need be.
     fn relink<K: Kept>(&self, slot: Slot, way: &Way<K>, value: Value, real: &RealServer) -> Result<(), Unlinked> {
         let (Some(socket), table) = (real.shared, self.table::<K>()) else { return Ok(()) };
-        if socket.local {
-            return self.relink_local(slot, way, value, real, socket);
-        }
         let hash = table.hash(way.key.link(socket.outlet()));
         for _ in 0..TRIES {
             let linked = table.relink(slot, way.key, value, socket, self.tick(), self.sockets());

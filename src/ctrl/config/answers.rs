@@ -7,6 +7,7 @@ use super::check::{key_of, station};
 use super::model::{Config, Protocol, Real, Service};
 use super::source::{ConfigError, Source};
 use crate::dataplane::selector::Ports;
+use crate::dataplane::service::Forwarding;
 
 /// A real server by NAT, or the host, of a service of several ports or addresses.
 struct Wide<'a> {
@@ -26,8 +27,11 @@ impl Wide<'_> {
 
     /// Tells whether a client's packets to a service of one address and port, with this real server on the same port, could
     /// never be this service's.
+    /// Not so by full NAT: the two look for free local ports in tables of their own.
     fn leaves_alone(&self, single: &Service, real: &Real) -> bool {
-        self.service.selector.addresses() == single.selector.addresses()
+        let full = [self.real, real].iter().any(|real| real.forwarding == Forwarding::FullNat);
+        !full
+            && self.service.selector.addresses() == single.selector.addresses()
             && self.real.address.port() == 0
             && single.selector.ports() == Ports::single(real.address.port())
     }

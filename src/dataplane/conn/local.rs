@@ -30,7 +30,7 @@ use super::table::{Level, Slot, Table};
 use super::tick::Tick;
 use crate::dataplane::address::{Address, TransportAddress};
 use crate::dataplane::service::RealId;
-use crate::dataplane::sync::{AtomicU64, Ordering};
+use crate::dataplane::sync::{AtomicU64, Ordering, fence};
 
 /// The lowest port that is given out: those below are for well-known services (RFC 6335 §6).
 const FIRST_PORT: u16 = 1024;
@@ -88,6 +88,8 @@ impl Locals {
     }
 
     fn of(&self, slot: Slot, holder: Value) -> Option<TransportAddress> {
+        // The value that was seen is of a live entry, and what its claimant noted last came before that.
+        fence(Ordering::Acquire);
         let word = self.words.get(slot.number() as usize)?.load(Ordering::Acquire);
         if word >> 32 != u64::from(holder.generation()) {
             return None;
@@ -197,26 +199,6 @@ impl<K: Identity> Table<K> {
                 return LinkedInsert::Exists(slot, value);
             }
         }
-    }
-
-    /// As [`Table::relink`], for a live entry that moves from a real server by another method to one by full NAT.
-    ///
-    /// # Errors
-    /// [`Unlinked`]: the entry must not be moved there.
-    pub fn relink_local(
-        &self,
-        slot: Slot,
-        (key, hash): (K, Hash),
-        seen: Value,
-        allotment: Allotment<'_>,
-        now: Tick,
-        sockets: impl Fn(RealId) -> Option<Outlet>,
-    ) -> Result<(), Unlinked> {
-        let owner = Claim { slot, word: seen };
-        self.link_local((key, hash), owner, now, allotment, &sockets).map_err(|refusal| match refusal {
-            Refusal::SameKey => Unlinked::Busy,
-            Refusal::Unlinked(why) => why,
-        })
     }
 
     /// Finds a free local address and port, notes it for `owner`, and links it.
