@@ -70,7 +70,9 @@ fn all() -> Config {
         let (vip, port) = lively_vip(service);
         let reals = (0..SERVERS).map(|number| server(service, number));
         let reals: Vec<_> = reals.map(|(address, port)| format!("{{ address = '{address}:{port}' }}")).collect();
-        text += &format!("[[service]]\naddress = '{vip}:{port}'\nreal = [{}]\n", reals.join(", "));
+        // Clients of one that has none left at the moment are not answered: what leaves is what was forwarded.
+        let silent = "no_server = 'drop'";
+        text += &format!("[[service]]\naddress = '{vip}:{port}'\n{silent}\nreal = [{}]\n", reals.join(", "));
     }
     config(&text)
 }
