@@ -167,7 +167,9 @@ fn connections_keep_the_method_they_began_with() {
 
 #[test]
 fn a_drained_server_keeps_its_place_in_the_maglev_table() {
-    let mh = |weights: [u16; 2]| service("tcp", &[(FIRST.0, weights[0]), (SECOND.0, weights[1])]).replace("wrr", "mh");
+    let mh = |weights: [u16; 2]| {
+        service("tcp", &[(FIRST.0, weights[0]), (SECOND.0, weights[1])]).replace("'wrr'", "'mh'\nno_server = 'drop'")
+    };
     let mut director = Director::new(&mh([3, 1]), 1);
     // A port for each try: the connections of the tries before stay where they are.
     let chosen = |director: &mut Director, port: u16| -> Vec<Option<Ipv4Addr>> {

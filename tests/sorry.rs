@@ -91,7 +91,7 @@ fn it_takes_over_when_all_are_over_their_thresholds() {
 fn a_hash_without_fallback_refuses_as_long_as_another_server_is_up() {
     let with = |first: u16, flags: &str| {
         format!(
-            "[[service]]\naddress = '203.0.113.10:80'\nscheduler = 'sh'\nforwarding = 'direct'\n{flags}\n\
+            "[[service]]\naddress = '203.0.113.10:80'\nscheduler = 'sh'\nforwarding = 'direct'\nno_server = 'drop'\n{flags}\n\
              sorry_server = {{ address = '10.0.0.99' }}\n[[neighbor]]\naddress = '10.0.0.99'\nmac = '02:00:00:00:01:63'\n"
         ) .replace("[[neighbor]]", &format!(
             "real = [{{ address = '10.0.0.11', weight = {first} }}, {{ address = '10.0.0.12' }}]\n[[neighbor]]"

@@ -377,7 +377,7 @@ impl<'a> Connector<'a> {
     }
 
     /// Finds the connection that a real server's packet answers, and returns its service and real server. If there is none it may
-    /// still answer something of another kind: see [`Connector::other_reply`].
+    /// still answer something of another kind.
     ///
     /// # Errors
     /// [`Outcome::DropNoConnectionReply`] if there is none.

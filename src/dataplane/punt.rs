@@ -11,7 +11,7 @@
 //! | to groups and broadcasts, whatever else it is | link |
 //! | IPv6 to an own address, to a link-local one, or to any but a VIP where the port has no IPv6 address of its own | session, own |
 //! | other EtherTypes, to the port's Ethernet address | own |
-//! | IP to addresses that are neither the director's nor a VIP, where `transit` is the kernel's; else see [`super::transit`] | transit |
+//! | IP to addresses that are neither the director's nor a VIP, where `transit` is the kernel's; else see `transit.rs` | transit |
 //!
 //! To a VIP only the director answers: what fits no service there is dropped as ever. ARP requests for own addresses and VIPs
 //! the director answers too, so that there is one answer whatever the host has; ARP replies are learned from and then
@@ -41,7 +41,7 @@ pub enum Transit {
     Drop,
     /// The host gets them, to forward, masquerade or drop.
     Kernel,
-    /// They are routed here ([`super::transit`]).
+    /// They are routed here (`transit.rs`).
     Route,
 }
 

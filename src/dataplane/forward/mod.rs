@@ -13,7 +13,7 @@
 //! | [`reset`] | none: the director answers | turns a TCP segment into the reset that answers it |
 //! | [`quote`] | NAT and stand-ins, of ICMP errors | one address of the error, and one end of the packet that it quotes |
 //!
-//! Each is written once for both families: where their headers differ, [`header`] knows. An IPv6 packet's TTL is its hop limit.
+//! Each is written once for both families: where their headers differ, `header.rs` knows. An IPv6 packet's TTL is its hop limit.
 //!
 //! As IPVS does, every method takes one hop off the TTL; who has only one left is told so by [`icmp_error`] and comes
 //! in here no more. The caller vouches for what [`parse`](super::parse) promises and hands on its offsets. Offsets
