@@ -10,7 +10,7 @@
 //! there is none of those either the table is full for it ([`Insert::Full`]).
 //!
 //! Read [`entry`] for the words, [`insert`] for the protocol, [`link`] for replies from shared real servers,
-//! [`local`] for full NAT, [`sweep`] for expiry, [`evict`] for floods. The protocol's models are in `models`; `scripts/test models` runs them.
+//! `local.rs` for full NAT, [`sweep`] for expiry, [`evict`] for floods. The protocol's models are in `models`; `scripts/test models` runs them.
 
 mod counts;
 pub mod datagram_state;
