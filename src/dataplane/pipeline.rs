@@ -373,23 +373,14 @@ impl<'a> Stages<'a> {
         hop: NextHop,
     ) -> Result<Result<(), forward::Error>, Outcome> {
         let source = self.snapshot.ports[hop.port.index()].source(real.family()).ok_or(Outcome::DropNoRoute)?;
-        // The families are constants where most packets go by.
-        match (packet.family(), real.as_v4()) {
-            (Family::V4, Some(real)) => Ok(ipip::encapsulate(frame, Family::V4, self.outer_v4(source, real))),
-            (inner, real_v4) => {
-                let outer = match real_v4 {
-                    Some(real) => self.outer_v4(source, real),
-                    None => Self::outer_v6(packet, source, real),
-                };
-                Ok(ipip::encapsulate_others(frame, inner, outer))
+        let outer = match real.as_v4() {
+            Some(real) => {
+                let [source, destination] = [source.low(), real].map(Ipv4Addr::from_bits);
+                ipip::Outer::V4 { source, destination, identification: self.ids.draw() }
             }
-        }
-    }
-
-    #[inline(always)]
-    fn outer_v4(&mut self, source: Address, real: u32) -> ipip::Outer {
-        let [source, destination] = [source.low(), real].map(Ipv4Addr::from_bits);
-        ipip::Outer::V4 { source, destination, identification: self.ids.draw() }
+            None => Self::outer_v6(packet, source, real),
+        };
+        Ok(ipip::encapsulate(frame, packet.family(), outer))
     }
 
     #[inline(never)]

@@ -150,16 +150,12 @@ impl Inner {
 pub fn encapsulate<F: Frame>(frame: &mut F, inner: Family, outer: Outer) -> Result<(), Error> {
     match (inner, outer) {
         (Family::V4, Outer::V4 { .. }) => wrap::<F, { L3 + V4 }, { L3 + V4 + V4 }>(frame, Family::V4, outer),
-        _ => encapsulate_others(frame, inner, outer),
+        _ => wrap_others(frame, inner, outer),
     }
 }
 
-/// As [`encapsulate`], of whatever families.
-///
-/// # Errors
-/// As there.
 #[inline(never)]
-pub fn encapsulate_others<F: Frame>(frame: &mut F, inner: Family, outer: Outer) -> Result<(), Error> {
+fn wrap_others<F: Frame>(frame: &mut F, inner: Family, outer: Outer) -> Result<(), Error> {
     match (inner, outer.family()) {
         (Family::V4, Family::V4) => wrap::<F, { L3 + V4 }, { L3 + V4 + V4 }>(frame, inner, outer),
         (Family::V4, Family::V6) => wrap::<F, { L3 + V4 }, { L3 + V6 + V4 }>(frame, inner, outer),
