@@ -141,7 +141,7 @@ pub struct RealOptions {
     #[arg(short, long, value_name = "N")]
     pub weight: Option<u32>,
 
-    /// How packets reach it: nat, tunnel or direct
+    /// How packets reach it: nat, fullnat, tunnel or direct
     #[arg(long, value_name = "METHOD")]
     pub forwarding: Option<String>,
 

@@ -139,7 +139,7 @@ pub struct ServiceOptions {
     #[arg(long, value_name = "N")]
     pub mh_table_size: Option<u32>,
 
-    /// Forwarding method of real servers that name none: nat, tunnel or direct
+    /// Forwarding method of real servers that name none: nat, fullnat, tunnel or direct
     #[arg(long, value_name = "METHOD")]
     pub forwarding: Option<String>,
 
