@@ -21,7 +21,9 @@ use millrace::dataplane::stats::Outcome;
 use millrace::dataplane::worker::{ENDPOINT_IDS, Worker};
 
 use super::port::{LoopPort, Order};
-use super::traffic::{self, DIRECTOR, DIRECTOR_MAC, DIRECTOR_SIX, GATEWAY_MAC, REALS, Segment, Traffic, VIP, VIP_SIX};
+use super::traffic::{
+    self, DIRECTOR, DIRECTOR_MAC, DIRECTOR_SIX, GATEWAY_MAC, LOCALS, REALS, Segment, Traffic, VIP, VIP_SIX,
+};
 use super::verify;
 use super::{Case, Rig};
 use crate::sampling::{Sample, sample};
@@ -115,8 +117,15 @@ impl Director {
     /// The handshakes of all flows, and then a look at what comes out of established ones.
     fn connect(&mut self, case: Case) -> anyhow::Result<()> {
         let all = self.flows;
+        self.port().learns = case.is_full_nat();
         self.handshake(case, Segment::Syn, all)?;
-        if case.is_nat() {
+        self.port().learns = false;
+        if case.is_full_nat() {
+            self.port().shuffle();
+            let learnt = self.port().answered.len();
+            ensure!(learnt == all as usize, "{learnt} local addresses and ports for {all} flows");
+        }
+        if case.is_answered() {
             self.handshake(case.answer(), Segment::ReplySyn, all)?;
         }
         self.handshake(case, Segment::Ack, all)?;
@@ -124,7 +133,7 @@ impl Director {
         ensure!(opened == u64::from(all), "{opened} connections were opened instead of {all}");
 
         self.looked_at(case, Segment::Ack, Order::Random(all))?;
-        if case.is_nat() {
+        if case.is_answered() {
             self.looked_at(case.answer(), Segment::Reply, Order::Random(all))?;
         }
         Ok(())
@@ -221,7 +230,11 @@ impl Director {
     fn arm_for(&mut self, case: Case, segment: Segment, order: Order) {
         let port = self.port();
         port.traffic = Traffic::of(segment, case.is_six());
-        port.order = order;
+        port.order = match (case, order) {
+            (Case::FullnatOut, Order::Sequence(first, end)) => Order::Answers(u64::from(end - first)),
+            (Case::FullnatOut, Order::Random(_)) => Order::Answers(u64::MAX),
+            (_, order) => order,
+        };
     }
 
     /// Its port.
@@ -293,11 +306,17 @@ fn configuration(setup: Setup<'_>) -> String {
     let network = network();
     let neighbors: String = (0..REALS).map(neighbor).collect();
     let servers: String = (0..REALS).map(server).collect();
+    let pool = if method == "fullnat" {
+        format!("[[local_pool]]\naddresses = [\"{}-{}\"]\n", LOCALS.0, LOCALS.1)
+    } else {
+        String::new()
+    };
     format!(
         r#"
 [timeouts]
 {timeouts}
 {network}
+{pool}
 {neighbors}
 [[service]]
 address = "{vip}"

@@ -44,6 +44,10 @@ pub enum Case {
     NatIn6,
     /// NAT over IPv6, from a real server to a client.
     NatOut6,
+    /// Full NAT, from a client to a real server.
+    FullnatIn,
+    /// Full NAT, from a real server to a client.
+    FullnatOut,
     /// Only the Ethernet addresses are swapped.
     MacSwap,
     /// One random cache line is read and the Ethernet addresses are written.
@@ -63,6 +67,8 @@ impl Case {
             Self::SixInSix => "6in6",
             Self::NatIn6 => "nat-in6",
             Self::NatOut6 => "nat-out6",
+            Self::FullnatIn => "fullnat-in",
+            Self::FullnatOut => "fullnat-out",
             Self::MacSwap => "mac-swap",
             Self::MemoryLimit => "memory-limit",
             Self::Port => "port",
@@ -74,22 +80,32 @@ impl Case {
         match self.over_v4() {
             Self::Dr => "direct",
             Self::Ipip => "tunnel",
+            Self::FullnatIn | Self::FullnatOut => "fullnat",
             _ => "nat",
         }
     }
 
-    const fn is_nat(self) -> bool {
-        matches!(self.over_v4(), Self::NatIn | Self::NatOut)
+    /// Whether answers come back through the director.
+    const fn is_answered(self) -> bool {
+        matches!(self.over_v4(), Self::NatIn | Self::NatOut) || self.is_full_nat()
     }
 
-    /// NAT's other direction.
+    const fn is_full_nat(self) -> bool {
+        matches!(self, Self::FullnatIn | Self::FullnatOut)
+    }
+
+    /// The other direction of NAT or full NAT.
     const fn answer(self) -> Self {
-        if self.is_six() { Self::NatOut6 } else { Self::NatOut }
+        match self {
+            Self::FullnatIn | Self::FullnatOut => Self::FullnatOut,
+            _ if self.is_six() => Self::NatOut6,
+            _ => Self::NatOut,
+        }
     }
 
     /// Whether its packets come from real servers.
     const fn is_answer(self) -> bool {
-        matches!(self, Self::NatOut | Self::NatOut6)
+        matches!(self, Self::NatOut | Self::NatOut6 | Self::FullnatOut)
     }
 
     /// The same over IPv4.
@@ -108,11 +124,12 @@ impl Case {
         matches!(self, Self::Dr6 | Self::SixInSix | Self::NatIn6 | Self::NatOut6)
     }
 
-    /// The case whose director it runs on: NAT's two directions share one.
+    /// The case whose director it runs on: the two directions of NAT share one.
     const fn rig(self) -> Self {
         match self {
             Self::NatOut => Self::NatIn,
             Self::NatOut6 => Self::NatIn6,
+            Self::FullnatOut => Self::FullnatIn,
             other => other,
         }
     }
@@ -124,6 +141,8 @@ impl Case {
             Self::Ipip => Some(Outcome::ForwardedTunnel),
             Self::NatIn => Some(Outcome::ForwardedNatIn),
             Self::NatOut => Some(Outcome::ForwardedNatOut),
+            Self::FullnatIn => Some(Outcome::ForwardedFullNatIn),
+            Self::FullnatOut => Some(Outcome::ForwardedFullNatOut),
             _ => None,
         }
     }
@@ -154,8 +173,8 @@ impl Plan {
 /// Before each sample, untimed: the caches are another case's.
 const WARM_UP: Duration = Duration::from_millis(2);
 
-/// What it takes of mbufs: six directors and three references have a ring each.
-pub const FRAMES: u32 = 11 * RING as u32 - 1;
+/// What it takes of mbufs: seven directors and three references have a ring each.
+pub const FRAMES: u32 = 12 * RING as u32 - 1;
 
 /// Runs the plan on the calling thread.
 pub fn measure(plan: &Plan, pool: &Pool) -> anyhow::Result<Vec<Measurement>> {

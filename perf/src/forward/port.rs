@@ -6,7 +6,7 @@ use anyhow::ensure;
 use millrace::dataplane::port::dpdk::{Mbuf, Pool};
 use millrace::dataplane::port::{BURST, Burst, Frame, Port};
 
-use super::traffic::{FRAME, Segment, Traffic};
+use super::traffic::{Answered, FRAME, Segment, Traffic};
 
 /// As many as a receive queue has descriptors ([`millrace::dataplane::port::dpdk::DeviceConfig`]).
 pub const RING: usize = 1024;
@@ -20,6 +20,8 @@ pub enum Order {
     Random(u32),
     /// Any from the first number to before the second, all as likely.
     Between(u32, u32),
+    /// Real servers' answers to all that [`LoopPort::answered`] has, from where the last of them stopped, over and over; so many at most.
+    Answers(u64),
     /// Ever new ones.
     Opening(Opening),
 }
@@ -71,6 +73,12 @@ pub struct LoopPort {
     pub given: u64,
     /// Frames that were sent.
     pub taken: u64,
+    /// Where full NAT's answers go.
+    pub answered: Vec<Answered>,
+    /// Which of them comes next.
+    next: usize,
+    /// Whether frames that are sent are noted there.
+    pub learns: bool,
     /// Sees the frames that are sent, if there is one.
     pub inspector: Option<Inspector>,
     random: u64,
@@ -89,7 +97,8 @@ impl LoopPort {
             }
         }
         let order = Order::Sequence(0, 0);
-        Ok(Self { ring, traffic, order, given: 0, taken: 0, inspector: None, random: 0x2545_f491_4f6c_dd1d })
+        let (answered, random) = (Vec::new(), 0x2545_f491_4f6c_dd1d);
+        Ok(Self { ring, traffic, order, given: 0, taken: 0, answered, next: 0, learns: false, inspector: None, random })
     }
 
     /// A number below `below`, all as likely (Marsaglia's xorshift64*).
@@ -100,6 +109,15 @@ impl LoopPort {
         self.random ^= self.random >> 27;
         let high = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
         ((high * u64::from(below)) >> 32) as u32
+    }
+
+    /// Puts those that are answered in an order by chance, in which they are then gone through: to draw one at a time would cost the
+    /// generator a cache line for each.
+    pub fn shuffle(&mut self) {
+        for place in (1..self.answered.len()).rev() {
+            let other = self.draw(place as u32 + 1) as usize;
+            self.answered.swap(place, other);
+        }
     }
 
     #[inline]
@@ -150,6 +168,18 @@ impl Port for LoopPort {
             }
             Order::Random(flows) => self.give_any(into, room, 0, flows),
             Order::Between(first, end) => self.give_any(into, room, first, end),
+            Order::Answers(left) => {
+                let count = if self.answered.is_empty() { 0 } else { room.min(left as usize) };
+                for mut frame in self.ring.drain(..count) {
+                    self.next = if self.next < self.answered.len() { self.next } else { 0 };
+                    frame.set_len(self.traffic.octets);
+                    self.traffic.stamp_to(frame.bytes_mut(), self.answered[self.next]);
+                    into.push(frame);
+                    self.next += 1;
+                }
+                self.order = Order::Answers(left - count as u64);
+                count
+            }
             Order::Opening(ref mut opening) => {
                 for mut frame in self.ring.drain(..room) {
                     let (traffic, flow) = opening.next();
@@ -168,6 +198,9 @@ impl Port for LoopPort {
         let count = frames.len();
         if let Some(inspector) = &mut self.inspector {
             frames.iter().for_each(|frame| inspector(frame.bytes()));
+        }
+        if self.learns {
+            self.answered.extend(frames.iter().filter_map(|frame| Answered::of(frame.bytes())));
         }
         for frame in frames.drain(..) {
             self.take(frame);

@@ -42,6 +42,9 @@ pub const fn out_of_six(address: Ipv6Addr) -> u32 {
     address.to_bits() as u32
 }
 
+/// The first and the last of full NAT's local addresses: ten times as many ports as ten million flows take.
+pub const LOCALS: (Ipv4Addr, Ipv4Addr) = (Ipv4Addr::new(10, 0, 0, 64), Ipv4Addr::new(10, 0, 0, 191));
+
 const FIRST_REAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 16);
 const FIRST_CLIENT: u32 = Ipv4Addr::new(16, 0, 0, 0).to_bits();
 const FLOWS_A_CLIENT: u32 = 16;
@@ -95,6 +98,25 @@ pub enum Segment {
 impl Segment {
     const fn is_reply(self) -> bool {
         matches!(self, Self::ReplySyn | Self::Reply)
+    }
+}
+
+/// The local address, in host order, and port that a connection by full NAT has towards its real server, counted from 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered {
+    address: u32,
+    port: u16,
+    real: u8,
+}
+
+impl Answered {
+    /// Reads them from a frame that is on its way to the real server; nothing of other frames.
+    pub fn of(octets: &[u8]) -> Option<Self> {
+        let address = |at| octets.get(at..)?.first_chunk().map(|octets| u32::from_be_bytes(*octets));
+        let at = Places::new(false, false);
+        let real = address(at.destination)?.checked_sub(FIRST_REAL.to_bits()).filter(|real| *real < REALS)?;
+        let port = u16::from_be_bytes(*octets.get(at.source_port..)?.first_chunk()?);
+        Some(Self { address: address(at.source)?, port, real: real as u8 })
     }
 }
 
@@ -195,11 +217,24 @@ impl Traffic {
     fn stamp_as<const N: usize>(&self, octets: &mut [u8], flow: u32) {
         let Some(octets) = octets.first_chunk_mut::<N>() else { return };
         octets.copy_from_slice(&self.template[..N]);
+        self.differ(octets, client(flow), real(flow));
+    }
+
+    /// Writes the frame of a real server's answer by full NAT, which goes to a local address.
+    #[inline]
+    pub fn stamp_to(&self, octets: &mut [u8], to: Answered) {
+        let Some(octets) = octets.first_chunk_mut::<FRAME>() else { return };
+        octets.copy_from_slice(&self.template[..FRAME]);
+        self.differ(octets, (to.address, to.port), u32::from(to.real));
+    }
+
+    /// Writes what differs: the client's side, and for answers the real server.
+    #[inline]
+    fn differ<const N: usize>(&self, octets: &mut [u8; N], (address, port): (u32, u16), real: u32) {
         let at = self.at;
-        let (address, port) = client(flow);
         let mut addresses = (address >> 16) + (address & 0xffff);
         if self.reply {
-            let real = real_address(real(flow)).to_bits();
+            let real = real_address(real).to_bits();
             addresses += (real >> 16) + (real & 0xffff);
             set(octets, at.source, real.to_be_bytes());
             set(octets, at.destination, address.to_be_bytes());

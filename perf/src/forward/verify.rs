@@ -6,7 +6,7 @@ use anyhow::{Context, bail, ensure};
 use etherparse::{LinkSlice, NetSlice, SlicedPacket, TcpSlice, TransportSlice};
 
 use super::Case;
-use super::traffic::{self, DIRECTOR, DIRECTOR_MAC, DIRECTOR_SIX, GATEWAY_MAC, VIP, VIP_SIX};
+use super::traffic::{self, DIRECTOR, DIRECTOR_MAC, DIRECTOR_SIX, GATEWAY_MAC, LOCALS, VIP, VIP_SIX};
 
 /// Checks one frame that `case` sent.
 pub fn frame(case: Case, octets: &[u8]) -> anyhow::Result<()> {
@@ -23,6 +23,9 @@ fn content(case: Case, octets: &[u8]) -> anyhow::Result<()> {
     let ends = addresses(ip);
     let source = SocketAddr::new(ends.0, tcp.source_port());
     let destination = SocketAddr::new(ends.1, tcp.destination_port());
+    if case == Case::FullnatIn {
+        return from_local(source, destination, link(&packet)?, hops(ip));
+    }
     let client = if case.is_answer() { destination } else { source };
     let flow = traffic::flow(behind(client.ip()), client.port());
     let (address, port) = traffic::client(flow);
@@ -36,7 +39,7 @@ fn content(case: Case, octets: &[u8]) -> anyhow::Result<()> {
     let (mac, other) = match case.over_v4() {
         Case::Dr | Case::Ipip => (traffic::real_mac(real), vip),
         Case::NatIn => (traffic::real_mac(real), SocketAddr::new(lan(traffic::real_address(real)), VIP.port())),
-        Case::NatOut => (GATEWAY_MAC, vip),
+        Case::NatOut | Case::FullnatOut => (GATEWAY_MAC, vip),
         _ => bail!("nothing is forwarded"),
     };
     let peer = if case.is_answer() { source } else { destination };
@@ -48,6 +51,18 @@ fn content(case: Case, octets: &[u8]) -> anyhow::Result<()> {
         let ends = addresses(outer);
         ensure!(ends == (director, lan(traffic::real_address(real))), "the tunnel's ends are {ends:?}");
     }
+    Ok(())
+}
+
+/// What a real server gets by full NAT: from one of the local addresses, whose client nothing in it tells.
+fn from_local(source: SocketAddr, destination: SocketAddr, link: ([u8; 6], [u8; 6]), hops: u8) -> anyhow::Result<()> {
+    let IpAddr::V4(local) = source.ip() else { bail!("{source} is no local address") };
+    ensure!((LOCALS.0..=LOCALS.1).contains(&local), "{local} is no local address");
+    let mut reals = 0..traffic::REALS;
+    let own = |real: &u32| destination == SocketAddr::new(traffic::real_address(*real).into(), VIP.port());
+    let real = reals.find(own).with_context(|| format!("{destination} is no real server"))?;
+    ensure!(link == (DIRECTOR_MAC, traffic::real_mac(real)), "wrong Ethernet addresses");
+    ensure!(hops == 63, "TTL");
     Ok(())
 }
 
