@@ -28,7 +28,8 @@
 //!
 //! **Bounded.** The map has room for [`map::CAPACITY`] datagrams, and forgets one [`map::LIFE`] after its last fragment, or when others
 //! need its place, the one that was quiet for longest first: so a flood costs fragmented datagrams and nothing else. Each worker
-//! holds [`held::IN_ALL`] fragments at most, [`held::PER_DATAGRAM`] of a datagram, and looks at [`held::LOOKS`] of them each time round.
+//! holds [`held::IN_ALL`] fragments at most, [`held::PER_DATAGRAM`] of a datagram, and looks at [`held::LOOKS`] of them each time round,
+//! [`held::LOOKS_A_MILLISECOND`] in a millisecond.
 //! Linux, and so IPVS, puts datagrams together for 30 s; what belongs together comes within milliseconds, and IPv4's
 //! identifications come again soon at high rates (RFC 4963), so that a short memory is the safer one.
 

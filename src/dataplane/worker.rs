@@ -300,7 +300,7 @@ impl<'a> Round<'a> {
     /// Sends on the fragments whose first has come, and ends those for which it is too late.
     #[cold]
     fn look_again<P: Port>(&self, memory: &mut Memory, mut exits: Exits<'_, P>) {
-        let mut looks = exits.held.looks();
+        let mut looks = exits.held.looks(self.now);
         let known = |key: &fragments::Key| self.shared.fragments.find(key, self.now).is_some();
         while let Some((mut frame, lane)) = exits.held.pop(self.now, &mut looks, known) {
             let twin = |port: &PortSettings| port.twin == Some(lane);

@@ -14,6 +14,8 @@ pub const IN_ALL: usize = 256;
 pub const PER_DATAGRAM: usize = 64;
 /// How many are looked at each time round.
 pub const LOOKS: usize = 32;
+/// How many looks there are in a millisecond: as many as places. However fast a worker goes round, they cost it next to nothing.
+pub const LOOKS_A_MILLISECOND: usize = IN_ALL;
 /// How long one is held, in milliseconds.
 pub const PATIENCE: u64 = 1000;
 
@@ -31,11 +33,14 @@ pub struct Held<F> {
     waiting: ArrayVec<Waiting<F>, IN_ALL>,
     /// Where the next look begins.
     next: usize,
+    /// The millisecond of the last look, and how many more it has.
+    millisecond: u64,
+    left: usize,
 }
 
 impl<F> Default for Held<F> {
     fn default() -> Self {
-        Self { waiting: ArrayVec::new(), next: 0 }
+        Self { waiting: ArrayVec::new(), next: 0, millisecond: 0, left: LOOKS_A_MILLISECOND }
     }
 }
 
@@ -61,11 +66,16 @@ impl<F> Held<F> {
     }
 
     /// Begins to look, and returns how many looks [`pop`](Self::pop) may take in one go. Where all can be looked at, the oldest is first.
-    pub fn looks(&mut self) -> usize {
+    pub fn looks(&mut self, now: Now) -> usize {
+        if now.millis() != self.millisecond {
+            (self.millisecond, self.left) = (now.millis(), LOOKS_A_MILLISECOND);
+        }
         if self.len() <= LOOKS {
             self.next = 0;
         }
-        self.len().min(LOOKS)
+        let looks = self.len().min(LOOKS).min(self.left);
+        self.left -= looks;
+        looks
     }
 
     /// Takes out the next fragment that is known by now, or for which it is too late, and where it came in. Each look counts.
@@ -103,8 +113,9 @@ mod tests {
     }
 
     fn popped(held: &mut Held<usize>, millis: u64, known: impl Fn(&Key) -> bool) -> Vec<usize> {
-        let mut looks = held.looks();
-        std::iter::from_fn(|| held.pop(Now::from_millis(millis), &mut looks, &known)).map(|(frame, _)| frame).collect()
+        let now = Now::from_millis(millis);
+        let mut looks = held.looks(now);
+        std::iter::from_fn(|| held.pop(now, &mut looks, &known)).map(|(frame, _)| frame).collect()
     }
 
     #[test]
@@ -147,10 +158,32 @@ mod tests {
                 *looked.borrow_mut().entry(format!("{key:?}")).or_insert(0) += 1;
                 false
             };
-            assert!(popped(&mut held, 10, asked).is_empty());
+            assert!(popped(&mut held, 10 + round as u64 / 8, asked).is_empty());
             assert_eq!(looked.borrow().values().sum::<usize>(), (round + 1) * LOOKS);
         }
         assert!(looked.borrow().len() == 100 && looked.borrow().values().all(|times| *times == 8));
         assert_eq!(popped(&mut held, PATIENCE, |_| false).len(), LOOKS);
+    }
+
+    #[test]
+    fn however_often_it_goes_round_the_looks_in_a_millisecond_are_bounded() {
+        let mut held = Held::default();
+        for n in 0..40 {
+            held.push(n, key(n as u32), PortId(0), Now::default()).unwrap();
+        }
+        for millis in [5, 6] {
+            let looked = std::cell::Cell::new(0);
+            for _ in 0..1000 {
+                let asked = |_: &Key| {
+                    looked.set(looked.get() + 1);
+                    false
+                };
+                assert!(popped(&mut held, millis, asked).is_empty());
+            }
+            assert_eq!(looked.get(), LOOKS_A_MILLISECOND);
+        }
+        // What is known, and what has come too late, leaves in the next one.
+        assert!(popped(&mut held, 6, |_| true).is_empty());
+        assert_eq!(popped(&mut held, 7, |_| true).len(), LOOKS);
     }
 }
