@@ -61,9 +61,10 @@ impl Director {
     /// Starts a director that forwards as `case` does, and lets `flows` clients connect.
     pub fn new(case: Case, flows: u32, pool: &Pool) -> anyhow::Result<Self> {
         let method = case.method();
-        let setup =
-            Setup { connections: flows, protocol: "tcp", scheduler: "rr", method, timeouts: "", six: case.is_six() };
-        let mut director = Self::start(setup, pool)?;
+        // A connection by full NAT has two entries: its own and its link.
+        let connections = if case.is_full_nat() { flows.saturating_mul(2) } else { flows };
+        let setup = Setup { connections, protocol: "tcp", scheduler: "rr", method, timeouts: "", six: case.is_six() };
+        let mut director = Self { flows, ..Self::start(setup, pool)? };
         director.connect(case)?;
         Ok(director)
     }
